@@ -1,0 +1,91 @@
+/**
+ * A key is a sequence of bytes. In memory it is a JavaScript string: valid UTF-8 decodes as usual, and a byte that is not part of
+ * valid UTF-8 (a file name may hold any byte but `/` and NUL, F046) becomes one lone low surrogate U+DC80…U+DCFF. No other lone
+ * surrogate ever occurs, so bytes → key → bytes is the identity and two keys are equal exactly when their bytes are.
+ */
+export type Key = string;
+
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The key of these bytes. */
+export function keyFromBytes(bytes: Uint8Array): Key {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    // Not UTF-8: carried byte by byte below. The decoder's error says nothing that we do not know.
+    return escapeInvalid(bytes);
+  }
+}
+
+/** The bytes of a key, as S3 and file systems see them. */
+export function keyToBytes(key: Key): Buffer {
+  if (!LONE_SURROGATE.test(key)) return Buffer.from(key, 'utf8');
+  const pieces: Buffer[] = [];
+  for (const character of key) {
+    const code = character.codePointAt(0) ?? 0;
+    pieces.push(code >= 0xdc80 && code <= 0xdcff ? Buffer.from([code & 0xff]) : Buffer.from(character, 'utf8'));
+  }
+  return Buffer.concat(pieces);
+}
+
+/** Whether the key's bytes are valid UTF-8, as every object store demands. */
+export function isUtf8Key(key: Key): boolean {
+  return !LONE_SURROGATE.test(key);
+}
+
+/** Bytes the key takes: what 1,024-byte limits count. */
+export function keyLength(key: Key): number {
+  return LONE_SURROGATE.test(key) ? keyToBytes(key).length : Buffer.byteLength(key, 'utf8');
+}
+
+/**
+ * The one order of keys: by bytes, as S3 lists them. JavaScript's `<` compares UTF-16 units, which differs above U+FFFF (F048).
+ * Surrogates only differ from that order against units ≥ U+E000 or against escaped bytes, so plain units decide all else.
+ */
+export function compareKeys(a: Key, b: Key): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return x < 0xd800 && y < 0xd800 ? x - y : Math.sign(Buffer.compare(keyToBytes(a), keyToBytes(b)));
+  }
+  return a.length - b.length;
+}
+
+export function laterKey(a: Key, b: Key): Key {
+  return compareKeys(a, b) >= 0 ? a : b;
+}
+
+/** A key for people and logs: JSON-escaped, so that no key can move the cursor or forge a line (F118). */
+export function showKey(key: Key): string {
+  const quoted = JSON.stringify(key);
+  // eslint-disable-next-line no-control-regex -- C1 controls and line separators survive JSON.stringify
+  return quoted.replace(/[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function escapeInvalid(bytes: Uint8Array): Key {
+  let key = '';
+  let at = 0;
+  while (at < bytes.length) {
+    const length = sequenceLength(bytes, at);
+    if (length === 0) key += String.fromCharCode(0xdc00 + (bytes[at] as number));
+    else key += strict.decode(bytes.subarray(at, at + length));
+    at += Math.max(1, length);
+  }
+  return key;
+}
+
+/** Length of the valid UTF-8 sequence that starts here, or 0 (RFC 3629 §4). */
+function sequenceLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] as number;
+  const length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  if (length <= 1) return length;
+  if (at + length > bytes.length) return 0;
+  const second = bytes[at + 1] as number;
+  const low = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const high = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  if (second < low || second > high) return 0;
+  for (let i = 2; i < length; i++) if (((bytes[at + i] as number) & 0xc0) !== 0x80) return 0;
+  return length;
+}
