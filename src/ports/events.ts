@@ -1,0 +1,22 @@
+/** What the engine tells whoever listens: progress, log and metrics subscribe. Losing an event loses a line on a screen, nothing else. */
+import type { Key } from '../core/key.ts';
+import type { Outcome, Problem } from '../core/item.ts';
+import type { Stage } from './ledger.ts';
+
+export type RunEvent =
+  | { readonly type: 'stage'; readonly stage: Stage }
+  | { readonly type: 'listed'; readonly side: 'source' | 'destination'; readonly objects: number; readonly bytes: number; readonly done: boolean }
+  | { readonly type: 'started'; readonly key: Key; readonly size: number }
+  | { readonly type: 'bytes'; readonly key: Key; readonly bytes: number }
+  | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
+  | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }
+  | { readonly type: 'retry'; readonly side: 'source' | 'destination'; readonly op: string; readonly problem: Problem; readonly waitMs: number }
+  | { readonly type: 'throttled'; readonly side: 'source' | 'destination' }
+  | { readonly type: 'stalled'; readonly key: Key }
+  | { readonly type: 'waiting'; readonly problem: Problem; readonly sinceMs: number }
+  | { readonly type: 'resumed' }
+  | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
+
+export interface Events {
+  emit(event: RunEvent): void;
+}

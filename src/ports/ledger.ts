@@ -1,0 +1,175 @@
+/**
+ * The ledger port: the queryable record of every object of one migration. Locally it is the truth (design truth 8); in a fleet an index
+ * that can be rebuilt. It lives in the coordinator's process, so calls are synchronous; what must survive a crash before the next step
+ * may begin returns a promise that resolves once its transaction is on disk (grouped, ≤ 250 ms).
+ *
+ * Tasks are contiguous, non-overlapping key ranges of one run and hold ALL listed items of their range (also unchanged, skipped, extra):
+ * the tasks of a finished run tile the key space of both stores.
+ */
+import type { Item, ItemState, Outcome, Problem, Tally } from '../core/item.ts';
+import type { Checksum } from '../core/object.ts';
+import type { Key } from '../core/key.ts';
+import type { Part, Upload } from './storage.ts';
+
+/** What a ledger is bound to. Differing from the stored one is refused (F032). */
+export interface Binding {
+  readonly migration: string;
+  /** Hash of source, destination, select, transform, fidelity; never of limits, batch, verify, report, credentials. */
+  readonly specHash: string;
+  readonly source: string;
+  readonly destination: string;
+}
+
+export type RunKind = 'initial' | 'delta';
+export type RunState = 'active' | 'paused' | 'finished' | 'abandoned';
+export type Stage = 'listing' | 'transferring' | 'closing' | 'verifying' | 'done';
+
+export interface Run {
+  readonly number: number;
+  readonly kind: RunKind;
+  readonly state: RunState;
+  readonly stage: Stage;
+  readonly startedMs: number;
+  readonly endedMs?: number;
+  /** Code and line of what paused it. */
+  readonly pause?: Problem;
+  readonly listing: Listing;
+  /** Active time summed over resumes, and times resumed. */
+  readonly activeMs: number;
+  readonly resumes: number;
+}
+
+/** How far the listings of a run have come. `sealed`: both sides listed to their end and proven (truth 2). */
+export interface Listing {
+  readonly sealed: boolean;
+  /** Everything up to and including this key is in tasks; listing goes on after it. */
+  readonly lastKey?: Key;
+  readonly sourceObjects: number;
+  readonly sourceBytes: number;
+  readonly destinationObjects: number;
+}
+
+/** One page of planning: tasks and the checkpoint that makes them final, in one transaction. */
+export interface PlannedPage {
+  readonly tasks: readonly PlannedTask[];
+  readonly listing: Listing;
+}
+
+export interface PlannedTask {
+  /** In key order. At least one. */
+  readonly items: readonly Item[];
+  /** For items that start as skipped or failed: what there is to say. */
+  readonly problems: ReadonlyMap<Key, Problem>;
+}
+
+export interface LeasedTask {
+  readonly id: number;
+  readonly run: number;
+  /** Still pending items, in key order. */
+  readonly items: readonly Item[];
+  /** Somebody may have worked on it before without recording the end: look at the destination first (truth 9). */
+  readonly inDoubt: boolean;
+  readonly deliveries: number;
+  /** Unfinished uploads of its items with the parts that are known to be stored. */
+  readonly uploads: readonly RecordedUpload[];
+}
+
+export interface RecordedUpload {
+  readonly upload: Upload;
+  readonly sourceToken: string;
+  readonly parts: readonly Part[];
+}
+
+export interface ObjectFilter {
+  readonly states?: readonly ItemState[];
+  readonly codes?: readonly string[];
+  /** Error kinds, as `--class throttled` names them; also matches codes. */
+  readonly classes?: readonly string[];
+  readonly prefix?: Key;
+  readonly limit?: number;
+}
+
+export interface ObjectRow extends Item { readonly problem?: Problem; readonly task: number; readonly lost?: readonly string[] }
+
+/** One difference that verify found. */
+export interface Finding {
+  readonly key: Key;
+  /** `missing`, `size`, `content`, `changed_source`, `unreadable`, `attributes`. */
+  readonly kind: string;
+  readonly message: string;
+  readonly source?: Checksum;
+  readonly destination?: Checksum;
+}
+
+export interface VerifySummary {
+  readonly level: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly checked: number;
+  readonly bytesRead: number;
+  readonly evidence: Readonly<Record<string, number>>;
+  readonly findings: number;
+}
+
+/** Sums over the outcomes of a run that no item row keeps. */
+export interface RunTotals {
+  readonly bytesSent: number;
+  readonly unguarded: number;
+  /** Objects per attribute that could not be carried (I12). */
+  readonly lost: Readonly<Record<string, number>>;
+  readonly requests: Readonly<Record<string, number>>;
+  readonly retries: Readonly<Record<string, number>>;
+  readonly stalls: number;
+}
+
+export interface Ledger {
+  readonly path: string;
+  readonly binding: Binding;
+
+  runs(): readonly Run[];
+  /** A run by number, or the latest. */
+  run(number?: number): Run | undefined;
+  beginRun(kind: RunKind): Run;
+  updateRun(number: number, change: { readonly state?: RunState; readonly stage?: Stage; readonly pause?: Problem | null; readonly addActiveMs?: number; readonly resumed?: boolean }): void;
+
+  /** Adds tasks and moves the checkpoint, atomically. Tasks without pending items are closed at once. */
+  addPlan(run: number, page: PlannedPage): void;
+
+  /** Leases up to `limit` tasks in key order; `longest` takes the ones with most pending bytes first. */
+  claim(run: number, limit: number, holder: string): readonly LeasedTask[];
+  /** Gives leased tasks back, in doubt; absent `holder`: all of them (a new coordinator). Returns how many. */
+  releaseTasks(run: number, holder?: string): number;
+
+  /** Outcomes of one task. `close`: no item of it will be reported again; its rows are folded into its block in the same transaction.
+   *  An outcome `pending` keeps the item pending: the task is then left ready instead of closed. Repeating an outcome is harmless. */
+  record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void>;
+  /** Before the first part is sent (F072). */
+  recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void>;
+  recordPart(task: number, uploadId: string, part: Part): Promise<void>;
+  /** The upload is completed or aborted. */
+  forgetUpload(task: number, uploadId: string): Promise<void>;
+  /** Uploads of any run that nobody finished, for the sweep (F072). */
+  openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[];
+
+  tally(run: number): Tally;
+  totals(run: number): RunTotals;
+  addTotals(run: number, totals: Partial<RunTotals>): void;
+
+  /** All items of a run in key order, block by block; bounded memory. */
+  items(run: number, after?: Key): Iterable<Item>;
+  item(run: number, key: Key): ObjectRow | undefined;
+  objects(run: number, filter: ObjectFilter): Iterable<ObjectRow>;
+
+  /** Rewrites items in place (closing listing, verify, retry): a changed item keeps its key. Those set to pending make their task ready again. */
+  amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void;
+  /** Failed items that match become pending with attempts 0; returns how many. */
+  retry(run: number, filter: ObjectFilter): number;
+
+  saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void;
+  verifySummary(run: number): VerifySummary | undefined;
+  findings(run: number, limit?: number): readonly Finding[];
+
+  /** Waits for grouped commits. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}

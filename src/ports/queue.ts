@@ -1,0 +1,35 @@
+/**
+ * The queue port, as a worker sees it. A queue is a hint (design truth 8): deliveries may be duplicated, late or lost; what was done is
+ * known from the ledger (locally) or the journal (fleet), never from the queue.
+ */
+import type { LeasedTask, RecordedUpload } from './ledger.ts';
+import type { Outcome } from '../core/item.ts';
+import type { Part, Upload } from './storage.ts';
+
+export type Task = LeasedTask;
+export type { RecordedUpload };
+
+export interface Delivery {
+  readonly task: Task;
+  /** Tells the queue that the work goes on; from a timer apart from the data path (F095). */
+  extend(): Promise<void>;
+  /** The outcomes are durable: the queue may forget the task. Never before (truth 9). */
+  ack(): Promise<void>;
+  /** Not done here; it comes back after `delayMs`. */
+  release(delayMs: number): Promise<void>;
+}
+
+export interface TaskQueue {
+  /** Waits for work; resolves empty after the driver's poll time. Rejects with kind `cancelled` on the signal. */
+  receive(most: number, signal: AbortSignal): Promise<readonly Delivery[]>;
+  close(): Promise<void>;
+}
+
+/** Where a worker makes outcomes durable before it acknowledges. */
+export interface Recorder {
+  /** Resolves when durable. `close`: the last word on this task. */
+  record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void>;
+  recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void>;
+  recordPart(task: number, uploadId: string, part: Part): Promise<void>;
+  forgetUpload(task: number, uploadId: string): Promise<void>;
+}
