@@ -93,7 +93,7 @@ function isAbort(thrown: unknown): boolean {
 
 /** One printable line: control characters become spaces, so that a key or a server's text cannot move the cursor (F118). */
 export function oneLine(text: string, most = 500): string {
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is meant
+   
   const flat = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim();
   return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat;
 }

@@ -60,7 +60,7 @@ export function laterKey(a: Key, b: Key): Key {
 /** A key for people and logs: JSON-escaped, so that no key can move the cursor or forge a line (F118). */
 export function showKey(key: Key): string {
   const quoted = JSON.stringify(key);
-  // eslint-disable-next-line no-control-regex -- C1 controls and line separators survive JSON.stringify
+   
   return quoted.replace(/[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
@@ -76,16 +76,20 @@ function escapeInvalid(bytes: Uint8Array): Key {
   return key;
 }
 
-/** Length of the valid UTF-8 sequence that starts here, or 0 (RFC 3629 §4). */
+/** Lead bytes with their length and the bounds of the second byte (RFC 3629 §4). */
+const LEADS: readonly (readonly [from: number, to: number, length: number, low: number, high: number])[] = [
+  [0xc2, 0xdf, 2, 0x80, 0xbf], [0xe0, 0xe0, 3, 0xa0, 0xbf], [0xe1, 0xec, 3, 0x80, 0xbf], [0xed, 0xed, 3, 0x80, 0x9f],
+  [0xee, 0xef, 3, 0x80, 0xbf], [0xf0, 0xf0, 4, 0x90, 0xbf], [0xf1, 0xf3, 4, 0x80, 0xbf], [0xf4, 0xf4, 4, 0x80, 0x8f],
+];
+
+/** Length of the valid UTF-8 sequence that starts here, or 0. */
 function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] as number;
-  const length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
-  if (length <= 1) return length;
-  if (at + length > bytes.length) return 0;
-  const second = bytes[at + 1] as number;
-  const low = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
-  const high = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
-  if (second < low || second > high) return 0;
-  for (let i = 2; i < length; i++) if (((bytes[at + i] as number) & 0xc0) !== 0x80) return 0;
-  return length;
+  if (first < 0x80) return 1;
+  const lead = LEADS.find(([from, to]) => first >= from && first <= to);
+  if (lead === undefined) return 0;
+  const [, , length, low, high] = lead;
+  const rest = bytes.subarray(at + 1, at + length);
+  if (rest.length < length - 1 || (rest[0] as number) < low || (rest[0] as number) > high) return 0;
+  return rest.every((byte) => (byte & 0xc0) === 0x80) ? length : 0;
 }

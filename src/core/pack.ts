@@ -1,0 +1,61 @@
+/** Packs planned items into tasks: contiguous key ranges by count and bytes and predicted seconds (design §5, D3, S0.12, S0.18). */
+import type { Item } from './item.ts';
+
+export interface BatchLimits {
+  readonly objects: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/** Rough cost of one object for packing only; what was measured later moves the feeding, not the packing. */
+const SECONDS_PER_OBJECT = 0.02;
+const BYTES_PER_SECOND = 50 * 1024 * 1024;
+/** Items that need no work still take room in a task's block. */
+const MOST_ITEMS = 4000;
+
+export class Packer {
+  readonly #limits: BatchLimits;
+  #items: Item[] = [];
+  #pending = 0;
+  #bytes = 0;
+
+  constructor(limits: BatchLimits) {
+    this.#limits = limits;
+  }
+
+  /** Adds an item; returns the task that it completes, if any. */
+  add(item: Item): readonly Item[] | undefined {
+    if (item.state === 'pending' && this.#pending > 0 && this.#wouldOverflow(item)) {
+      const full = this.take();
+      this.#push(item);
+      return full;
+    }
+    this.#push(item);
+    return this.#isFull() ? this.take() : undefined;
+  }
+
+  /** What is left, possibly nothing. */
+  take(): readonly Item[] | undefined {
+    const items = this.#items;
+    this.#items = [];
+    this.#pending = this.#bytes = 0;
+    return items.length === 0 ? undefined : items;
+  }
+
+  #push(item: Item): void {
+    this.#items.push(item);
+    if (item.state !== 'pending') return;
+    this.#pending++;
+    this.#bytes += item.size;
+  }
+
+  #wouldOverflow(item: Item): boolean {
+    const objects = this.#pending + 1;
+    const bytes = this.#bytes + item.size;
+    return bytes > this.#limits.bytes || objects * SECONDS_PER_OBJECT + bytes / BYTES_PER_SECOND > this.#limits.seconds;
+  }
+
+  #isFull(): boolean {
+    return this.#pending >= this.#limits.objects || this.#items.length >= Math.max(MOST_ITEMS, this.#limits.objects);
+  }
+}

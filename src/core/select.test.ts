@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { compileGlob, createSelector } from './select.ts';
+
+const cases: readonly [string, readonly string[], readonly string[]][] = [
+  ['*.log', ['a.log', '.log', '..log'], ['a/b.log', 'a.logx']],
+  ['**/*.log', ['a.log', 'a/b.log', 'a//b.log', '/a.log', 'a/../b.log'], ['a.log/']],
+  ['logs/**', ['logs/', 'logs/a', 'logs//a', 'logs/a/b'], ['logs', 'log/a']],
+  ['a/**/b', ['a/b', 'a/x/b', 'a/x/y/b', 'a//b'], ['ab', 'a/xb']],
+  ['a?c', ['abc', 'a?c', 'a\u{1F600}c', 'a\nc'], ['a/c', 'ac']],
+  ['[a-c]1', ['a1', 'c1'], ['d1', '/1']],
+  ['[!a]', ['b', ']'], ['a', '/']],
+  ['*.{jpg,png}', ['x.jpg', 'y.png'], ['x.gif', 'x.{jpg']],
+  ['a,b', ['a,b'], ['a']],
+  ['\\*', ['*'], ['x']],
+  ['a+b(1)|$^.txt', ['a+b(1)|$^.txt'], ['aab(1)|$^.txt']],
+  ['[]x]', [']', 'x'], ['y']],
+];
+
+for (const [glob, yes, no] of cases) {
+  test(`glob ${glob}`, () => {
+    for (const key of yes) assert.match(key, compileGlob(glob));
+    for (const key of no) assert.doesNotMatch(key, compileGlob(glob));
+  });
+}
+
+test('an escaped glob matches exactly its own text', () => {
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 12 }), fc.string({ unit: 'binary', maxLength: 12 }), (text, other) => {
+    const glob = compileGlob([...text].map((c) => `\\${c}`).join(''));
+    assert.ok(glob.test(text));
+    assert.equal(glob.test(other), other === text);
+  }));
+});
+
+test('broken globs are refused in one line', () => {
+  for (const glob of ['[a', '{a,b', 'a\\']) assert.throws(() => compileGlob(glob), { code: 'E_GLOB' });
+});
+
+test('sizes and times bound objects, not directories', () => {
+  const takes = createSelector({ include: [], exclude: ['tmp/**'], minSize: 10, maxSize: 20, modifiedBeforeMs: 1000 });
+  assert.ok(takes({ key: 'a', kind: 'object', size: 10, modifiedMs: 999 }));
+  assert.ok(!takes({ key: 'a', kind: 'object', size: 9, modifiedMs: 999 }));
+  assert.ok(!takes({ key: 'a', kind: 'object', size: 21, modifiedMs: 999 }));
+  assert.ok(!takes({ key: 'a', kind: 'object', size: 15, modifiedMs: 1000 }));
+  assert.ok(!takes({ key: 'tmp/a', kind: 'object', size: 15 }));
+  assert.ok(takes({ key: 'd/', kind: 'directory', size: 0 }));
+});

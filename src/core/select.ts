@@ -1,0 +1,104 @@
+/**
+ * Which objects a migration takes. Globs are matched against the whole key; `*` and `?` stop at `/`, `**` does not, `[a-z]`, `[!x]` and
+ * `{a,b}` as usual, `\` escapes. Written here and not taken from a path-matching library: those treat `.`, `..`, `//` and dot files as
+ * special, and a key is opaque (truth 1) — an exclude that silently does not match would move what must not be moved.
+ */
+import { usageError } from './errors.ts';
+import type { ObjectEntry } from './object.ts';
+
+export interface Selection {
+  /** Empty: everything. A key is taken if any include matches and no exclude does. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly minSize?: number;
+  readonly maxSize?: number;
+  readonly modifiedAfterMs?: number;
+  readonly modifiedBeforeMs?: number;
+}
+
+export type Selector = (entry: Pick<ObjectEntry, 'key' | 'size' | 'modifiedMs' | 'kind'>) => boolean;
+
+export function createSelector(selection: Selection): Selector {
+  const byKey = createKeySelector(selection);
+  return (entry) => byKey(entry.key) && (entry.kind !== 'object' || (sizeFits(entry.size, selection) && timeFits(entry.modifiedMs, selection)));
+}
+
+/** The part that needs nothing but the key, so that an excluded path is not even looked at (F053). */
+export function createKeySelector(selection: Pick<Selection, 'include' | 'exclude'>): (key: string) => boolean {
+  const include = selection.include.map(compileGlob);
+  const exclude = selection.exclude.map(compileGlob);
+  return (key) => (include.length === 0 || include.some((glob) => glob.test(key))) && !exclude.some((glob) => glob.test(key));
+}
+
+function sizeFits(size: number, { minSize = 0, maxSize = Infinity }: Selection): boolean {
+  return size >= minSize && size <= maxSize;
+}
+
+function timeFits(modifiedMs: number | undefined, { modifiedAfterMs, modifiedBeforeMs }: Selection): boolean {
+  if (modifiedMs === undefined) return true;
+  return (modifiedAfterMs === undefined || modifiedMs >= modifiedAfterMs) && (modifiedBeforeMs === undefined || modifiedMs < modifiedBeforeMs);
+}
+
+/** @throws usage error E_GLOB for an unclosed class or brace. */
+export function compileGlob(glob: string): RegExp {
+  const state = { glob, at: 0, depth: 0 };
+  let source = '';
+  while (state.at < glob.length) source += compileNext(state);
+  if (state.depth > 0) throw badGlob(glob, 'a { without its }');
+  return new RegExp(`^(?:${source})$`, 'su');
+}
+
+interface Scan { readonly glob: string; at: number; depth: number }
+
+function compileNext(scan: Scan): string {
+  const character = String.fromCodePoint(scan.glob.codePointAt(scan.at) ?? 0);
+  scan.at += character.length;
+  switch (character) {
+    case '*': return compileStars(scan);
+    case '?': return '[^/]';
+    case '[': return compileClass(scan);
+    case '{': scan.depth++; return '(?:';
+    case '}': if (scan.depth === 0) return '\\}'; scan.depth--; return ')';
+    case ',': return scan.depth > 0 ? '|' : ',';
+    case '\\': return compileEscape(scan);
+    default: return quote(character);
+  }
+}
+
+/** `**` with slashes on both sides also matches nothing: `a/**` + `/b` takes `a/b`. */
+function compileStars(scan: Scan): string {
+  if (scan.glob[scan.at] !== '*') return '[^/]*';
+  while (scan.glob[scan.at] === '*') scan.at++;
+  const before = scan.glob.slice(0, scan.at).replace(/\*+$/, '');
+  if (scan.glob[scan.at] === '/' && (before === '' || before.endsWith('/'))) {
+    scan.at++;
+    return '(?:.*/)?';
+  }
+  return '.*';
+}
+
+function compileClass(scan: Scan): string {
+  const end = scan.glob.indexOf(']', scan.at + 1);
+  if (end < 0) throw badGlob(scan.glob, 'a [ without its ]');
+  const negated = scan.glob[scan.at] === '!' || scan.glob[scan.at] === '^';
+  const members = scan.glob.slice(scan.at + (negated ? 1 : 0), end);
+  scan.at = end + 1;
+  const safe = members.replace(/[\\\]^[&~|]/g, '\\$&');
+  return negated ? `(?!/)[^${safe}]` : `(?!/)[${safe}]`;
+}
+
+function compileEscape(scan: Scan): string {
+  const character = scan.glob.codePointAt(scan.at);
+  if (character === undefined) throw badGlob(scan.glob, 'a \\ at the end');
+  const text = String.fromCodePoint(character);
+  scan.at += text.length;
+  return quote(text);
+}
+
+function quote(character: string): string {
+  return /[\^$\\.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character;
+}
+
+function badGlob(glob: string, why: string): Error {
+  return usageError('E_GLOB', `the glob ${JSON.stringify(glob)} has ${why}`, 'close it, or escape it with \\');
+}
