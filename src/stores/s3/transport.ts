@@ -1,0 +1,68 @@
+/** How requests reach a store. One implementation today (undici); another way over sockets may stand behind the same interface. */
+
+export interface HttpRequest {
+  /** `https://host[:port]`. */
+  readonly origin: string;
+  readonly method: string;
+  /** Path and query exactly as signed; never normalised. */
+  readonly path: string;
+  /** Flat list of names and values, latin-1. Host is the origin's; Content-Length comes from `bodySize`. */
+  readonly headers: readonly string[];
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly bodySize: number;
+  /** Longest wait for the answer's head once the body is sent, instead of the transport's own. */
+  readonly headersTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Lower-case names; values as latin-1. Names come from outside: look up known names, or walk own entries. */
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  /** Must be read to its end or discarded, else its socket is never free (F004). */
+  readonly body: ResponseBody;
+}
+
+/** Chunks of an answer. Errors are BrigadeErrors: E_STALLED, E_SHORT_READ, E_NETWORK, E_CANCELLED. Iterated once. */
+export interface ResponseBody extends AsyncIterable<Uint8Array> {
+  /** All of it; more than `limit` bytes is E_ANSWER_TOO_LARGE (F118). */
+  collect(limit: number): Promise<Buffer>;
+  /** Not wanted. Safe to call at any time, also after the end. */
+  discard(): void;
+}
+
+export interface Transport {
+  /** Resolves when the head has arrived, whatever the status. Redirects are answers like any other (F079). */
+  send(request: HttpRequest): Promise<HttpResponse>;
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  /** Sockets per origin. */
+  readonly connections: number;
+  /** PEM text, trusted in addition to the system's roots. */
+  readonly ca?: string;
+  readonly insecureTls?: boolean;
+  /** `http://[user:password@]host:port`. */
+  readonly proxy?: string;
+  readonly timeouts: Timeouts;
+}
+
+/** Milliseconds. */
+export interface Timeouts {
+  readonly connect: number;
+  /** From the last byte of the request to the head of the answer. */
+  readonly headers: number;
+  /** Between two chunks of a body (F002). */
+  readonly idle: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000 };
+
+/** One header as one string; repeated ones joined as RFC 9110 §5.3 allows. */
+export function header(headers: ResponseHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}

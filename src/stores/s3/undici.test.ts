@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { test } from 'node:test';
+import { isKind } from '../../core/errors.ts';
+import type { BrigadeError } from '../../core/errors.ts';
+import { DEFAULT_TIMEOUTS } from './transport.ts';
+import type { HttpRequest, Transport, TransportOptions } from './transport.ts';
+import { createUndiciTransport } from './undici.ts';
+
+interface Raw {
+  readonly origin: string;
+  readonly transport: Transport;
+  readonly seen: string[];
+  readonly sockets: Set<Socket>;
+}
+
+/** A server that answers each request head with raw bytes, so that it can misbehave in any way. */
+async function withServer(answer: (socket: Socket, head: string) => void, run: (raw: Raw) => Promise<void>, options: Partial<TransportOptions> = {}): Promise<void> {
+  const seen: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => { /* the client may hang up at any time */ }).on('close', () => sockets.delete(socket));
+    let text = '';
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+        const head = text.slice(0, end);
+        text = text.slice(end + 4);
+        seen.push(head);
+        answer(socket, head);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const transport = createUndiciTransport({ connections: 4, timeouts: DEFAULT_TIMEOUTS, ...options });
+  try {
+    await run({ origin, transport, seen, sockets });
+  } finally {
+    await transport.close();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+const get = (origin: string, path = '/'): HttpRequest => ({ origin, method: 'GET', path, headers: [], bodySize: 0 });
+const code = (expected: string, kind = 'transient') => (error: unknown) => {
+  assert.equal((error as BrigadeError).code, expected, String(error));
+  return isKind(error, kind as BrigadeError['kind']);
+};
+const ok = (socket: Socket, body = ''): unknown => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+
+test('F033, F035: the path goes out as given: `//`, `..`, `.` and encoded bytes', async () => {
+  const paths = ['/b//a', '/b/a//b/', '/b/..', '/b/../../c', '/b/./x', '/b/%2E%2E/%2B%20?list-type=2&prefix=a%2F%2F', '//b/x'];
+  await withServer((socket) => ok(socket), async ({ origin, transport, seen }) => {
+    for (const path of paths) (await transport.send(get(origin, path))).body.discard();
+    assert.deepEqual(seen.map((head) => head.split(' ')[1]), paths);
+  });
+});
+
+test('F079: a redirect is an answer, never followed', async () => {
+  await withServer((socket) => socket.write('HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/x\r\ncontent-length: 0\r\n\r\n'), async ({ origin, transport, seen }) => {
+    assert.equal((await transport.send(get(origin))).status, 307);
+    assert.equal(seen.length, 1);
+  });
+});
+
+test('F001: a body cut before its Content-Length is E_SHORT_READ', async () => {
+  await withServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport }) => {
+    const { body } = await transport.send(get(origin));
+    await assert.rejects(body.collect(1000), code('E_SHORT_READ'));
+  });
+});
+
+test('F002: a body that stalls is E_STALLED and its socket is gone', async () => {
+  const timeouts = { ...DEFAULT_TIMEOUTS, idle: 100 };
+  await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport, sockets }) => {
+    const { body } = await transport.send(get(origin));
+    await assert.rejects(body.collect(1000), code('E_STALLED'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(sockets.size, 0);
+  }, { timeouts });
+});
+
+test('an answer that never comes is a transient network error', async () => {
+  await withServer(() => { /* silence */ }, async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin)), code('E_NETWORK'));
+  }, { timeouts: { ...DEFAULT_TIMEOUTS, headers: 100 } });
+});
+
+test('F004: bodies that are discarded, abandoned or aborted leave no socket behind', async () => {
+  const big = `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n${'x'.repeat(200_000)}`;
+  await withServer((socket) => socket.write(big), async ({ origin, transport, sockets }) => {
+    for (let i = 0; i < 300; i++) {
+      const stop = new AbortController();
+      const { body } = await transport.send({ ...get(origin), signal: stop.signal });
+      if (i % 3 === 0) body.discard();
+      else if (i % 3 === 1) stop.abort();
+      else for await (const chunk of body) if (chunk.length > 0) break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(sockets.size, 0);
+  });
+});
+
+test('a small rest of a body is swallowed and its connection used again', async () => {
+  await withServer((socket) => ok(socket, 'x'.repeat(1000)), async ({ origin, transport, sockets }) => {
+    for (let i = 0; i < 20; i++) (await transport.send(get(origin))).body.discard();
+    assert.equal(sockets.size, 1);
+  }, { connections: 1 });
+});
+
+test('a reader that is slow stops the sender, and every byte arrives in order', async () => {
+  const size = 8 * 1024 * 1024;
+  const payload = Buffer.alloc(size, (() => { let n = 0; return String.fromCharCode(65 + (n++ % 26)); })());
+  let flushed = false;
+  await withServer((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
+    socket.write(payload, () => { flushed = true; });
+  }, async ({ origin, transport }) => {
+    const { body } = await transport.send(get(origin));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(flushed, false, 'the sender was not held back');
+    assert.ok((await body.collect(size)).equals(payload));
+  });
+});
+
+test('F118: endless headers and endless bodies are cut off', async () => {
+  await withServer((socket, head) => {
+    if (head.startsWith('GET /head')) socket.write(`HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(100)}x: ${'y'.repeat(20_000)}\r\n\r\n`);
+    else ok(socket, 'z'.repeat(5000));
+  }, async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin, '/head')), code('E_PROTOCOL'));
+    const { body } = await transport.send(get(origin, '/body'));
+    await assert.rejects(body.collect(4999), code('E_ANSWER_TOO_LARGE'));
+  });
+});
+
+test('F012: a streamed body with another length than declared fails before the request is whole', async () => {
+  async function* pieces(count: number): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < count; i++) yield Buffer.from('12345');
+  }
+  await withServer(() => { /* waits for the rest */ }, async ({ origin, transport }) => {
+    for (const count of [1, 3]) {
+      const request = { ...get(origin), method: 'PUT', body: pieces(count), bodySize: 10 };
+      await assert.rejects(transport.send(request), code('E_BODY_SIZE'));
+    }
+  });
+});
+
+test('refused, unresolved, not HTTP, aborted: each has its own code', async () => {
+  await withServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n'), async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin)), code('E_PROTOCOL'));
+    await assert.rejects(transport.send(get('http://127.0.0.1:1')), code('E_NETWORK'));
+    await assert.rejects(transport.send(get(origin.replace('http', 'https'))), code('E_TLS', 'premise'));
+    const signal = AbortSignal.abort();
+    await assert.rejects(transport.send({ ...get(origin), signal }), code('E_CANCELLED', 'cancelled'));
+  });
+});
+
+test('requests to a plain endpoint go through a proxy when one is given', async () => {
+  await withServer((socket, head) => {
+    if (head.startsWith('CONNECT')) socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    else ok(socket, head.split(' ')[1]);
+  }, async ({ origin }) => {
+    const proxied = createUndiciTransport({ connections: 2, timeouts: DEFAULT_TIMEOUTS, proxy: origin });
+    const { body } = await proxied.send(get('http://store.invalid:9000', '/b//k?x=1'));
+    assert.match((await body.collect(100)).toString(), /\/b\/\/k\?x=1$/);
+    await proxied.close();
+  });
+});
