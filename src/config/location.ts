@@ -1,0 +1,100 @@
+/** Where a store is, as a URL or a path. */
+import { homedir } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nearestWord } from './nearest.ts';
+import { Problem } from './problem.ts';
+
+/** A location before its connection is known. */
+export type Place =
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string; readonly maybeObject?: string }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'synthetic'; readonly count: number; readonly seed: number; readonly size: number }
+  | { readonly kind: 'memory'; readonly name: string };
+
+const SCHEMES = ['s3', 'file', 'synthetic', 'memory'] as const;
+const PLACE_FIX = 'write s3://bucket/prefix, a path, file:///dir or synthetic://?count=1000&seed=1&size=4096';
+
+/** `s3://bucket/prefix` | path | `file:///dir` | `synthetic://?…` | `memory://name`. Relative paths start at `base`. Throws Problem. */
+export function parsePlace(text: string, base: string): Place {
+  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text);
+  if (match === null) return parsePath(text, base);
+  const [, scheme = '', rest = ''] = match;
+  switch (scheme as (typeof SCHEMES)[number]) {
+    case 's3': return parseS3(rest);
+    case 'file': return parseFileUrl(text);
+    case 'synthetic': return parseSynthetic(rest);
+    case 'memory': return { kind: 'memory', name: parseMemoryName(rest) };
+    default: throw new Problem(`has the scheme ${scheme}://, which is not supported`, schemeFix(scheme));
+  }
+}
+
+function schemeFix(scheme: string): string {
+  if (/^https?$/i.test(scheme)) return 'put the server under endpoint: and write s3://bucket/prefix here';
+  const near = nearestWord(scheme, SCHEMES);
+  return near === undefined ? PLACE_FIX : `did you mean ${near}://?`;
+}
+
+function parseS3(rest: string): Place {
+  const slash = rest.indexOf('/');
+  const bucket = slash < 0 ? rest : rest.slice(0, slash);
+  // Not percent-decoded: a key is verbatim, `%41` is three characters of it (truth 1). `?` and `#` are characters of keys too.
+  const written = slash < 0 ? '' : rest.slice(slash + 1);
+  if (bucket.includes('@')) throw new Problem('has something before an @: a URL never holds credentials', 'write s3://bucket/prefix and a reference under credentials:', 'key');
+  const place = { kind: 's3', bucket: checkBucket(bucket), prefix: checkPrefix(written) } as const;
+  return written === '' || written.endsWith('/') ? place : { ...place, maybeObject: written };
+}
+
+export function checkBucket(bucket: string): string {
+  if (bucket === '') throw new Problem('names no bucket', 'write s3://bucket/prefix');
+  if (bucket.includes('/')) throw new Problem('is not a bucket name: it holds a /', 'write the bucket alone and the rest under prefix:');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/.test(bucket) || bucket.includes('..')) {
+    throw new Problem('does not name a bucket: 3 or more letters, digits, dots and hyphens', 'write the bucket as the store shows it');
+  }
+  return bucket;
+}
+
+/** A prefix is a folder: `logs` means `logs/`, so that it never takes `logs-archive/` along. */
+export function checkPrefix(prefix: string): string {
+  if (Buffer.byteLength(prefix) > 1023) throw new Problem('is longer than a key can be (1,024 bytes)', 'shorten the prefix', 'key');
+  return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
+}
+
+export function parsePath(text: string, base: string): Place {
+  if (text === '') throw new Problem('is empty', 'write a path, or s3://bucket/prefix', 'key');
+  if (/^~/.test(text)) throw new Problem('starts with ~, which only a shell expands', `write \${HOME}${text.slice(1, 40)} or ${homedir()}/…`);
+  if (/^\$[A-Za-z_]/.test(text)) throw new Problem('starts with $NAME, which is not expanded', 'write ${NAME}');
+  if (/^(?:s3|file|synthetic|memory):/.test(text)) throw new Problem('is neither a URL nor a path', PLACE_FIX);
+  // eslint-disable-next-line no-control-regex -- NUL cannot stand in a path
+  if (/\u0000/.test(text)) throw new Problem('holds a NUL character', 'remove it', 'key');
+  return { kind: 'file', path: resolve(base, text) };
+}
+
+function parseFileUrl(text: string): Place {
+  if (!text.startsWith('file:///')) throw new Problem('names a host: only files of this machine are read', 'write file:///absolute/path');
+  try {
+    return { kind: 'file', path: resolve(fileURLToPath(text)) };
+  } catch {
+    // Malformed escapes and encoded slashes: the one-line reason below says more than the library's.
+    throw new Problem('is not a usable file URL', 'write a plain path');
+  }
+}
+
+const SYNTHETIC_FIX = 'write synthetic://?count=1000&seed=1&size=4096';
+
+function parseSynthetic(rest: string): Place {
+  if (!/^\/?(?:\?|$)/.test(rest)) throw new Problem('has a host or a path: a synthetic store has neither', SYNTHETIC_FIX);
+  const found = new Map<string, number>([['count', 1000], ['seed', 1], ['size', 4096]]);
+  for (const [key, value] of new URLSearchParams(rest.replace(/^\/?\??/, ''))) {
+    if (!found.has(key)) throw new Problem('has a parameter other than count, seed and size', SYNTHETIC_FIX);
+    const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+    if (!Number.isSafeInteger(number)) throw new Problem(`has a ${key} that is not a whole number`, SYNTHETIC_FIX);
+    found.set(key, number);
+  }
+  return { kind: 'synthetic', count: found.get('count') ?? 0, seed: found.get('seed') ?? 0, size: found.get('size') ?? 0 };
+}
+
+function parseMemoryName(name: string): string {
+  if (!/^[\w.-]{1,64}$/.test(name)) throw new Problem('has no usable name', 'write memory://name');
+  return name;
+}

@@ -1,0 +1,111 @@
+import * as z from 'zod';
+import { Problem } from '../problem.ts';
+import { storageClass } from './location.ts';
+import { autoOrCount, autoOrSize, bandwidth, choice, count, duration, moment, requestRate, size, text, yesNo } from './scalars.ts';
+
+const globs = (description: string, example: string) => z.array(text({ type: 'glob' })).max(1000).prefault([])
+  .meta({ 'x-type': 'list of globs', description, examples: [[example]] });
+
+export const select = z.strictObject({
+  include: globs('Only objects whose key (below the prefix) matches one of these; empty = all.', '**/*.mxf'),
+  exclude: globs('No object whose key matches one of these; stronger than `include`.', 'tmp/**'),
+  min_size: size().optional().meta({ description: 'No object smaller than this.', examples: ['1 KiB'] }),
+  max_size: size().optional().meta({ description: 'No object larger than this.', examples: ['5 GiB'] }),
+  modified_after: moment().optional().meta({ description: 'Only objects modified after this date, or younger than this age.', examples: ['2026-01-31', '30d'] }),
+  modified_before: moment().optional().meta({ description: 'Only objects modified before this date, or older than this age.', examples: ['2026-06-30T00:00:00Z', '7d'] }),
+  min_age: duration().prefault('0s').meta({ description: 'Leave objects younger than this to a later run: they may still be written.', examples: ['5m'] }),
+}).prefault({}).meta({ title: 'Select', description: 'Which objects of the source take part. What is not selected is counted, never copied.' });
+
+interface PairsRule {
+  readonly checkName: (name: string) => void;
+  readonly most: number;
+  readonly description: string;
+  readonly example: Readonly<Record<string, string>>;
+}
+
+/** A mapping whose keys the operator chooses. */
+const pairs = <V extends z.ZodType<string>>(value: V, rule: PairsRule) => z.record(z.string(), value).superRefine((record, context) => {
+  const names = Object.keys(record);
+  const told = (problem: Problem, path: string[]) => context.addIssue({ code: 'custom', params: { problem }, path });
+  if (names.length > rule.most) told(new Problem(`has ${names.length} entries, more than ${rule.most}`, 'remove some', 'key'), []);
+  for (const name of names) {
+    try {
+      rule.checkName(name);
+    } catch (thrown) {
+      if (!(thrown instanceof Problem)) throw thrown;
+      told(thrown, [name]);
+    }
+  }
+}).prefault({}).meta({ 'x-type': 'mapping of text', description: rule.description, examples: [rule.example] });
+
+// Amazon S3 User Guide, "Categorizing your storage using tags": 10 tags, 128 and 256 characters, this alphabet, no aws: prefix.
+const TAG_CHARACTERS = /^[\p{L}\p{N}\p{Zs}+\-=._:/@]*$/u;
+function checkTagName(value: string): void {
+  if (value === '' || value.length > 128 || !TAG_CHARACTERS.test(value)) throw new Problem('is not a tag key', 'write 1–128 letters, digits, spaces and + - = . _ : / @', 'key');
+  if (/^aws:/i.test(value)) throw new Problem('is a tag key that AWS keeps for itself', 'choose one without aws: in front', 'key');
+}
+
+const tagValue = text({ type: 'tag value', most: 256, empty: true, pattern: TAG_CHARACTERS, what: 'is not a tag value', fix: 'write letters, digits, spaces and + - = . _ : / @' });
+
+function checkMetadataName(value: string): void {
+  if (/^x-amz-meta-/i.test(value)) throw new Problem('is written without its x-amz-meta- prefix', 'remove x-amz-meta-', 'key');
+  if (!/^[a-z0-9][a-z0-9_.-]{0,127}$/.test(value)) throw new Problem('is not a metadata name', 'write lower-case letters, digits and - _ .', 'key');
+}
+
+export const transform = z.strictObject({
+  tags: z.strictObject({
+    copy: yesNo().prefault('true').meta({ description: 'Carry the tags of the source.' }),
+    set: pairs(tagValue, { checkName: checkTagName, most: 10, description: 'Tags written on every object; they win over copied ones of the same key.', example: { MigratedBy: 'cross-cloud-migration' } }),
+  }).prefault({}).meta({ title: 'Tags', description: 'Tags, set in the same request that writes the object.' }),
+  metadata: z.strictObject({
+    set: pairs(text({ most: 2048, empty: true }), { checkName: checkMetadataName, most: 50, description: 'User metadata written on every object; it wins over the source\'s.', example: { 'migrated-from': 'ibm-cos' } }),
+  }).prefault({}).meta({ title: 'Metadata', description: 'User metadata. The source\'s own is carried as `fidelity.user_metadata` says.' }),
+  storage_class: storageClass().optional().meta({ description: 'Storage class of every object, whatever the source says.', examples: ['GLACIER_IR'] }),
+  key_prefix: text({ empty: true, most: 512 }).prefault('').meta({ description: 'Put before every key at the destination, as it stands.', examples: ['from-cos/'] }),
+}).prefault({}).meta({ title: 'Transform', description: 'What is changed on the way. The bytes never are.' });
+
+const level = (what: string) => choice(['strict', 'report', 'ignore']).prefault('report').meta({ description: what });
+
+export const fidelity = z.strictObject({
+  content_headers: level('Content-Type, Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires.'),
+  user_metadata: level('`x-amz-meta-*`.'),
+  tags: level('Object tags.'),
+  storage_class: level('Storage class.'),
+  mtime: level('Modification time; in object stores kept in named metadata.'),
+  mode: level('Permission bits of files; in object stores kept in named metadata. setuid, setgid and sticky are never set.'),
+}).prefault({}).meta({
+  title: 'Fidelity',
+  description: 'What must survive. `strict`: an object that would lose it fails. `report`: it is copied, the loss counted and listed. `ignore`: not even asked for.',
+});
+
+export const limits = z.strictObject({
+  bandwidth: bandwidth().prefault('unlimited').meta({ description: 'Bits (`50 Mbit/s`) or bytes (`200 MiB/s`) per second over the whole run; each byte counts once.', examples: ['50 Mbit/s', '200 MiB/s'] }),
+  requests: requestRate().prefault('unlimited').meta({ description: 'Requests per second to each of the two stores.', examples: ['500/s'] }),
+  concurrency: autoOrCount(1, 4096).prefault('auto').meta({ description: 'Objects or parts in flight; `auto` finds it by throttling and latency.', examples: ['32'] }),
+  memory: size({ least: '16 MiB', most: '64 GiB' }).prefault('96 MiB').meta({ description: 'Buffers of each process.' }),
+}).prefault({}).meta({ title: 'Limits', description: 'How much of the link, the stores and the machine a run may take. May change between resumes.' });
+
+export const batch = z.strictObject({
+  objects: count(1, 10_000).prefault('1000').meta({ description: 'Objects in a task at most. `20` reproduces the reference architecture.' }),
+  bytes: size({ least: '1 MiB', most: '1 TiB' }).prefault('1 GiB').meta({ description: 'Bytes in a task at most; a larger object is a task of its own.' }),
+  seconds: count(1, 3600).prefault('60').meta({ description: 'Predicted seconds of a task at most.' }),
+}).prefault({}).meta({ title: 'Batch', description: 'How objects are packed into tasks.' });
+
+export const transfer = z.strictObject({
+  part_size: autoOrSize({ least: '5 MiB', most: '5 GiB' }).prefault('auto').meta({ description: 'Bytes of a part; `auto` = 8 MiB, more where the store\'s number of parts demands it.', examples: ['200 MiB'] }),
+  part_concurrency: autoOrCount(1, 256).prefault('auto').meta({ description: 'Parts of one object in flight.', examples: ['4'] }),
+  server_side_copy: choice(['auto', 'never']).prefault('auto').meta({ description: '`auto`: let the store copy where the destination\'s credentials can read the source.' }),
+  multipart_threshold: size({ least: '1 KiB', most: '5 GiB' }).prefault('64 MiB').meta({ description: 'Objects larger than this go in parts.' }),
+  single_copy_limit: size({ least: '5 MiB', most: '5 GiB' }).prefault('5 GiB').meta({ description: 'Objects larger than this are copied server-side in parts.' }),
+  stall_timeout: duration(1000).prefault('30s').meta({ description: 'No byte for this long: the connection is given up and the read goes on from there.' }),
+}).prefault({}).meta({ title: 'Transfer', description: 'How one object travels. The automatic values are right for nearly everybody.' });
+
+export const filesystem = z.strictObject({
+  names: choice(['verbatim', 'escaped']).prefault('verbatim').meta({ description: '`escaped`: decode the names of a source directory that an earlier migration from a store had to escape.' }),
+  symlinks: choice(['skip', 'follow']).prefault('skip').meta({ description: 'Symbolic links of a source directory.' }),
+}).prefault({}).meta({ title: 'File system', description: 'For a source or destination that is a directory.' });
+
+export const report = z.strictObject({
+  file: text({ type: 'path' }).optional().meta({ description: 'Write the report here when a run ends, relative to the folder of the migration file.', examples: ['./media.report.json'] }),
+  format: choice(['text', 'json', 'csv', 'ndjson']).prefault('json').meta({ description: 'Its format.' }),
+}).prefault({}).meta({ title: 'Report', description: 'A report to keep. `brigade report` writes one at any time.' });
