@@ -12,20 +12,9 @@ export function explain(issues: readonly Issue[], input: unknown, base: Path = [
 
 function findingsOf(issue: Issue, input: unknown, path: Path): Finding[] {
   const value = valueAt(input, path);
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], problem: unknownKey(path, key) }));
-    case 'invalid_union':
-      return explain(branch(issue.errors, value), input, path);
-    case 'custom':
-      return [{ path, problem: problemOf(issue) }];
-    case 'invalid_type':
-      return [{ path, problem: wrongKind(issue.expected, value) }];
-    case 'too_big':
-      return [{ path, problem: new Problem(`has more than ${issue.maximum} entries`, 'remove some, or use wider globs', 'key') }];
-    default:
-      return [{ path, problem: new Problem('cannot be used', 'see docs/migration-file.md', 'key') }];
-  }
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...path, key], problem: unknownKey(path, key) }));
+  if (issue.code === 'invalid_union') return explain(branch(issue.errors, value), input, path);
+  return [{ path, problem: problemOf(issue, value) }];
 }
 
 /** A location is a text or a mapping: what it is decides whose complaints are told. */
@@ -34,9 +23,11 @@ function branch(options: readonly (readonly Issue[])[], value: unknown): readonl
   return (isMapping ? options.at(-1) : options[0]) ?? [];
 }
 
-function problemOf(issue: Issue & { params?: Record<string, unknown> | undefined }): Problem {
-  const told = issue.params?.['problem'];
-  return told instanceof Problem ? told : new Problem('cannot be used', 'see docs/migration-file.md', 'key');
+function problemOf(issue: Issue, value: unknown): Problem {
+  if (issue.code === 'custom' && issue.params?.['problem'] instanceof Problem) return issue.params['problem'];
+  if (issue.code === 'invalid_type') return wrongKind(issue.expected, value);
+  if (issue.code === 'too_big') return new Problem(`has more than ${issue.maximum} entries`, 'remove some, or use wider globs', 'key');
+  return new Problem('cannot be used', 'see docs/migration-file.md', 'key');
 }
 
 function wrongKind(expected: string, value: unknown): Problem {

@@ -65,7 +65,7 @@ export function parsePath(text: string, base: string): Place {
   if (/^~/.test(text)) throw new Problem('starts with ~, which only a shell expands', `write \${HOME}${text.slice(1, 40)} or ${homedir()}/…`);
   if (/^\$[A-Za-z_]/.test(text)) throw new Problem('starts with $NAME, which is not expanded', 'write ${NAME}');
   if (/^(?:s3|file|synthetic|memory):/.test(text)) throw new Problem('is neither a URL nor a path', PLACE_FIX);
-  // eslint-disable-next-line no-control-regex -- NUL cannot stand in a path
+   
   if (/\u0000/.test(text)) throw new Problem('holds a NUL character', 'remove it', 'key');
   return { kind: 'file', path: resolve(base, text) };
 }

@@ -38,8 +38,8 @@ export function fail(path: readonly PropertyKey[], what: string, fix: string, ab
 }
 
 /** `E_CONFIG`: usage, exit 2. `location` is `file:line:col`, or the flag or argument that was wrong. */
-export function configError(location: string, message: string, fix: string): BrigadeError {
-  return usageError('E_CONFIG', message, fix, location);
+export function configError(location: string, message: string, fix: string, code = 'E_CONFIG'): BrigadeError {
+  return usageError(code, message, fix, location);
 }
 
 /** A value as it may be repeated in a message: short, quoted, and hidden if it has the shape of a secret. */

@@ -53,7 +53,7 @@ export const text = (rule: TextRule = {}) => {
   return scalar((value) => {
     if (value === '' && rule.empty !== true) throw new Problem('is empty', `write ${type}, or remove the key`, 'key');
     if (value.length > most) throw new Problem(`is longer than ${most} characters`, 'shorten it', 'key');
-    // eslint-disable-next-line no-control-regex -- NUL is exactly what is meant: no store and no file system takes it
+     
     if (/\u0000/.test(value)) throw new Problem('holds a NUL character', 'remove it', 'key');
     if (rule.pattern !== undefined && !rule.pattern.test(value)) throw new Problem(rule.what ?? 'has the wrong form', rule.fix ?? `write ${type}`);
     return value;

@@ -1,0 +1,95 @@
+/** A migration never writes onto its own source (truth 16), nor into the folder that remembers it. */
+import { realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { BrigadeError } from '../core/errors.ts';
+import { serverOf, showLocation } from './address.ts';
+import type { FileLocation, Location, S3Location } from './migration.ts';
+import { configError, quoteValue } from './problem.ts';
+
+/** What the file system says of a path; a test may say otherwise. */
+export interface FileIdentity {
+  /** The path with all links resolved; throws where it does not exist. */
+  readonly realpath: (path: string) => string;
+  /** Device and inode, the same for every way to one folder (links, bind mounts, other case); undefined where there is none. */
+  readonly identity: (path: string) => string | undefined;
+}
+
+const thisMachine: FileIdentity = {
+  realpath: (path) => realpathSync.native(path),
+  identity: (path) => {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+  },
+};
+
+export interface Ends {
+  readonly source: Location;
+  readonly destination: Location;
+  readonly file?: string;
+}
+
+/** Throws E_OVERLAP (usage, exit 2) when source and destination are equal or nested, or the state folder lies in one of them. */
+export function checkOverlap(ends: Ends, stateDir?: string, files: FileIdentity = thisMachine): void {
+  const { source, destination } = ends;
+  if (overlaps(source, destination, files)) {
+    throw overlap(ends, `the destination ${quoteValue(showLocation(destination))} and the source ${quoteValue(showLocation(source))} are the same or one lies in the other`, 'choose a destination outside of the source');
+  }
+  if (stateDir === undefined) return;
+  for (const [name, location] of [['source', source], ['destination', destination]] as const) {
+    if (location.kind === 'file' && nestedFolders(location, { kind: 'file', path: stateDir }, files)) {
+      throw overlap(ends, `the state folder ${quoteValue(stateDir)} and the ${name} ${quoteValue(location.path)} lie in one another`, 'choose another folder with --state');
+    }
+  }
+}
+
+function overlap(ends: Ends, message: string, fix: string): BrigadeError {
+  return configError(ends.file === undefined ? 'SRC DST' : `${ends.file}:1:1`, message, fix, 'E_OVERLAP');
+}
+
+function overlaps(a: Location, b: Location, files: FileIdentity): boolean {
+  if (a.kind === 's3' && b.kind === 's3') return nestedPrefixes(a, b);
+  if (a.kind === 'file' && b.kind === 'file') return nestedFolders(a, b, files);
+  return a.kind === 'memory' && b.kind === 'memory' && a.name === b.name;
+}
+
+function nestedPrefixes(a: S3Location, b: S3Location): boolean {
+  if (serverOf(a) !== serverOf(b) || a.bucket !== b.bucket) return false;
+  return a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix);
+}
+
+function nestedFolders(a: FileLocation, b: FileLocation, files: FileIdentity): boolean {
+  const [one, other] = [realChain(a.path, files), realChain(b.path, files)];
+  return one.has(first(other)) || other.has(first(one));
+}
+
+/**
+ * The folder and everything above it, by identity where it exists and by path where it does not yet. The first entry is the folder itself.
+ */
+function realChain(path: string, files: FileIdentity): Set<string> {
+  const chain = new Set<string>();
+  for (let here = realPath(path, files); ; here = dirname(here)) {
+    chain.add(files.identity(here) ?? missing(here, files));
+    if (dirname(here) === here) return chain;
+  }
+}
+
+/** A folder that does not exist yet: the identity of the nearest one that does, and the rest of the way. */
+function missing(path: string, files: FileIdentity): string {
+  const parent = dirname(path);
+  return `${files.identity(parent) ?? missing(parent, files)}/${basename(path)}`;
+}
+
+function first(chain: Set<string>): string {
+  return chain.values().next().value ?? '';
+}
+
+/** Links resolved as far as the path exists. */
+function realPath(path: string, files: FileIdentity): string {
+  try {
+    return files.realpath(path);
+  } catch {
+    // Not there (yet), or not ours to see: its parent decides. The root always resolves.
+    const parent = dirname(path);
+    return parent === path ? path : join(realPath(parent, files), basename(path));
+  }
+}

@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto';
+import { addressOf } from './address.ts';
+import type { Migration } from './migration.ts';
+
+/**
+ * SHA-256 (hex) of what a ledger is bound to: source, destination, select, transform, fidelity, and how file names are read. Limits, batch,
+ * verify, report, compare, credentials and connections may change between two resumes of one run, so they are not in it (F032).
+ */
+export function specHash(migration: Migration): string {
+  const { destination } = migration;
+  const bound = {
+    v: 1,
+    source: addressOf(migration.source),
+    destination: { ...addressOf(destination), sse: destination.sse, kmsKeyId: destination.kmsKeyId, storageClass: destination.storageClass },
+    select: migration.select,
+    transform: migration.transform,
+    fidelity: migration.fidelity,
+    filesystem: migration.filesystem,
+  };
+  return createHash('sha256').update(canonicalJson(bound)).digest('hex');
+}
+
+/** JSON with the names of every mapping in one order, so that the order of the lines in a file means nothing. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`).join(',')}}`;
+}
