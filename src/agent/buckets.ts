@@ -1,0 +1,87 @@
+/** Buckets and their settings. */
+import { isoTime, xmlReply } from './context.ts';
+import type { Context, Reply, ServiceContext } from './context.ts';
+import { s3Error } from './errors.ts';
+import { newBucket } from './layout.ts';
+import { owner } from './listing.ts';
+import { readSmall } from './payload.ts';
+import { childText, el, optional, parseXml, xmlDocument } from './xml.ts';
+
+export async function listBuckets(context: ServiceContext): Promise<Reply> {
+  const buckets = await context.layout.buckets();
+  return xmlReply(xmlDocument('ListAllMyBucketsResult', owner(),
+    el('Buckets', buckets.map((bucket) => el('Bucket', el('Name', bucket.name), el('CreationDate', isoTime(bucket.created)), el('BucketRegion', bucket.region))))));
+}
+
+/** General purpose bucket naming rules of the S3 User Guide. */
+const validName = (name: string): boolean => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) && !name.includes('..') && !/^\d+\.\d+\.\d+\.\d+$/.test(name);
+
+async function readLocation(context: ServiceContext): Promise<string> {
+  const text = (await readSmall(context.payload(true), context.limits.maxXmlBytes)).toString();
+  const asked = text === '' ? undefined : childText(parseXml(text, 'CreateBucketConfiguration'), 'LocationConstraint');
+  const region = asked === undefined || asked === '' ? 'us-east-1' : asked;
+  if (region !== context.region && !(asked === undefined && context.region === 'us-east-1')) {
+    throw s3Error('IllegalLocationConstraintException', { message: `The ${asked === undefined ? 'unspecified' : region} location constraint is incompatible for the region specific endpoint this request was sent to.` });
+  }
+  return region;
+}
+
+export async function createBucket(context: ServiceContext): Promise<Reply> {
+  const { request, layout, clock } = context;
+  if (!validName(request.bucket)) throw s3Error('InvalidBucketName', { details: { BucketName: request.bucket } });
+  const region = await readLocation(context);
+  if ((await layout.bucket(request.bucket)) !== undefined) throw s3Error('BucketAlreadyOwnedByYou', { details: { BucketName: request.bucket } });
+  const bucket = newBucket(request.bucket, clock.now(), region);
+  bucket.objectLock = request.headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true';
+  bucket.versioning = bucket.objectLock ? 'Enabled' : undefined;
+  bucket.ownershipEnforced = (request.headers.get('x-amz-object-ownership') ?? 'BucketOwnerEnforced') === 'BucketOwnerEnforced';
+  await layout.addBucket(bucket);
+  return { status: 200, headers: { location: `/${bucket.name}` } };
+}
+
+export const headBucket = (context: Context): Reply => ({ status: 200, headers: { 'x-amz-bucket-region': context.bucket.region, 'content-type': 'application/xml' } });
+
+export async function deleteBucket(context: Context): Promise<Reply> {
+  const { layout, bucket } = context;
+  for await (const entry of layout.scan(bucket.name, Buffer.alloc(0))) throw s3Error('BucketNotEmpty', { details: { BucketName: bucket.name, FirstKey: entry.key } });
+  await layout.removeBucket(bucket.name);
+  return { status: 204 };
+}
+
+/** us-east-1 is told as an empty constraint. */
+export const getLocation = ({ bucket }: Context): Reply =>
+  xmlReply(xmlDocument('LocationConstraint', bucket.region === 'us-east-1' ? '' : bucket.region));
+
+export const getVersioning = ({ bucket }: Context): Reply => xmlReply(xmlDocument('VersioningConfiguration', optional('Status', bucket.versioning)));
+
+export async function putVersioning(context: Context): Promise<Reply> {
+  const text = (await readSmall(context.payload(), context.limits.maxXmlBytes)).toString();
+  const status = childText(parseXml(text, 'VersioningConfiguration'), 'Status');
+  if (status !== 'Enabled' && status !== 'Suspended') throw s3Error('IllegalVersioningConfigurationException');
+  context.bucket.versioning = status;
+  return { status: 200 };
+}
+
+export function getObjectLock({ bucket }: Context): Reply {
+  if (!bucket.objectLock) throw s3Error('ObjectLockConfigurationNotFoundError', { details: { BucketName: bucket.name } });
+  return xmlReply(xmlDocument('ObjectLockConfiguration', el('ObjectLockEnabled', 'Enabled')));
+}
+
+export const getRequestPayment = ({ bucket }: Context): Reply => xmlReply(xmlDocument('RequestPaymentConfiguration', el('Payer', bucket.requestPayment)));
+
+export async function putRequestPayment(context: Context): Promise<Reply> {
+  const text = (await readSmall(context.payload(), context.limits.maxXmlBytes)).toString();
+  const payer = childText(parseXml(text, 'RequestPaymentConfiguration'), 'Payer');
+  if (payer !== 'BucketOwner' && payer !== 'Requester') throw s3Error('MalformedXML');
+  context.bucket.requestPayment = payer;
+  return { status: 200 };
+}
+
+export function getOwnership({ bucket }: Context): Reply {
+  const value = bucket.ownershipEnforced ? 'BucketOwnerEnforced' : 'BucketOwnerPreferred';
+  return xmlReply(xmlDocument('OwnershipControls', el('Rule', el('ObjectOwnership', value))));
+}
+
+export function getLifecycle({ bucket }: Context): Reply {
+  throw s3Error('NoSuchLifecycleConfiguration', { message: 'The lifecycle configuration does not exist', details: { BucketName: bucket.name } });
+}

@@ -1,0 +1,85 @@
+/** What the endpoint answers when it refuses: an S3 error document. Codes: S3 API Reference, "Error responses". */
+export class S3Error extends Error {
+  readonly code: string;
+  readonly status: number;
+  /** Extra elements of the error document, in order. */
+  readonly details: Record<string, string>;
+  readonly headers: Record<string, string>;
+
+  constructor(code: string, status: number, message: string, details: Record<string, string>, headers: Record<string, string>) {
+    super(message);
+    this.name = 'S3Error';
+    this.code = code;
+    this.status = status;
+    this.details = details;
+    this.headers = headers;
+  }
+}
+
+const known: Record<string, readonly [status: number, message: string]> = {
+  AccessControlListNotSupported: [400, 'The bucket does not allow ACLs'],
+  AccessDenied: [403, 'Access Denied'],
+  AuthorizationHeaderMalformed: [400, 'The authorization header that you provided is not valid.'],
+  AuthorizationQueryParametersError: [400, 'The authorization query parameters that you provided are not valid.'],
+  BadDigest: [400, 'The Content-MD5 or checksum value that you specified did not match what the server received.'],
+  BucketAlreadyOwnedByYou: [409, 'The bucket that you tried to create already exists, and you own it.'],
+  BucketNotEmpty: [409, 'The bucket that you tried to delete is not empty.'],
+  ConditionalRequestConflict: [409, 'A conflicting operation occurred during the request. Try again.'],
+  EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed object size.'],
+  EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed object size.'],
+  ExpiredToken: [400, 'The provided token has expired.'],
+  IllegalVersioningConfigurationException: [400, 'The versioning configuration specified in the request is invalid.'],
+  IncompleteBody: [400, 'You did not provide the number of bytes specified by the Content-Length HTTP header.'],
+  InternalError: [500, 'We encountered an internal error. Please try again.'],
+  InvalidAccessKeyId: [403, 'The AWS access key ID that you provided does not exist in our records.'],
+  InvalidArgument: [400, 'Invalid Argument'],
+  InvalidBucketName: [400, 'The specified bucket is not valid.'],
+  InvalidDigest: [400, 'The Content-MD5 or checksum value that you specified is not valid.'],
+  InvalidObjectState: [403, "The operation is not valid for the object's storage class"],
+  InvalidPart: [400, 'One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part\'s entity tag.'],
+  InvalidPartNumber: [416, 'The requested partnumber is not satisfiable'],
+  InvalidPartOrder: [400, 'The list of parts was not in ascending order. The parts list must be specified in order by part number.'],
+  InvalidRange: [416, 'The requested range is not satisfiable'],
+  InvalidRequest: [400, 'Invalid Request'],
+  InvalidStorageClass: [400, 'The storage class that you specified is not valid.'],
+  InvalidTag: [400, 'The tag provided was not a valid tag.'],
+  InvalidToken: [400, 'The provided token is malformed or otherwise not valid.'],
+  InvalidURI: [400, 'The specified URI could not be parsed.'],
+  KeyTooLongError: [400, 'Your key is too long.'],
+  MalformedTrailerError: [400, 'The request contained trailing data that was not well-formed or did not conform to our published schema.'],
+  MalformedXML: [400, 'The XML that you provided was not well formed or did not validate against our published schema.'],
+  MaxMessageLengthExceeded: [400, 'Your request was too large.'],
+  MetadataTooLarge: [400, 'Your metadata headers exceed the maximum allowed metadata size.'],
+  MethodNotAllowed: [405, 'The specified method is not allowed against this resource.'],
+  MissingContentLength: [411, 'You must provide the Content-Length HTTP header.'],
+  MissingSecurityHeader: [400, 'Your request is missing a required header.'],
+  NoSuchBucket: [404, 'The specified bucket does not exist.'],
+  NoSuchKey: [404, 'The specified key does not exist.'],
+  NoSuchUpload: [404, 'The specified multipart upload does not exist. The upload ID might not be valid, or the multipart upload might have been aborted or completed.'],
+  NoSuchVersion: [404, 'The version ID specified in the request does not match an existing version.'],
+  NotImplemented: [501, 'A header that you provided implies functionality that is not implemented.'],
+  ObjectLockConfigurationNotFoundError: [404, 'Object Lock configuration does not exist for this bucket'],
+  PermanentRedirect: [301, 'The bucket that you are attempting to access must be addressed using the specified endpoint.'],
+  PreconditionFailed: [412, 'At least one of the preconditions that you specified did not hold.'],
+  RequestTimeTooSkewed: [403, "The difference between the request time and the server's time is too large."],
+  RestoreAlreadyInProgress: [409, 'Object restore is already in progress.'],
+  SignatureDoesNotMatch: [403, 'The request signature that the server calculated does not match the signature that you provided.'],
+  XAmzContentSHA256Mismatch: [400, "The provided 'x-amz-content-sha256' header does not match what was computed."],
+};
+
+export interface S3ErrorParts {
+  readonly message?: string;
+  readonly details?: Record<string, string>;
+  readonly headers?: Record<string, string>;
+}
+
+/** An error of the published list, by code. */
+export function s3Error(code: string, parts: S3ErrorParts = {}): S3Error {
+  const [status, message] = known[code] ?? [400, code];
+  return new S3Error(code, status, parts.message ?? message, parts.details ?? {}, parts.headers ?? {});
+}
+
+export const invalidArgument = (name: string, value: string, message?: string): S3Error =>
+  s3Error('InvalidArgument', { details: { ArgumentName: name, ArgumentValue: value }, ...(message === undefined ? {} : { message }) });
+
+export const invalidRequest = (message: string): S3Error => s3Error('InvalidRequest', { message });

@@ -1,0 +1,115 @@
+/** What a storage layout under the endpoint keeps. Layouts differ in where; the endpoint alone knows S3's rules. */
+import type { Algorithm, Checksum, ChecksumType } from './checksums.ts';
+
+export type Maybe<T> = T | Promise<T>;
+
+/** Bytes at rest. */
+export interface Body {
+  readonly size: number;
+  /** Bytes `start` to `end`, end excluded. */
+  read(start: number, end: number): AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** Frees the bytes; called once nothing refers to them. */
+  discard(): Maybe<void>;
+}
+
+export interface StoredPart {
+  readonly number: number;
+  readonly size: number;
+  /** Hex MD5. */
+  readonly etag: string;
+  /** Epoch milliseconds. */
+  readonly modified: number;
+  readonly checksum: Checksum | undefined;
+}
+
+/** What a client says about an object at PUT, Copy or Create. */
+export interface Attributes {
+  /** content-type, cache-control, … by lower-case header name. */
+  readonly system: ReadonlyMap<string, string>;
+  /** User metadata without the `x-amz-meta-` prefix, lower case. */
+  readonly meta: ReadonlyMap<string, string>;
+  readonly tags: readonly (readonly [name: string, value: string])[];
+  readonly storageClass: string;
+  /** Encryption and Object Lock headers, echoed. */
+  readonly echoed: ReadonlyMap<string, string>;
+}
+
+export interface ObjectVersion extends Attributes {
+  readonly key: string;
+  /** 'null' where the bucket was not versioned. */
+  readonly versionId: string;
+  readonly deleteMarker: boolean;
+  /** Epoch milliseconds. */
+  readonly modified: number;
+  /** Without quotes. */
+  readonly etag: string;
+  readonly checksum: Checksum | undefined;
+  /** Only of multipart uploads. */
+  readonly parts: readonly StoredPart[] | undefined;
+  /** The x-amz-restore header of an archived object. */
+  readonly restore: string | undefined;
+  readonly body: Body;
+}
+
+export interface KeyEntry {
+  readonly key: string;
+  /** Newest first; never empty. */
+  readonly versions: readonly ObjectVersion[];
+}
+
+export interface Upload extends Attributes {
+  readonly id: string;
+  readonly key: string;
+  readonly started: number;
+  readonly algorithm: Algorithm | undefined;
+  readonly checksumType: ChecksumType;
+  /** By number; each with its bytes and, when the object's checksum is made of the parts', the raw CRC. */
+  readonly parts: Map<number, StoredPart & { readonly body: Body; readonly raw: Buffer | undefined }>;
+}
+
+export interface Bucket {
+  readonly name: string;
+  readonly created: number;
+  region: string;
+  versioning: 'Enabled' | 'Suspended' | undefined;
+  requestPayment: 'BucketOwner' | 'Requester';
+  objectLock: boolean;
+  /** Whether ACLs are refused (BucketOwnerEnforced). */
+  ownershipEnforced: boolean;
+}
+
+export const newBucket = (name: string, created: number, region: string): Bucket => ({
+  name, created, region, versioning: undefined, requestPayment: 'BucketOwner', objectLock: false, ownershipEnforced: true,
+});
+
+/** Looks at the newest version before a write and throws to refuse it; runs in the same step as the write. */
+export type Guard = (newest: ObjectVersion | undefined) => void;
+
+export interface Layout {
+  buckets(): Maybe<readonly Bucket[]>;
+  bucket(name: string): Maybe<Bucket | undefined>;
+  addBucket(bucket: Bucket): Maybe<void>;
+  removeBucket(name: string): Maybe<void>;
+
+  /** All versions of a key. */
+  entry(bucket: string, key: string): Maybe<KeyEntry | undefined>;
+  /** Entries with UTF-8 key bytes ≥ `from`, in byte order. */
+  scan(bucket: string, from: Buffer): AsyncIterable<KeyEntry> | Iterable<KeyEntry>;
+  /** Writes a version; a version with the same id is replaced. */
+  put(bucket: string, version: ObjectVersion, guard: Guard): Maybe<void>;
+  /** Changes the tags or restore state of a version where it stands in the order. */
+  replace(bucket: string, version: ObjectVersion): Maybe<void>;
+  /** Removes one version. Returns it, or undefined when there was none. */
+  remove(bucket: string, key: string, versionId: string, guard: Guard): Maybe<ObjectVersion | undefined>;
+
+  /** Stores bytes; they belong to nothing yet. On an error of the source nothing stays. */
+  write(source: AsyncIterable<Buffer>): Promise<Body>;
+  /** One body made of others, in order. The parts belong to the result from then on. */
+  concat(parts: readonly Body[]): Maybe<Body>;
+
+  addUpload(bucket: string, upload: Upload): Maybe<void>;
+  upload(bucket: string, id: string): Maybe<Upload | undefined>;
+  /** In key order, then by start. */
+  uploads(bucket: string): Maybe<readonly Upload[]>;
+  removeUpload(bucket: string, id: string): Maybe<void>;
+}

@@ -1,0 +1,221 @@
+/** ListObjects, ListObjectsV2, ListObjectVersions: one walk in byte order, three ways to write it. */
+import type { Checksum } from './checksums.ts';
+import { isoTime, quoted, xmlReply } from './context.ts';
+import type { Context, Reply } from './context.ts';
+import { invalidArgument } from './errors.ts';
+import type { KeyEntry, Layout, ObjectVersion } from './layout.ts';
+import { el, optional, xmlDocument } from './xml.ts';
+import type { Xml, XmlContent } from './xml.ts';
+
+/** The fields every listing has. */
+export interface ListQuery {
+  readonly prefix: string;
+  readonly delimiter: string;
+  readonly max: number;
+  /** encoding-type=url. */
+  readonly encode: boolean;
+}
+
+const ownerId = '75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a';
+export const owner = (): Xml => el('Owner', el('ID', ownerId), el('DisplayName', 'brigade'));
+
+/** S3's url encoding of keys: as form encoding (space is +), with slashes left alone. */
+export const urlEncode = (text: string): string =>
+  encodeURIComponent(text).replaceAll('%20', '+').replaceAll('%2F', '/').replace(/[!'()~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+
+export const encoder = (query: ListQuery) => (text: string): string => (query.encode ? urlEncode(text) : text);
+
+/** Reads prefix, delimiter, encoding-type and the page size. */
+export function readListQuery(context: Context, maxName: string): ListQuery {
+  const { query } = context.request;
+  const encoding = query.get('encoding-type') ?? '';
+  if (encoding !== '' && encoding !== 'url') throw invalidArgument('encoding-type', encoding, 'Invalid Encoding Method specified in Request');
+  const text = query.get(maxName) || '1000';
+  const max = Number(text);
+  if (!/^-?\d+$/.test(text) || max < 0 || max > 2147483647) throw invalidArgument(maxName, text, `Argument ${maxName} must be an integer between 0 and 2147483647`);
+  return { prefix: query.get('prefix') ?? '', delimiter: query.get('delimiter') ?? '', max: Math.min(1000, max), encode: encoding === 'url' };
+}
+
+/** The common prefix a key is rolled up into. */
+export function rollUp(key: string, query: Pick<ListQuery, 'prefix' | 'delimiter'>): string | undefined {
+  if (query.delimiter === '') return undefined;
+  const at = key.indexOf(query.delimiter, query.prefix.length);
+  return at < 0 ? undefined : key.slice(0, at + query.delimiter.length);
+}
+
+/** The first key after every key that starts with `prefix`. UTF-8 has no 0xff, so the last byte can always grow. */
+function pastPrefix(prefix: string): Buffer {
+  const bytes = Buffer.from(prefix);
+  bytes[bytes.length - 1]! += 1;
+  return bytes;
+}
+
+const pastKey = (key: string): Buffer => Buffer.concat([Buffer.from(key), Buffer.from([0])]);
+
+/** Where a listing goes on after a marker; a marker that is itself a common prefix skips all it stands for. */
+export const pastMarker = (marker: string, query: ListQuery): Buffer => {
+  if (marker === '') return Buffer.alloc(0);
+  return marker.startsWith(query.prefix) && rollUp(marker, query) === marker ? pastPrefix(marker) : pastKey(marker);
+};
+
+const later = (a: Buffer, b: Buffer): Buffer => (Buffer.compare(a, b) >= 0 ? a : b);
+
+type Step = { readonly entry: KeyEntry } | { readonly prefix: string };
+
+/** Entries and common prefixes in byte order, from `from`. */
+async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buffer, shown: (entry: KeyEntry) => boolean): AsyncGenerator<Step> {
+  let at: Buffer | undefined = later(Buffer.from(query.prefix), from);
+  while (at !== undefined) {
+    const scanFrom: Buffer = at;
+    at = undefined;
+    for await (const entry of layout.scan(bucket, scanFrom)) {
+      if (!entry.key.startsWith(query.prefix)) return;
+      if (!shown(entry)) continue;
+      const prefix = rollUp(entry.key, query);
+      if (prefix !== undefined) {
+        yield { prefix };
+        at = pastPrefix(prefix);
+        break;
+      }
+      yield { entry };
+    }
+  }
+}
+
+interface Page {
+  readonly versions: readonly ObjectVersion[];
+  readonly prefixes: readonly string[];
+  readonly truncated: boolean;
+  /** The last key or common prefix shown. */
+  readonly last: string;
+}
+
+const live = (entry: KeyEntry): boolean => entry.versions[0]?.deleteMarker === false;
+
+async function listLive(context: Context, query: ListQuery, from: Buffer): Promise<Page> {
+  const versions: ObjectVersion[] = [];
+  const prefixes: string[] = [];
+  let last = '';
+  if (query.max === 0) return { versions, prefixes, truncated: false, last };
+  for await (const step of walk(context.layout, context.bucket.name, query, from, live)) {
+    if (versions.length + prefixes.length === query.max) return { versions, prefixes, truncated: true, last };
+    if ('prefix' in step) prefixes.push(last = step.prefix);
+    else {
+      last = step.entry.key;
+      versions.push(step.entry.versions[0]!);
+    }
+  }
+  return { versions, prefixes, truncated: false, last };
+}
+
+const checksumXml = (checksum: Checksum | undefined): XmlContent =>
+  (checksum === undefined ? undefined : [el('ChecksumAlgorithm', checksum.algorithm), el('ChecksumType', checksum.type)]);
+
+/** Restore state is listed only when asked for (x-amz-optional-object-attributes). */
+function restoreXml(context: Context, version: ObjectVersion): XmlContent {
+  if (version.restore === undefined || !context.request.headers.get('x-amz-optional-object-attributes')?.includes('RestoreStatus')) return undefined;
+  const expiry = /expiry-date="([^"]*)"/.exec(version.restore)?.[1];
+  return el('RestoreStatus', el('IsRestoreInProgress', version.restore.includes('"true"')), optional('RestoreExpiryDate', expiry === undefined ? undefined : isoTime(Date.parse(expiry))));
+}
+
+const contents = (context: Context, query: ListQuery, version: ObjectVersion, withOwner: boolean): Xml =>
+  el('Contents', el('Key', encoder(query)(version.key)), el('LastModified', isoTime(version.modified)), el('ETag', quoted(version.etag)),
+    checksumXml(version.checksum), el('Size', version.body.size), withOwner ? owner() : undefined, el('StorageClass', version.storageClass), restoreXml(context, version));
+
+export const prefixesXml = (query: ListQuery, prefixes: readonly string[]): XmlContent =>
+  prefixes.map((prefix) => el('CommonPrefixes', el('Prefix', encoder(query)(prefix))));
+
+const head = (context: Context, query: ListQuery): XmlContent => [el('Name', context.bucket.name), el('Prefix', encoder(query)(query.prefix))];
+
+const tail = (query: ListQuery, page: Pick<Page, 'truncated'>): XmlContent => [
+  el('MaxKeys', query.max), query.delimiter === '' ? undefined : el('Delimiter', encoder(query)(query.delimiter)),
+  query.encode ? el('EncodingType', 'url') : undefined, el('IsTruncated', page.truncated),
+];
+
+export async function listObjects(context: Context): Promise<Reply> {
+  const query = readListQuery(context, 'max-keys');
+  const marker = context.request.query.get('marker') ?? '';
+  const page = await listLive(context, query, pastMarker(marker, query));
+  const next = page.truncated && query.delimiter !== '' ? page.last : undefined;
+  return xmlReply(xmlDocument('ListBucketResult', head(context, query), el('Marker', encoder(query)(marker)),
+    next === undefined ? undefined : el('NextMarker', encoder(query)(next)), tail(query, page),
+    page.versions.map((version) => contents(context, query, version, true)), prefixesXml(query, page.prefixes)));
+}
+
+const tokenPrefix = '1';
+const makeToken = (last: string): string => `${tokenPrefix}${Buffer.from(last).toString('base64url')}`;
+
+function readToken(token: string): string {
+  const last = Buffer.from(token.slice(1), 'base64url').toString();
+  if (last === '' || makeToken(last) !== token) throw invalidArgument('continuation-token', token, 'The continuation token provided is incorrect');
+  return last;
+}
+
+export async function listObjectsV2(context: Context): Promise<Reply> {
+  const params = context.request.query;
+  const query = readListQuery(context, 'max-keys');
+  const token = params.get('continuation-token');
+  const startAfter = params.get('start-after');
+  const marker = token === undefined ? startAfter ?? '' : readToken(token);
+  const page = await listLive(context, query, pastMarker(marker, query));
+  const withOwner = params.get('fetch-owner') === 'true';
+  return xmlReply(xmlDocument('ListBucketResult', head(context, query), optional('StartAfter', startAfter === undefined ? undefined : encoder(query)(startAfter)),
+    optional('ContinuationToken', token), page.truncated ? el('NextContinuationToken', makeToken(page.last)) : undefined,
+    el('KeyCount', page.versions.length + page.prefixes.length), tail(query, page),
+    page.versions.map((version) => contents(context, query, version, withOwner)), prefixesXml(query, page.prefixes)));
+}
+
+interface VersionPage extends Omit<Page, 'versions'> {
+  readonly items: readonly { readonly version: ObjectVersion; readonly latest: boolean }[];
+  readonly lastVersion: string | undefined;
+}
+
+/** The versions of one entry still to show: on the marker's own key, those after the marked version. */
+function pending(entry: KeyEntry, keyMarker: string, versionMarker: string | undefined): { version: ObjectVersion; latest: boolean }[] {
+  const all = entry.versions.map((version, index) => ({ version, latest: index === 0 }));
+  if (versionMarker === undefined || entry.key !== keyMarker) return all;
+  return all.slice(entry.versions.findIndex((v) => v.versionId === versionMarker) + 1);
+}
+
+async function listAll(context: Context, query: ListQuery, keyMarker: string, versionMarker: string | undefined): Promise<VersionPage> {
+  const items: { version: ObjectVersion; latest: boolean }[] = [];
+  const prefixes: string[] = [];
+  let last = '';
+  let lastVersion: string | undefined;
+  const full = (): boolean => items.length + prefixes.length === query.max;
+  const from = versionMarker === undefined ? pastMarker(keyMarker, query) : Buffer.from(keyMarker);
+  if (full()) return { items, prefixes, truncated: false, last, lastVersion };
+  for await (const step of walk(context.layout, context.bucket.name, query, from, () => true)) {
+    const found = 'prefix' in step ? [step.prefix] : pending(step.entry, keyMarker, versionMarker);
+    for (const item of found) {
+      if (full()) return { items, prefixes, truncated: true, last, lastVersion };
+      if (typeof item === 'string') {
+        prefixes.push(last = item);
+        lastVersion = undefined;
+      } else {
+        items.push(item);
+        last = item.version.key;
+        lastVersion = item.version.versionId;
+      }
+    }
+  }
+  return { items, prefixes, truncated: false, last, lastVersion };
+}
+
+function versionXml(context: Context, query: ListQuery, version: ObjectVersion, latest: boolean): Xml {
+  const common = [el('Key', encoder(query)(version.key)), el('VersionId', version.versionId), el('IsLatest', latest), el('LastModified', isoTime(version.modified))];
+  if (version.deleteMarker) return el('DeleteMarker', common, owner());
+  return el('Version', common, el('ETag', quoted(version.etag)), checksumXml(version.checksum), el('Size', version.body.size), owner(), el('StorageClass', version.storageClass), restoreXml(context, version));
+}
+
+export async function listObjectVersions(context: Context): Promise<Reply> {
+  const params = context.request.query;
+  const query = readListQuery(context, 'max-keys');
+  const keyMarker = params.get('key-marker') ?? '';
+  const versionMarker = params.get('version-id-marker');
+  if (versionMarker !== undefined && keyMarker === '') throw invalidArgument('version-id-marker', versionMarker, 'A version-id marker cannot be specified without a key marker.');
+  const page = await listAll(context, query, keyMarker, versionMarker || undefined);
+  return xmlReply(xmlDocument('ListVersionsResult', head(context, query), el('KeyMarker', encoder(query)(keyMarker)), el('VersionIdMarker', versionMarker ?? ''),
+    page.truncated ? [el('NextKeyMarker', encoder(query)(page.last)), optional('NextVersionIdMarker', page.lastVersion)] : undefined, tail(query, page),
+    page.items.map((item) => versionXml(context, query, item.version, item.latest)), prefixesXml(query, page.prefixes)));
+}

@@ -1,0 +1,94 @@
+/** Takes an object's or part's bytes from a request and checks every digest the client gave. */
+import { algorithms, checksumHeader, digestLength, startDigest } from './checksums.ts';
+import type { Algorithm, Checksum, Digest } from './checksums.ts';
+import type { Context } from './context.ts';
+import { invalidRequest, s3Error } from './errors.ts';
+import type { Body } from './layout.ts';
+import type { S3Request } from './request.ts';
+
+export interface Received {
+  readonly body: Body;
+  readonly md5: Buffer;
+  /** Raw values of the algorithms that were computed. */
+  readonly digests: ReadonlyMap<Algorithm, Buffer>;
+  /** The algorithm the client used. */
+  readonly given: Algorithm | undefined;
+}
+
+const decodeBase64 = (text: string, length: number): Buffer | undefined => {
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length === length && bytes.toString('base64') === text ? bytes : undefined;
+};
+
+/** The algorithm named by an x-amz-checksum- header or announced as a trailer. */
+export function givenAlgorithm(request: S3Request): Algorithm | undefined {
+  const trailers = (request.headers.get('x-amz-trailer') ?? '').split(',').map((name) => name.trim().toLowerCase());
+  const found = algorithms.filter((a) => request.headers.has(checksumHeader(a)) || trailers.includes(checksumHeader(a)));
+  if (found.length > 1) throw invalidRequest('Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.');
+  if (found.length === 0 && request.headers.has('x-amz-sdk-checksum-algorithm') && request.method === 'PUT') {
+    throw invalidRequest('x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.');
+  }
+  return found[0];
+}
+
+function givenMd5(request: S3Request): Buffer | undefined {
+  const text = request.headers.get('content-md5');
+  if (text === undefined) return undefined;
+  const bytes = decodeBase64(text, 16);
+  if (bytes === undefined) throw s3Error('InvalidDigest', { details: { 'Content-MD5': text } });
+  return bytes;
+}
+
+function checkGiven(request: S3Request, trailers: ReadonlyMap<string, string>, given: Algorithm | undefined, digests: ReadonlyMap<Algorithm, Buffer>): void {
+  if (given === undefined) return;
+  const name = checksumHeader(given);
+  const text = request.headers.get(name) ?? trailers.get(name) ?? '';
+  const expected = decodeBase64(text, digestLength(given));
+  if (expected === undefined) throw invalidRequest(`Value for ${name} header is invalid.`);
+  if (digests.get(given)?.equals(expected) !== true) throw s3Error('BadDigest', { message: `The ${given} you specified did not match the calculated checksum.` });
+}
+
+/** The given header must be well formed before any byte is read. */
+function precheck(request: S3Request, given: Algorithm | undefined): void {
+  const text = given === undefined ? undefined : request.headers.get(checksumHeader(given));
+  if (given !== undefined && text !== undefined && decodeBase64(text, digestLength(given)) === undefined) {
+    throw invalidRequest(`Value for ${checksumHeader(given)} header is invalid.`);
+  }
+}
+
+async function* feed(source: AsyncIterable<Buffer>, digests: readonly Digest[]): AsyncGenerator<Buffer> {
+  for await (const piece of source) {
+    for (const digest of digests) digest.update(piece);
+    yield piece;
+  }
+}
+
+/** Reads the payload into the layout. `wanted` are computed besides the client's own algorithm.
+ * @throws S3Error BadDigest, InvalidDigest, EntityTooLarge and all of openPayload; then nothing stays stored */
+export async function receive(context: Context, wanted: readonly Algorithm[]): Promise<Received> {
+  const { request, layout, limits } = context;
+  const given = givenAlgorithm(request);
+  const md5Given = givenMd5(request);
+  precheck(request, given);
+  const payload = context.payload();
+  if (payload.length > limits.maxPutBytes) throw s3Error('EntityTooLarge', { details: { ProposedSize: String(payload.length), MaxSizeAllowed: String(limits.maxPutBytes) } });
+  const running = new Map([...new Set(given === undefined ? wanted : [...wanted, given])].map((a) => [a, startDigest(a)]));
+  const md5Running = startDigest('MD5');
+  const body = await layout.write(feed(payload, [md5Running, ...running.values()]));
+  const digests = new Map([...running].map(([a, digest]) => [a, digest.digest()]));
+  const md5 = md5Running.digest();
+  try {
+    if (md5Given !== undefined && !md5Given.equals(md5)) throw s3Error('BadDigest', { details: { ExpectedDigest: md5Given.toString('hex'), CalculatedDigest: md5.toString('base64') } });
+    checkGiven(request, payload.trailers, given, digests);
+  } catch (error) {
+    await body.discard();
+    throw error;
+  }
+  return { body, md5, digests, given };
+}
+
+/** The checksum of a whole small object. */
+export function fullChecksum(digests: ReadonlyMap<Algorithm, Buffer>, algorithm: Algorithm | undefined): Checksum | undefined {
+  const value = algorithm === undefined ? undefined : digests.get(algorithm);
+  return algorithm === undefined || value === undefined ? undefined : { algorithm, value: value.toString('base64'), type: 'FULL_OBJECT' };
+}

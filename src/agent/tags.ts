@@ -1,0 +1,44 @@
+/** Object tags. Source: S3 User Guide, "Categorizing your objects using tags": 10 tags, 128 and 256 characters. */
+import type { Context, Reply } from './context.ts';
+import { xmlReply } from './context.ts';
+import { s3Error } from './errors.ts';
+import { readSmall } from './payload.ts';
+import { percentDecodeText, rawPairs } from './request.ts';
+import { currentVersion } from './versions.ts';
+import { childText, childrenNamed, el, parseXml, xmlDocument } from './xml.ts';
+
+type Tag = readonly [name: string, value: string];
+
+function checkTags(tags: readonly Tag[]): readonly Tag[] {
+  if (tags.length > 10) throw s3Error('BadRequest', { message: 'Object tags cannot be greater than 10' });
+  const bad = tags.some(([name, value]) => name === '' || name.length > 128 || value.length > 256);
+  if (bad || new Set(tags.map(([name]) => name)).size !== tags.length) throw s3Error('InvalidTag');
+  return tags;
+}
+
+/** Reads an x-amz-tagging header: a query string. */
+export const parseTagQuery = (text: string): readonly Tag[] =>
+  checkTags(rawPairs(text).map(([name, value]) => [percentDecodeText(name), percentDecodeText(value)] as const));
+
+export async function getTagging(context: Context): Promise<Reply> {
+  const version = await currentVersion(context);
+  const tags = version.tags.map(([name, value]) => el('Tag', el('Key', name), el('Value', value)));
+  return xmlReply(xmlDocument('Tagging', el('TagSet', tags)));
+}
+
+async function replaceTags(context: Context, tags: readonly Tag[], status: number): Promise<Reply> {
+  const { bucket, layout } = context;
+  const version = await currentVersion(context);
+  await layout.replace(bucket.name, { ...version, tags });
+  return { status, headers: bucket.versioning === undefined ? {} : { 'x-amz-version-id': version.versionId } };
+}
+
+export async function putTagging(context: Context): Promise<Reply> {
+  const text = (await readSmall(context.payload(), context.limits.maxXmlBytes)).toString();
+  const set = parseXml(text, 'Tagging').children.find((c) => c.name === 'TagSet');
+  if (set === undefined) throw s3Error('MalformedXML');
+  const tags = childrenNamed(set, 'Tag').map((tag) => [childText(tag, 'Key') ?? '', childText(tag, 'Value') ?? ''] as const);
+  return replaceTags(context, checkTags(tags), 200);
+}
+
+export const deleteTagging = (context: Context): Promise<Reply> => replaceTags(context, [], 204);
