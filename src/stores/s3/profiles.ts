@@ -1,0 +1,201 @@
+/**
+ * What each provider promises, as data. Limits and abilities come from the provider's own pages; what a page leaves open is set to the
+ * careful side and can be raised by a probe of the real endpoint (probe.ts). Sizes in bytes.
+ */
+import type { ChecksumAlgorithm } from '../../core/object.ts';
+import { GiB, KiB, MiB, TiB } from '../../core/units.ts';
+
+export interface ProviderProfile {
+  /** Lower-case, as in the configuration. */
+  readonly name: string;
+  readonly maxKeyBytes: number;
+  readonly maxObjectSize: number;
+  readonly maxSingleWrite: number;
+  readonly maxSingleCopy: number;
+  readonly minPartSize: number;
+  readonly maxPartSize: number;
+  readonly maxParts: number;
+  readonly listing: ListingProfile;
+  readonly guards: GuardProfile;
+  readonly checksums: ChecksumProfile;
+  readonly maxTags: number;
+  readonly maxUserMetadataBytes: number;
+  readonly storageClasses: boolean;
+  /** CopyObject and UploadPartCopy work. */
+  readonly serverCopy: boolean;
+  /** Region to sign for when none is given. */
+  readonly region: string;
+  readonly pathStyle: boolean;
+  readonly forbids: readonly NameRule[];
+  /** `.` and `..` segments are rewritten before the store sees them, so such keys cannot be addressed (F035). */
+  readonly normalisesDots: boolean;
+}
+
+export interface ListingProfile {
+  readonly version: 'v1' | 'v2';
+  /** Keys come in ascending byte order (checked on every page all the same, F050). */
+  readonly ordered: boolean;
+  /** `+` in an encoded listing is a space (F037). */
+  readonly plusIsSpace: boolean;
+}
+
+/** Guards enforced atomically. `sent: false`: the headers make the provider refuse the request, so only the check before remains. */
+export interface GuardProfile {
+  readonly absent: boolean;
+  readonly matches: boolean;
+  readonly onComplete: boolean;
+  readonly onCopy: boolean;
+  readonly sent: boolean;
+}
+
+export interface ChecksumProfile {
+  /** `x-amz-checksum-*` headers that are verified, stored and given back; best first. */
+  readonly headers: readonly ChecksumAlgorithm[];
+  /** aws-chunked bodies with a checksum trailer are understood (F020). */
+  readonly trailer: boolean;
+  /** Content-MD5 is verified. */
+  readonly md5: boolean;
+  /** Multipart objects can carry one checksum over the whole object. */
+  readonly fullObject: boolean;
+}
+
+export interface NameRule {
+  /** What no key may match. */
+  readonly pattern: RegExp;
+  /** For the message: `… may not …`. */
+  readonly rule: string;
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and …/conditional-writes.html, …/checking-object-integrity.html */
+const aws: ProviderProfile = {
+  name: 'aws',
+  maxKeyBytes: 1024,
+  maxObjectSize: 10_000 * 5 * GiB,
+  maxSingleWrite: 5 * GiB,
+  maxSingleCopy: 5 * GiB,
+  minPartSize: 5 * MiB,
+  maxPartSize: 5 * GiB,
+  maxParts: 10_000,
+  listing: { version: 'v2', ordered: true, plusIsSpace: true },
+  guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
+  checksums: { headers: ['crc32', 'crc32c', 'crc64nvme', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: true },
+  maxTags: 10,
+  maxUserMetadataBytes: 2 * KiB,
+  storageClasses: true,
+  serverCopy: true,
+  region: 'us-east-1',
+  pathStyle: false,
+  forbids: [],
+  normalisesDots: false,
+};
+
+const NO_GUARDS: GuardProfile = { absent: false, matches: false, onComplete: false, onCopy: false, sent: true };
+const MD5_ONLY: ChecksumProfile = { headers: [], trailer: false, md5: true, fullObject: false };
+
+/** An unknown endpoint: the classic S3 of 2010, everything newer only after a probe. */
+const generic: ProviderProfile = {
+  ...aws, name: 'generic', maxObjectSize: 5 * TiB, guards: NO_GUARDS, checksums: MD5_ONLY, pathStyle: true,
+};
+
+const DOT_SEGMENT: NameRule = { pattern: /(?:^|\/)\.\.?(?:\/|$)/, rule: 'may not have a `.` or `..` between slashes' };
+
+const PROFILES: Readonly<Record<string, ProviderProfile>> = {
+  aws,
+  generic,
+  /** https://docs.ceph.com/en/latest/radosgw/s3/objectops/ ; stored checksums only in newer releases: left to the probe. */
+  ceph: { ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true } },
+  /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html */
+  minio: {
+    ...generic, name: 'minio', maxObjectSize: 50 * TiB,
+    guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
+    checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: false },
+    forbids: [DOT_SEGMENT, { pattern: /\/\//, rule: 'may not have two slashes in a row' }, { pattern: /^\//, rule: 'may not begin with a slash' }],
+  },
+  versitygw: {
+    ...generic, name: 'versitygw',
+    guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
+    checksums: { headers: ['crc32', 'crc32c', 'crc64nvme', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: true },
+    normalisesDots: true,
+  },
+  seaweedfs: { ...generic, name: 'seaweedfs', normalisesDots: true, listing: { version: 'v2', ordered: true, plusIsSpace: true } },
+  /** https://cloud.ibm.com/docs/cloud-object-storage?topic=cloud-object-storage-compatibility-api */
+  'ibm-cos': {
+    ...generic, name: 'ibm-cos', maxObjectSize: 10 * TiB, guards: { ...NO_GUARDS, absent: true, matches: true }, region: 'us-south', pathStyle: true, maxTags: 10,
+  },
+  /** https://developers.cloudflare.com/r2/api/s3/api/ and …/r2/platform/limits/ : no tags, one storage region `auto`. */
+  r2: {
+    ...generic, name: 'r2', maxObjectSize: 5 * TiB - 5 * GiB, maxSingleWrite: 5 * GiB - 5 * MiB, region: 'auto', maxTags: 0, maxUserMetadataBytes: 8 * KiB,
+    guards: { ...NO_GUARDS, absent: true, matches: true },
+    checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: false, md5: true, fullObject: false },
+  },
+  /** https://docs.wasabi.com/docs/wasabi-api */
+  wasabi: { ...generic, name: 'wasabi', storageClasses: false },
+  /** https://www.backblaze.com/docs/cloud-storage-s3-compatible-api : no tags; conditional headers on writes are refused. */
+  b2: { ...generic, name: 'b2', maxObjectSize: 10 * TiB, maxTags: 0, storageClasses: false, guards: { ...NO_GUARDS, sent: false } },
+  /** https://cloud.google.com/storage/docs/interoperability and …/objects#naming */
+  'gcs-interop': {
+    ...generic, name: 'gcs-interop', region: 'auto', maxTags: 0, maxUserMetadataBytes: 8 * KiB, guards: { ...NO_GUARDS, sent: false }, maxSingleWrite: 5 * TiB,
+    maxSingleCopy: 5 * TiB,
+    forbids: [
+      { pattern: /[\r\n]/, rule: 'may not hold a carriage return or line feed' },
+      { pattern: /^\.\.?$/, rule: 'may not be `.` or `..`' },
+      { pattern: /^\.well-known\/acme-challenge\//, rule: 'may not begin with .well-known/acme-challenge/' },
+    ],
+  },
+  /** https://www.scaleway.com/en/docs/object-storage/concepts/ : 1,000 parts, 5 TB. */
+  scaleway: { ...generic, name: 'scaleway', maxParts: 1000, maxObjectSize: 1000 * 5 * GiB, region: 'fr-par' },
+};
+
+export const PROVIDER_NAMES: readonly string[] = Object.keys(PROFILES);
+
+/** The profile of this name; unknown names get the careful one. */
+export function profileOf(name: string): ProviderProfile {
+  return Object.hasOwn(PROFILES, name) ? PROFILES[name] as ProviderProfile : generic;
+}
+
+const HOSTS: readonly (readonly [pattern: RegExp, name: string])[] = [
+  [/(?:^|\.)amazonaws\.com(?:\.cn)?$/, 'aws'],
+  [/(?:^|\.)cloud-object-storage\.appdomain\.cloud$/, 'ibm-cos'],
+  [/(?:^|\.)objectstorage\.softlayer\.net$/, 'ibm-cos'],
+  [/(?:^|\.)r2\.cloudflarestorage\.com$/, 'r2'],
+  [/(?:^|\.)wasabisys\.com$/, 'wasabi'],
+  [/(?:^|\.)backblazeb2\.com$/, 'b2'],
+  [/(?:^|\.)storage\.googleapis\.com$/, 'gcs-interop'],
+  [/(?:^|\.)scw\.cloud$/, 'scaleway'],
+];
+
+const SERVERS: readonly (readonly [pattern: RegExp, name: string])[] = [
+  [/^AmazonS3/i, 'aws'],
+  [/minio/i, 'minio'],
+  [/versitygw/i, 'versitygw'],
+  [/seaweedfs/i, 'seaweedfs'],
+  [/ceph|rados/i, 'ceph'],
+  [/^Cleversafe/i, 'ibm-cos'],
+  [/^WasabiS3/i, 'wasabi'],
+];
+
+/** The provider behind an endpoint: by its host name, else by what it calls itself. `undefined` when neither says. */
+export function detectProfile(host: string | undefined, server?: string): ProviderProfile | undefined {
+  if (host === undefined) return aws;
+  const name = HOSTS.find(([pattern]) => pattern.test(host.replace(/:\d+$/, '').toLowerCase()))?.[1]
+    ?? (server === undefined ? undefined : SERVERS.find(([pattern]) => pattern.test(server))?.[1]);
+  return name === undefined ? undefined : profileOf(name);
+}
+
+/** What a probe of the real endpoint found; it overrides the profile. */
+export interface ProbedFacts {
+  readonly guards?: Partial<GuardProfile>;
+  readonly checksums?: Partial<ChecksumProfile>;
+  readonly listing?: Partial<ListingProfile>;
+  readonly normalisesDots?: boolean;
+}
+
+export function withProbed(profile: ProviderProfile, probed: ProbedFacts): ProviderProfile {
+  return {
+    ...profile,
+    guards: { ...profile.guards, ...probed.guards },
+    checksums: { ...profile.checksums, ...probed.checksums },
+    listing: { ...profile.listing, ...probed.listing },
+    normalisesDots: probed.normalisesDots ?? profile.normalisesDots,
+  };
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { BrigadeError } from '../../core/errors.ts';
+import { keyFromBytes } from '../../core/key.ts';
+import { parseTime, scanListing } from './scanner.ts';
+import type { ScannedPage, ScanOptions } from './scanner.ts';
+import { escapeText } from './xml.ts';
+
+const options: ScanOptions = { plusIsSpace: true, location: 's3://b' };
+const scan = (xml: string, over: Partial<ScanOptions> = {}): ScannedPage => scanListing(Buffer.from(xml), { ...options, ...over });
+const entry = (key: string, size = '1'): string =>
+  `<Contents><Key>${key}</Key><LastModified>2026-11-21T09:00:01.250Z</LastModified><ETag>&quot;abc&quot;</ETag><Size>${size}</Size><StorageClass>STANDARD</StorageClass></Contents>`;
+const page = (inner: string, head = '<IsTruncated>false</IsTruncated>'): string =>
+  `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>${head}${inner}</ListBucketResult>`;
+const encoded = '<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>';
+const rejects = (xml: string, match: RegExp, code = 'E_LIST_INVALID', over: Partial<ScanOptions> = {}): void => {
+  assert.throws(() => scan(xml, over), (error: BrigadeError) => {
+    assert.equal(error.code, code);
+    assert.match(error.message, match);
+    return true;
+  });
+};
+
+test('reads every field, in any order, with owners, restore states and unknown elements between', () => {
+  const { entries, truncated, nextToken } = scan(page(
+    `<Contents>\n <Size>12</Size><Owner><ID>x</ID><DisplayName>Key</DisplayName></Owner><ETag>"p-2"</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm>
+     <RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress></RestoreStatus><Tags/><StorageClass>GLACIER</StorageClass><Key>k</Key></Contents>`,
+    '<KeyCount>1</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>1/abc==&amp;</NextContinuationToken>'));
+  assert.deepEqual(entries, [{ key: 'k', size: 12, etag: 'p-2', modifiedMs: undefined, storageClass: 'GLACIER' }]);
+  assert.equal(truncated, true);
+  assert.equal(nextToken, '1/abc==&');
+  assert.equal(scan(page(entry('a'))).entries[0]?.modifiedMs, Date.UTC(2026, 10, 21, 9, 0, 1, 250));
+});
+
+test('F005: an empty body, another root, no IsTruncated, a wrong KeyCount are E_LIST_INVALID', () => {
+  rejects('', /empty/);
+  rejects('  \n', /empty/);
+  rejects('<Error><Code>SlowDown</Code></Error>', /root is not ListBucketResult/);
+  rejects('{"keys":[]}', /root is not/);
+  rejects(page(entry('a'), ''), /last page/);
+  rejects(page(entry('a'), '<IsTruncated>maybe</IsTruncated>'), /last page/);
+  rejects(page(entry('a'), '<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>'), /says 2 keys and holds 1/);
+  rejects(page('<Contents><Key>a</Key></Contents>'), /without a key or size/);
+  for (const size of ['', '-1', '1e3', '99999999999999999999']) rejects(page(entry('a', size)), /without a key or size/);
+});
+
+test('F006: HTML is named as such', () => {
+  rejects('<!DOCTYPE html><html><body>Welcome</body></html>', /text\/html: a proxy or a wrong endpoint\?/);
+  rejects('login here', /text\/html/, 'E_LIST_INVALID', { contentType: 'text/html; charset=utf-8' });
+  rejects(`<html>${page('')}</html>`, /html/);
+});
+
+test('F007: a page cut at any byte is E_LIST_INVALID', () => {
+  const whole = page(entry('a') + entry('b'));
+  for (let cut = 0; cut < whole.length; cut++) rejects(whole.slice(0, cut), /./);
+  assert.equal(scan(whole).entries.length, 2);
+});
+
+test('F037: encoding-type=url is decoded: plus, then percent', () => {
+  const key = (text: string, plusIsSpace = true): string => scan(page(entry(text), encoded), { plusIsSpace }).entries[0]?.key ?? '';
+  assert.equal(key('a%01+b%2Bc'), 'a\u0001 b+c');
+  assert.equal(key('a+b', false), 'a+b');
+  assert.equal(key('%F0%9F%98%80/%2F'), '😀//');
+  assert.equal(key('a%FF%80'), keyFromBytes(Buffer.from([0x61, 0xff, 0x80])));
+  assert.equal(key('100%'), '100%');
+});
+
+test('F038: entities are decoded where the store does not encode; U+FFFD is E_LIST_LOSSY', () => {
+  assert.equal(scan(page(entry('a&amp;&lt;&#x1;&#13;é+%41'))).entries[0]?.key, 'a&<\u0001\ré+%41');
+  assert.equal(scan(page('<Contents><Size>1</Size><Key><![CDATA[<&>]]></Key></Contents>')).entries[0]?.key, '<&>');
+  rejects(page(entry('a\ufffdb')), /U\+FFFD/, 'E_LIST_LOSSY');
+  assert.throws(() => scanListing(Buffer.concat([Buffer.from(page(entry('X')).split('X')[0] as string), Buffer.from([0xff]), Buffer.from(page(entry('X')).split('X')[1] as string)]), options), /U\+FFFD/);
+});
+
+test('F039: keys that look like numbers, booleans or spaces stay as they are', () => {
+  for (const key of ['007', '1e3', 'true', ' lead', 'trail ', ' ', 'null', '-0', '__proto__', 'constructor']) assert.equal(scan(page(entry(key))).entries[0]?.key, key);
+  assert.equal(scan(page('<Contents><Key/><Size>0</Size></Contents>')).entries[0]?.key, '');
+});
+
+test('F036, F047: every key comes back from both ways of writing it', () => {
+  fc.assert(fc.property(fc.array(fc.string({ unit: 'binary' }).filter((key) => !key.includes('\ufffd')), { maxLength: 5 }), (keys) => {
+    const url = page(keys.map((key) => entry(encodeURIComponent(key).replaceAll('%20', '+'))).join(''), encoded);
+    assert.deepEqual(scan(url).entries.map((one) => one.key), keys);
+    const plain = page(keys.map((key) => entry(escapeText(key))).join(''));
+    assert.deepEqual(scan(plain).entries.map((one) => one.key), keys);
+  }));
+});
+
+test('times: fast path and slow path agree with Date.parse', () => {
+  fc.assert(fc.property(fc.date({ min: new Date(0), max: new Date(4e12), noInvalidDate: true }), (date) => {
+    assert.equal(parseTime(date.toISOString()), date.getTime());
+    assert.equal(parseTime(date.toISOString().replace(/\.\d+/, '')), Math.floor(date.getTime() / 1000) * 1000);
+  }));
+  assert.equal(parseTime('2026-11-21T10:00:00+01:00'), Date.UTC(2026, 10, 21, 9));
+  for (const bad of ['', 'never', '2026-99-21T09:00:00.000Z', '2026-11-21Txx:00:00.000Z']) assert.equal(parseTime(bad), undefined);
+});
