@@ -15,7 +15,7 @@
 import type { Item } from './item.ts';
 import type { ObjectEntry } from './object.ts';
 
-export type Compare = 'auto' | 'size-mtime';
+export type Compare = 'auto' | 'size-mtime' | 'checksum';
 export type OnConflict = 'overwrite' | 'skip-newer' | 'fail';
 
 export interface DecideOptions {
@@ -35,7 +35,7 @@ export type Decision =
 
 export function decide(source: ObjectEntry, destination: ObjectEntry | undefined, previous: Item | undefined, options: DecideOptions): Decision {
   if (destination === undefined) return { action: 'copy' };
-  if (isDirectory(source) && isDirectory(destination)) return { action: 'unchanged' };
+  if (sameDirectory(source, destination)) return { action: 'unchanged' };
   const known = previous?.destination !== undefined && (previous.state === 'copied' || previous.state === 'unchanged') ? previous : undefined;
   if (known !== undefined && known.destination === destination.token) return isSameVersion(source, known) ? { action: 'unchanged', previous: known } : { action: 'copy' };
   if (known !== undefined || source.size !== destination.size) return decideConflict(source, destination, options.onConflict);
@@ -54,6 +54,11 @@ export function decideConflict(source: { readonly modifiedMs?: number }, destina
 
 function isSameVersion(source: ObjectEntry, known: Item): boolean {
   return source.token === known.source.token && source.size === known.size;
+}
+
+/** Only where one side is a file system: two markers are two objects with tokens and attributes like any other. */
+function sameDirectory(source: ObjectEntry, destination: ObjectEntry): boolean {
+  return (source.kind === 'directory' || destination.kind === 'directory') && isDirectory(source) && isDirectory(destination);
 }
 
 /** A directory, or the zero-byte `dir/` marker that stands for one in an object store (F042). */

@@ -83,6 +83,8 @@ export function usageError(code: string, message: string, hint?: string, locatio
   return new BrigadeError({ code, kind: 'usage', message, ...(hint === undefined ? {} : { hint }), ...(location === undefined ? {} : { location }) });
 }
 
+export function isKind(error: BrigadeError, ...kinds: readonly ErrorKind[]): boolean;
+export function isKind(thrown: unknown, ...kinds: readonly ErrorKind[]): thrown is BrigadeError;
 export function isKind(thrown: unknown, ...kinds: readonly ErrorKind[]): thrown is BrigadeError {
   return thrown instanceof BrigadeError && kinds.includes(thrown.kind);
 }

@@ -1,0 +1,78 @@
+/** Content as evidence: reading an object to its checksum, and comparing two objects by what their stores vouch for, else by reading. */
+import { createHasher } from '../core/checksum.ts';
+import { BrigadeError } from '../core/errors.ts';
+import type { Evidence } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
+import type { Checksum, ChecksumAlgorithm, ObjectInfo, Pin } from '../core/object.ts';
+import type { Body, ObjectRead, Store } from '../ports/storage.ts';
+
+export interface Version {
+  readonly key: Key;
+  readonly size: number;
+  readonly pin: Pin;
+}
+
+/** Reads one version to its end and returns its checksum. */
+export async function readChecksum(store: Store, version: Version, algorithm: ChecksumAlgorithm, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<Checksum> {
+  const hasher = createHasher(algorithm);
+  const read = await store.read({ key: version.key, pin: version.pin, expectedSize: version.size, ...(signal === undefined ? {} : { signal }) });
+  for await (const chunk of read.chunks) {
+    hasher.update(chunk);
+    onBytes?.(chunk.length);
+  }
+  return hasher.checksum();
+}
+
+/** The whole body in one buffer of exactly `size` bytes. */
+export async function collect(read: ObjectRead, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for await (const chunk of read.chunks) {
+    if (at + chunk.length > size) throw shortRead(at + chunk.length, size);
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  if (at !== size) throw shortRead(at, size);
+  return bytes;
+}
+
+export function bytesBody(bytes: Uint8Array, checksum?: Checksum): Body {
+  return { size: bytes.length, bytes, ...(checksum === undefined ? {} : { checksum }), open: () => once(bytes) };
+}
+
+async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+export interface Equality {
+  readonly equal: boolean;
+  readonly evidence: Evidence;
+  readonly checksum?: Checksum;
+}
+
+/**
+ * Whether two objects of equal size hold the same bytes. What both vouch for decides; else `known` (a checksum of the source computed by
+ * us) against the destination's; else, if `readable`, the side or sides that do not vouch are read. `undefined`: cannot tell without reading.
+ */
+export async function sameContent(source: Store, a: ObjectInfo, destination: Store, b: ObjectInfo, how: { readonly read: 'never' | 'if needed'; readonly known?: Checksum; readonly signal?: AbortSignal }): Promise<Equality | undefined> {
+  if (a.size !== b.size) return { equal: false, evidence: 'none' };
+  const vouched = a.checksum ?? how.known;
+  if (vouched !== undefined && b.checksum?.algorithm === vouched.algorithm) return { equal: vouched.hex === b.checksum.hex, evidence: 'store checksum', checksum: b.checksum };
+  if (how.read === 'never') return undefined;
+  const algorithm = how.known?.algorithm ?? b.checksum?.algorithm ?? a.checksum?.algorithm ?? 'crc32';
+  const ours = await checksumBy(source, a, algorithm, how.known ?? a.checksum, how.signal);
+  const theirs = await checksumBy(destination, b, algorithm, b.checksum, how.signal);
+  return { equal: ours.hex === theirs.hex, evidence: 'both ends re-read', checksum: theirs };
+}
+
+async function checksumBy(store: Store, info: ObjectInfo, algorithm: ChecksumAlgorithm, known: Checksum | undefined, signal: AbortSignal | undefined): Promise<Checksum> {
+  return known?.algorithm === algorithm ? known : readChecksum(store, versionOf(info), algorithm, signal);
+}
+
+export function versionOf(info: ObjectInfo): Version {
+  return { key: info.key, size: info.size, pin: { token: info.token, ...(info.versionId === undefined ? {} : { versionId: info.versionId }) } };
+}
+
+function shortRead(got: number, wanted: number): BrigadeError {
+  return new BrigadeError({ code: 'E_SHORT_READ', kind: 'transient', op: 'read', message: `${got} bytes arrived of ${wanted}` });
+}

@@ -1,0 +1,209 @@
+/**
+ * One run of one migration, from listing to end. The coordinator owns the ledger; a crew of executors does the copying.
+ *
+ *   listing ─▶ transferring ─▶ closing ─┬─▶ (verifying) ─▶ done
+ *      copying starts with the first page └─ what differs goes back to transferring
+ *
+ * A premise that fails (credentials, bucket, disk, network) holds the crew: the run waits and probes, or ends `paused`, as the operator
+ * chose. Nothing here knows how executors are made or which stores there are.
+ */
+import type { BrigadeError} from '../core/errors.ts';
+import { asBrigadeError, isKind } from '../core/errors.ts';
+import type { Problem, Tally } from '../core/item.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Ledger, Run, Stage } from '../ports/ledger.ts';
+import type { EntrySorter } from '../ports/sorter.ts';
+import type { Store } from '../ports/storage.ts';
+import { closeListing } from './closing.ts';
+import type { PlanOptions, VerifyLevel } from './options.ts';
+import { plan } from './planner.ts';
+import { sweepUploads } from './sweeper.ts';
+import { type Verified, verifyRun } from './verifier.ts';
+import { problemOf } from './worker.ts';
+
+/** The executors of one run, wherever they are. */
+export interface Crew {
+  /** Work may be waiting: called after tasks were added. */
+  wake(): void;
+  /** Stops copying; what was in flight is given back. Resolves when nothing is being written any more. */
+  hold(): Promise<void>;
+  go(): void;
+  /** True when no executor holds a task. */
+  idle(): boolean;
+  /** Rejects with the first premise that fails, of any executor. A new one each time the crew goes. */
+  readonly trouble: Promise<never>;
+}
+
+export type OnPause = 'exit' | 'wait' | 'auto';
+
+export interface CoordinatorOptions {
+  readonly ledger: Ledger;
+  readonly run: Run;
+  readonly source: Store;
+  readonly destination: Store;
+  readonly plan: PlanOptions;
+  readonly verify: VerifyLevel;
+  readonly verifyConcurrency: number;
+  readonly onPause: OnPause;
+  readonly crew: Crew;
+  readonly sorter: () => EntrySorter;
+  readonly probe: (signal: AbortSignal) => Promise<void>;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface RunEnd {
+  readonly state: 'finished' | 'paused';
+  readonly tally: Tally;
+  readonly pause?: Problem;
+  readonly verified?: Verified;
+}
+
+const CLOSING_ROUNDS = 4;
+const DRAIN_POLL_MS = 100;
+/** How long `auto` waits for a network or a throttling store (design truth 11). */
+const PATIENCE_MS = 60 * 60 * 1000;
+const PROBE_CAP_MS = 30_000;
+const WAITS_FOR: ReadonlySet<string> = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT', 'E_THROTTLED']);
+
+/** @throws BrigadeError `cancelled` when stopped by the signal; the run is then left active, to be resumed. */
+export async function coordinate(options: CoordinatorOptions, signal: AbortSignal): Promise<RunEnd> {
+  const started = options.clock.monotonic();
+  try {
+    return await new Coordinator(options, signal).run();
+  } finally {
+    options.ledger.updateRun(options.run.number, { addActiveMs: Math.round(options.clock.monotonic() - started) });
+  }
+}
+
+class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #signal: AbortSignal;
+  readonly #run: number;
+
+  constructor(options: CoordinatorOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    this.#run = options.run.number;
+  }
+
+  async run(): Promise<RunEnd> {
+    for (;;) {
+      try {
+        return await this.#pass();
+      } catch (thrown) {
+        const error = asBrigadeError(thrown, 'run');
+        if (this.#signal.aborted || !isKind(error, 'premise', 'throttled', 'transient')) throw error;
+        await this.#options.crew.hold();
+        if (!(await this.#outlast(error))) return this.#paused(error);
+        this.#options.crew.go();
+      }
+    }
+  }
+
+  async #pass(): Promise<RunEnd> {
+    const { ledger, crew } = this.#options;
+    await this.#sweep();
+    await this.#unlessTrouble((stop) => this.#planAndDrain(stop));
+    for (let round = 1; ledger.tally(this.#run).copied.objects > 0; round++) {
+      this.#stage('closing');
+      const differing = await closeListing({ ...this.#options, run: this.#run }, round >= CLOSING_ROUNDS, this.#signal);
+      if (differing === 0 || round > CLOSING_ROUNDS) break;
+      this.#note(`closing listing: ${differing} objects at the destination are not what was written; planned again`);
+      this.#stage('transferring');
+      crew.wake();
+      await this.#unlessTrouble((stop) => this.#drain(stop));
+    }
+    await this.#sweep();
+    const verified = await this.#verify();
+    ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
+    this.#options.events.emit({ type: 'stage', stage: 'done' });
+    return { state: 'finished', tally: ledger.tally(this.#run), ...(verified === undefined ? {} : { verified }) };
+  }
+
+  /** Works until done or until an executor reports a failed premise; either way nothing of it goes on afterwards. */
+  async #unlessTrouble(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const stop = new AbortController();
+    const working = work(AbortSignal.any([this.#signal, stop.signal]));
+    try {
+      await Promise.race([working, this.#options.crew.trouble]);
+    } finally {
+      stop.abort();
+      await working.catch(() => undefined);
+    }
+  }
+
+  async #planAndDrain(signal: AbortSignal): Promise<void> {
+    const { ledger, crew, source, destination } = this.#options;
+    const run = ledger.run(this.#run);
+    if (run !== undefined && !run.listing.sealed) {
+      this.#stage('listing');
+      const before = ledger.runs().filter(({ number, state }) => number < this.#run && state === 'finished').at(-1);
+      await plan({
+        source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
+        previous: (after) => (before === undefined ? [] : ledger.items(before.number, after)),
+        save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); },
+      }, run.listing, signal);
+      this.#options.events.emit({ type: 'listed', side: 'source', objects: 0, bytes: 0, done: true });
+    }
+    this.#stage('transferring');
+    await this.#drain(signal);
+  }
+
+  async #drain(signal: AbortSignal): Promise<void> {
+    const { ledger, crew, clock } = this.#options;
+    while (!crew.idle() || ledger.tally(this.#run).pending.objects > 0) await clock.sleep(DRAIN_POLL_MS, signal);
+    await ledger.flush();
+  }
+
+  async #verify(): Promise<Verified | undefined> {
+    const { verify, events } = this.#options;
+    if (verify !== 'checksum' && verify !== 'full') return undefined;
+    this.#stage('verifying');
+    let last = 0;
+    return verifyRun({
+      ...this.#options, run: this.#run, level: verify, concurrency: this.#options.verifyConcurrency,
+      onProgress: (checked) => { if (checked - last >= 1000) { last = checked; events.emit({ type: 'note', level: 'info', text: `verified ${checked} objects` }); } },
+    }, this.#signal);
+  }
+
+  #sweep(): Promise<void> {
+    return sweepUploads({ ...this.#options, run: this.#run }, this.#signal);
+  }
+
+  /** Waits until the premise holds again; false when it does not within the operator's patience. */
+  async #outlast(error: BrigadeError): Promise<boolean> {
+    const { onPause, clock, events, random, probe } = this.#options;
+    const patience = onPause === 'wait' ? Infinity : onPause === 'exit' || !WAITS_FOR.has(error.code) ? 0 : PATIENCE_MS;
+    const since = clock.monotonic();
+    for (let turn = 0; clock.monotonic() - since < patience; turn++) {
+      events.emit({ type: 'waiting', problem: problemOf(error), sinceMs: clock.monotonic() - since });
+      await clock.sleep(Math.min(PROBE_CAP_MS, 1000 * 2 ** turn) * (0.5 + random.next() / 2), this.#signal);
+      try {
+        await probe(this.#signal);
+        events.emit({ type: 'resumed' });
+        return true;
+      } catch (thrown) {
+        if (!isKind(thrown, 'premise', 'throttled', 'transient')) throw thrown;
+      }
+    }
+    return false;
+  }
+
+  #paused(error: BrigadeError): RunEnd {
+    const pause = problemOf(error);
+    this.#options.ledger.updateRun(this.#run, { state: 'paused', pause });
+    return { state: 'paused', pause, tally: this.#options.ledger.tally(this.#run) };
+  }
+
+  #stage(stage: Stage): void {
+    this.#options.ledger.updateRun(this.#run, { stage, state: 'active' });
+    this.#options.events.emit({ type: 'stage', stage });
+  }
+
+  #note(text: string): void {
+    this.#options.events.emit({ type: 'note', level: 'warn', text });
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * One object, one try. The story of a copy, in order:
+ *
+ *   doubt     somebody may have written it already: look before writing (truth 9)
+ *   copy      pinned read → server-side copy, or one buffer, one stream, or parts → guarded write
+ *   check     the answer's checksum against ours (truth 7)
+ *   outcome   plain data for the ledger; the caller makes it durable, then acknowledges
+ *
+ * A source that changed is followed to its new version, at most VERSIONS times (F026). A guard that refused leads to the in-doubt check,
+ * never to a blind overwrite (truth 4). Every other error is thrown: the worker decides whether there is another try.
+ */
+import { decideConflict } from '../core/decide.ts';
+import { BrigadeError, isKind } from '../core/errors.ts';
+import type { Evidence, Item, Outcome } from '../core/item.ts';
+import type { Checksum, ObjectInfo, Token } from '../core/object.ts';
+import { cutObject } from '../core/parts.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Recorder, Task } from '../ports/queue.ts';
+import type { Guard, Store, Written } from '../ports/storage.ts';
+import type { Budget } from './budget.ts';
+import { type Carried, carryAttributes } from './fidelity.ts';
+import { sameContent, type Version } from './content.ts';
+import { copyBuffered, copyStreamed } from './copy-whole.ts';
+import { copyInParts } from './copy-parts.ts';
+import { copyOnServer } from './copy-server.ts';
+import { type CopyOptions, VERSIONS } from './options.ts';
+
+export interface CopyContext {
+  readonly source: Store;
+  readonly destination: Store;
+  readonly options: CopyOptions;
+  readonly recorder: Recorder;
+  readonly memory: Budget;
+  readonly events: Events;
+  readonly clock: Clock;
+}
+
+/** What one copying step needs to know of its object. */
+export interface CopyStep {
+  readonly context: CopyContext;
+  readonly task: Task;
+  readonly version: Version;
+  readonly guard: Guard;
+  readonly signal: AbortSignal;
+  /** Attributes for the destination, from what the read said. */
+  carry(info: ObjectInfo): Promise<Carried>;
+  /** Progress: bytes that went to the destination. */
+  sent(bytes: number): void;
+}
+
+/** How a copying step ended: what was written, our own checksum over the bytes, and the read's facts. */
+export interface Copied {
+  readonly written: Written;
+  readonly computed?: Checksum;
+  readonly carried: Carried;
+}
+
+interface Progress { bytesSent: number }
+
+/** @throws BrigadeError of any kind but `changed`, `gone` and `conflict`, which are answered here. */
+export async function copyItem(context: CopyContext, task: Task, item: Item, signal: AbortSignal): Promise<Outcome> {
+  const started = context.clock.monotonic();
+  const progress: Progress = { bytesSent: 0 };
+  const seal = (outcome: Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>): Outcome =>
+    ({ key: item.key, attempts: item.attempts, bytesSent: progress.bytesSent, ms: context.clock.monotonic() - started, ...outcome });
+  const settled = await settleWithoutCopy(context, task, item, signal);
+  if (settled !== undefined) return seal(settled);
+  return seal(await followVersions(context, task, item, progress, signal));
+}
+
+type Ending = Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>;
+
+/** Compares first where the planner asked for it, or where an earlier holder of the task may have written it. */
+async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
+  const compare = item.code === 'compare';
+  if (item.kind === 'directory' || (!task.inDoubt && !compare)) return undefined;
+  const there = await headOrNone(context.destination, item, signal);
+  if (there === undefined || there.size !== item.size || (!compare && there.token === item.destination)) return undefined;
+  const here = await headOrNone(context.source, item, signal);
+  if (here === undefined || here.token !== item.source.token) return undefined;
+  const mustKnow = task.inDoubt || context.options.compare === 'checksum';
+  const same = await sameContent(context.source, here, context.destination, there, { read: mustKnow ? 'if needed' : 'never', signal });
+  if (same?.equal) return { state: compare && !task.inDoubt ? 'unchanged' : 'copied', destination: there.token, evidence: same.evidence, ...optional('checksum', same.checksum) };
+  return compare ? answerConflict(context, here, there) : undefined;
+}
+
+function answerConflict(context: CopyContext, here: ObjectInfo, there: ObjectInfo): Ending | undefined {
+  const decision = decideConflict(here, there, context.options.onConflict);
+  if (decision.action === 'skip') return { state: 'skipped', evidence: 'none', destination: there.token, problem: { code: decision.code, message: decision.message } };
+  if (decision.action === 'fail') return { state: 'failed', evidence: 'none', problem: { code: decision.code, kind: 'object', message: decision.message, hint: decision.hint } };
+  return undefined;
+}
+
+async function followVersions(context: CopyContext, task: Task, item: Item, progress: Progress, signal: AbortSignal): Promise<Ending> {
+  let version: Version = { key: item.key, size: item.size, pin: item.source };
+  let guard = guardFor(item.destination);
+  for (let turn = 1; ; turn++) {
+    try {
+      const ending = await copyVersion(context, task, item, version, guard, progress, signal);
+      return version.pin.token === item.source.token ? ending : { ...ending, source: version.pin, size: version.size };
+    } catch (error) {
+      if (isKind(error, 'changed') && turn < VERSIONS) version = await currentVersion(context.source, version, signal);
+      else if (isKind(error, 'changed')) throw changedTooOften(error);
+      else if (isKind(error, 'gone')) return await confirmGone(context, item, error, signal);
+      else if (isKind(error, 'conflict')) {
+        const settled = await settleConflict(context, version, signal);
+        if ('ending' in settled) return settled.ending;
+        if (turn >= VERSIONS) throw conflictTooOften(error);
+        guard = settled.guard;
+      } else throw error;
+    }
+  }
+}
+
+async function copyVersion(context: CopyContext, task: Task, item: Item, version: Version, guard: Guard, progress: Progress, signal: AbortSignal): Promise<Ending> {
+  if (item.kind === 'directory') return copyDirectory(context, item, guard, signal);
+  const step: CopyStep = {
+    context, task, version, guard, signal,
+    carry: (info) => carry(context, version, info, signal),
+    sent: (bytes) => { progress.bytesSent += bytes; context.events.emit({ type: 'bytes', key: version.key, bytes }); },
+  };
+  const copied = (await copyOnServer(step)) ?? (await copyThrough(step));
+  return endingOf(context, version, copied, guard);
+}
+
+async function copyThrough(step: CopyStep): Promise<Copied> {
+  const { destination, options } = step.context;
+  const cut = cutObject(step.version.size, destination.facts, options.cut, destination.multipart !== undefined);
+  switch (cut.way) {
+    case 'buffer': return copyBuffered(step);
+    case 'stream': return copyStreamed(step);
+    case 'parts': return copyInParts(step, cut.partSize);
+  }
+}
+
+/** An empty directory, or the marker that stands for one. */
+async function copyDirectory(context: CopyContext, item: Item, guard: Guard, signal: AbortSignal): Promise<Ending> {
+  const info = await context.source.head(item.key, { signal });
+  const { attributes } = carryAttributes(info, new Map(), context.source.facts, context.destination.facts, context.options);
+  const written = await context.destination.write({ key: item.key, body: { size: 0, bytes: new Uint8Array(0), open: async function* () {} }, attributes, guard, signal });
+  return { state: 'copied', destination: written.token, evidence: 'none' };
+}
+
+async function carry(context: CopyContext, version: Version, info: ObjectInfo, signal: AbortSignal): Promise<Carried> {
+  const { source, destination, options } = context;
+  const wanted = options.tags.copy && options.fidelity.tags !== 'ignore' && source.readTags !== undefined && info.tagCount !== 0;
+  const tags = info.tags ?? (wanted ? await source.readTags?.(version.key, version.pin, signal) : undefined) ?? new Map();
+  return carryAttributes(info, options.tags.copy ? tags : new Map(), source.facts, destination.facts, options);
+}
+
+function endingOf(context: CopyContext, version: Version, copied: Copied, guard: Guard): Ending {
+  const { written, carried } = copied;
+  const computed = copied.computed ?? written.sent;
+  const vouched = written.checksum;
+  if (vouched !== undefined && computed !== undefined && vouched.algorithm === computed.algorithm && vouched.hex !== computed.hex) throw wrongChecksum(version, computed, vouched);
+  const evidence: Evidence = vouched !== undefined && (computed === undefined || computed.algorithm === vouched.algorithm) ? 'store checksum' : computed === undefined ? 'none' : 'in flight';
+  return {
+    state: 'copied', destination: written.token, evidence: context.options.verify === 'none' && vouched === undefined ? 'none' : evidence,
+    ...optional('checksum', computed ?? vouched),
+    ...(carried.lost.length > 0 ? { lost: carried.lost } : {}),
+    ...(isUnguarded(context.destination, guard) ? { unguarded: true } : {}),
+  };
+}
+
+function isUnguarded(destination: Store, guard: Guard): boolean {
+  return (guard.kind === 'absent' && !destination.facts.guards.absent) || (guard.kind === 'matches' && !destination.facts.guards.matches);
+}
+
+/** The guard refused: our own lost answer, somebody else's object, or an equal one (truth 4). */
+async function settleConflict(context: CopyContext, version: Version, signal: AbortSignal): Promise<{ readonly ending: Ending } | { readonly guard: Guard }> {
+  const there = await headOrNone(context.destination, version, signal);
+  if (there === undefined) return { guard: { kind: 'absent' } };
+  const here = await context.source.head(version.key, { checksum: true, signal });
+  if (here.token !== version.pin.token) return { guard: guardFor(there.token) };
+  const same = await sameContent(context.source, here, context.destination, there, { read: 'if needed', signal });
+  if (same?.equal) return { ending: { state: 'copied', destination: there.token, evidence: same.evidence, ...optional('checksum', same.checksum) } };
+  const answer = answerConflict(context, here, there);
+  return answer === undefined ? { guard: guardFor(there.token) } : { ending: answer };
+}
+
+/** `gone` counts only when a second, definitive look agrees (F028). */
+async function confirmGone(context: CopyContext, item: Item, error: BrigadeError, signal: AbortSignal): Promise<Ending> {
+  const still = await headOrNone(context.source, item, signal);
+  if (still !== undefined) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'transient', message: 'the source object came back while it was copied', cause: error });
+  const problem = { code: 'source_gone', message: 'deleted at the source after it was listed' };
+  return context.options.sourceGone === 'skip' ? { state: 'skipped', evidence: 'none', problem } : { state: 'failed', evidence: 'none', problem: { ...problem, code: 'E_SOURCE_GONE', kind: 'object' } };
+}
+
+async function currentVersion(source: Store, version: Version, signal: AbortSignal): Promise<Version> {
+  const info = await source.head(version.key, { signal });
+  return { key: version.key, size: info.size, pin: { token: info.token, ...optional('versionId', info.versionId) } };
+}
+
+async function headOrNone(store: Store, at: { readonly key: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
+  try {
+    return await store.head(at.key, { checksum: true, signal });
+  } catch (error) {
+    if (isKind(error, 'gone')) return undefined;
+    throw error;
+  }
+}
+
+export function guardFor(token: Token | undefined): Guard {
+  return token === undefined ? { kind: 'absent' } : { kind: 'matches', token };
+}
+
+/** `{ name: value }` where there is a value, else nothing: optional members stay absent. */
+export function optional<N extends string, V>(name: N, value: V | undefined): { readonly [K in N]?: V } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [K in N]?: V };
+}
+
+function changedTooOften(cause: BrigadeError): BrigadeError {
+  return new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'transient', message: `the source object changed during each of ${VERSIONS} copies`, hint: 'retry when its writers are quiet, or set select.min_age', cause });
+}
+
+function conflictTooOften(cause: BrigadeError): BrigadeError {
+  return new BrigadeError({ code: 'E_CONFLICT', kind: 'transient', message: 'the destination object keeps changing under us', hint: 'find who else writes to the destination', cause });
+}
+
+function wrongChecksum(version: Version, ours: Checksum, theirs: Checksum): BrigadeError {
+  return new BrigadeError({ code: 'E_CHECKSUM', kind: 'transient', message: `the destination holds ${theirs.algorithm} ${theirs.hex} for ${version.size} bytes of ${ours.hex}`, hint: 'bytes were damaged on the way; they are sent again' });
+}

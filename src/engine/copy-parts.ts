@@ -1,0 +1,186 @@
+/**
+ * Large objects in parts. The upload is in the ledger before its first byte, each part as soon as it is stored, so that any other
+ * process goes on with the missing parts only (F072, I4):
+ *
+ *   create → recordUpload → { range of the pinned version → putPart → recordPart } × n → complete (guarded) → forgetUpload
+ *
+ * A version that changed aborts the upload: its parts are of another object (F027).
+ */
+import { checksumOf, combineChecksums } from '../core/checksum.ts';
+import { BrigadeError, isKind } from '../core/errors.ts';
+import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
+import { partRange } from '../core/parts.ts';
+import type { RecordedUpload } from '../ports/queue.ts';
+import type { Multipart, Part, Upload, Written } from '../ports/storage.ts';
+import { bytesBody, collect, sameContent } from './content.ts';
+import type { Copied, CopyStep } from './copier.ts';
+import { algorithmFor, computedBy, STREAM_BUFFER, streamedBody } from './copy-whole.ts';
+import type { Carried } from './fidelity.ts';
+import { runLanes } from './lanes.ts';
+
+/** Parts up to here are held whole: a retry needs no second read, and the checksum goes ahead of the bytes. */
+const BUFFERED_PART = 16 * 1024 * 1024;
+
+/** Puts one part of the pinned source version; how is the difference between copying through us and on the server. */
+export type PutPart = (upload: Upload, number: number, range: { readonly offset: number; readonly length: number }) => Promise<Part>;
+
+export async function copyInParts(step: CopyStep, partSize: number): Promise<Copied> {
+  const algorithm = algorithmFor(step.context.destination);
+  return transferParts(step, partSize, algorithm, (upload, number, range) => sendPart(step, upload, number, range, algorithm));
+}
+
+export async function transferParts(step: CopyStep, partSize: number, algorithm: ChecksumAlgorithm, put: PutPart): Promise<Copied> {
+  const multipart = multipartOf(step);
+  const info = await step.context.source.head(step.version.key, { signal: step.signal });
+  if (info.token !== step.version.pin.token) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'changed', op: 'head', message: 'the source object changed since it was listed' });
+  const carried = await step.carry(info);
+  const { upload, done } = await openUpload(step, multipart, partSize, algorithm, carried);
+  try {
+    const parts = await putMissing(step, upload, done, put);
+    const written = await completeUpload(step, multipart, upload, parts, carried);
+    await step.context.recorder.forgetUpload(step.task.id, upload.id);
+    const computed = wholeChecksum(parts);
+    return { written, carried, ...(computed === undefined ? {} : { computed }) };
+  } catch (error) {
+    if (isKind(error, 'changed', 'gone', 'conflict', 'object')) await abandon(step, multipart, upload);
+    throw error;
+  }
+}
+
+/** Goes on with a recorded upload of the same version, or starts one. */
+async function openUpload(step: CopyStep, multipart: Multipart, partSize: number, algorithm: ChecksumAlgorithm, carried: Carried): Promise<{ upload: Upload; done: readonly Part[] }> {
+  const { version, task, context, signal } = step;
+  for (const recorded of task.uploads.filter(({ upload }) => upload.key === version.key)) {
+    const stored = await partsStillStored(step, multipart, recorded);
+    if (stored !== undefined) return { upload: recorded.upload, done: stored };
+  }
+  const wanted = context.destination.facts.checksums.length > 0 ? { checksumAlgorithm: algorithm } : {};
+  const upload = await multipart.create({ key: version.key, size: version.size, partSize, attributes: carried.attributes, ...wanted, signal });
+  await context.recorder.recordUpload(task.id, upload, version.pin.token);
+  return { upload, done: [] };
+}
+
+/** The recorded parts that the store still holds unchanged; undefined when the upload is of no use any more. */
+async function partsStillStored(step: CopyStep, multipart: Multipart, recorded: RecordedUpload): Promise<readonly Part[] | undefined> {
+  const { upload } = recorded;
+  if (recorded.sourceToken !== step.version.pin.token || upload.size !== step.version.size) {
+    await abandon(step, multipart, upload);
+    return undefined;
+  }
+  try {
+    const stored = new Map((await multipart.listParts(upload, step.signal)).map((part) => [part.number, part]));
+    return recorded.parts.filter((part) => stored.get(part.number)?.token === part.token && stored.get(part.number)?.size === part.size);
+  } catch (error) {
+    if (!isKind(error, 'gone')) throw error;
+    await step.context.recorder.forgetUpload(step.task.id, upload.id);
+    return undefined;
+  }
+}
+
+async function putMissing(step: CopyStep, upload: Upload, done: readonly Part[], put: PutPart): Promise<readonly Part[]> {
+  const parts = new Map(done.map((part) => [part.number, part]));
+  const missing = Array.from({ length: Math.ceil(upload.size / upload.partSize) }, (_, i) => i + 1).filter((number) => !parts.has(number));
+  await runLanes(missing, step.context.options.partConcurrency, step.signal, async (number) => {
+    const part = await put(upload, number, partRange(number, upload.size, upload.partSize));
+    parts.set(number, part);
+    await step.context.recorder.recordPart(step.task.id, upload.id, part);
+  });
+  return checkParts(upload, [...parts.values()].sort((a, b) => a.number - b.number));
+}
+
+/** Contiguous from 1, and together the whole object (F011). */
+function checkParts(upload: Upload, parts: readonly Part[]): readonly Part[] {
+  const bytes = parts.reduce((sum, part) => sum + part.size, 0);
+  if (bytes === upload.size && parts.every((part, i) => part.number === i + 1)) return parts;
+  throw new BrigadeError({ code: 'E_PARTS', kind: 'transient', op: 'complete', message: `${parts.length} parts hold ${bytes} bytes of ${upload.size}` });
+}
+
+async function sendPart(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+  const { context, signal } = step;
+  const held = range.length <= BUFFERED_PART;
+  const giveBack = await context.memory.take(held ? range.length : STREAM_BUFFER, signal);
+  try {
+    const part = held ? await sendHeld(step, upload, number, range, algorithm) : await sendStreamed(step, upload, number, range, algorithm);
+    if (part.size !== range.length) throw new BrigadeError({ code: 'E_SHORT_WRITE', kind: 'transient', op: 'putPart', message: `part ${number} holds ${part.size} bytes of ${range.length}` });
+    return part;
+  } finally {
+    giveBack();
+  }
+}
+
+async function sendHeld(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+  const { context, version, signal } = step;
+  const read = await context.source.read({ key: version.key, pin: version.pin, range, expectedSize: version.size, signal });
+  const bytes = await collect(read, range.length);
+  const checksum = checksumOf(algorithm, bytes);
+  const part = await multipartOf(step).putPart(upload, number, bytesBody(bytes, checksum), signal);
+  step.sent(bytes.length);
+  return provenPart(part, checksum);
+}
+
+async function sendStreamed(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+  const { context, version, signal } = step;
+  const body = streamedBody(context.source, version, undefined, { algorithm, range, signal, sent: step.sent });
+  const part = await multipartOf(step).putPart(upload, number, body, signal);
+  const { computed } = computedBy(body);
+  return computed === undefined ? part : provenPart(part, computed);
+}
+
+/** The part with our checksum of what was sent, which the store's answer, where there is one, must not contradict. */
+function provenPart(part: Part, computed: Checksum): Part {
+  if (part.checksum?.algorithm === computed.algorithm && part.checksum.hex !== computed.hex) {
+    throw new BrigadeError({ code: 'E_CHECKSUM', kind: 'transient', op: 'putPart', message: `part ${part.number} holds ${part.checksum.hex}, sent was ${computed.hex}`, hint: 'bytes were damaged on the way; they are sent again' });
+  }
+  return { ...part, checksum: computed };
+}
+
+/** A lost answer to Complete is looked into before anything is sent again (F010). */
+async function completeUpload(step: CopyStep, multipart: Multipart, upload: Upload, parts: readonly Part[], carried: Carried): Promise<Written> {
+  const { guard, signal } = step;
+  const checksum = wholeChecksum(parts);
+  try {
+    return await multipart.complete({ upload, parts, attributes: carried.attributes, guard, signal, ...(checksum === undefined ? {} : { checksum }) });
+  } catch (error) {
+    if (!isKind(error, 'transient', 'gone', 'conflict')) throw error;
+    const landed = await alreadyComplete(step, checksum);
+    if (landed === undefined) throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
+    return landed;
+  }
+}
+
+async function alreadyComplete(step: CopyStep, checksum: Checksum | undefined): Promise<Written | undefined> {
+  const { context, version, guard, signal } = step;
+  try {
+    const there = await context.destination.head(version.key, { checksum: true, signal });
+    if (there.size !== version.size || (guard.kind === 'matches' && there.token === guard.token)) return undefined;
+    const here = await context.source.head(version.key, { checksum: true, signal });
+    if (here.token !== version.pin.token) return undefined;
+    const same = await sameContent(context.source, here, context.destination, there, { read: 'if needed', signal, ...(checksum === undefined ? {} : { known: checksum }) });
+    return same?.equal ? { token: there.token, ...(there.checksum === undefined ? {} : { checksum: there.checksum }) } : undefined;
+  } catch (error) {
+    if (isKind(error, 'gone')) return undefined;
+    throw error;
+  }
+}
+
+/** The store forgot the upload (lifecycle rule, another hand): this object starts again. */
+function uploadLost(upload: Upload, cause: BrigadeError): BrigadeError {
+  return new BrigadeError({ code: 'E_UPLOAD_LOST', kind: 'transient', op: 'complete', message: `the destination no longer knows the upload ${upload.id}`, hint: 'look for a lifecycle rule that aborts uploads too early', cause });
+}
+
+function wholeChecksum(parts: readonly Part[]): Checksum | undefined {
+  let whole = parts[0]?.checksum;
+  for (const part of parts.slice(1)) whole = whole === undefined || part.checksum === undefined ? undefined : combineChecksums(whole, part.checksum, part.size);
+  return whole;
+}
+
+async function abandon(step: CopyStep, multipart: Multipart, upload: Upload): Promise<void> {
+  await multipart.abort(upload, step.signal);
+  await step.context.recorder.forgetUpload(step.task.id, upload.id);
+}
+
+function multipartOf(step: CopyStep): Multipart {
+  const { multipart } = step.context.destination;
+  if (multipart === undefined) throw new BrigadeError({ code: 'E_NO_MULTIPART', kind: 'unsupported', message: 'the destination takes no multipart uploads' });
+  return multipart;
+}

@@ -1,0 +1,40 @@
+/** What the engine is told about one migration: plain values, so that they cross to executors as they are. */
+import type { Compare, OnConflict } from '../core/decide.ts';
+import type { BatchLimits } from '../core/pack.ts';
+import type { CutOptions } from '../core/parts.ts';
+import type { Selection } from '../core/select.ts';
+
+export type FidelityLevel = 'strict' | 'report' | 'ignore';
+export type FidelityAttribute = 'contentHeaders' | 'userMetadata' | 'tags' | 'storageClass' | 'mtime' | 'mode';
+export type VerifyLevel = 'none' | 'inline' | 'checksum' | 'full';
+
+export interface CopyOptions {
+  readonly cut: CutOptions;
+  /** Parts of one object at once. */
+  readonly partConcurrency: number;
+  readonly serverSideCopy: 'auto' | 'never';
+  /** Server-side copies above this go in parts (bytes). */
+  readonly singleCopyLimit: number;
+  readonly verify: VerifyLevel;
+  readonly compare: Compare;
+  readonly onConflict: OnConflict;
+  readonly sourceGone: 'skip' | 'fail';
+  readonly fidelity: Readonly<Record<FidelityAttribute, FidelityLevel>>;
+  readonly tags: { readonly copy: boolean; readonly set: Readonly<Record<string, string>> };
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Overrides the source's class. */
+  readonly storageClass?: string;
+}
+
+export interface PlanOptions {
+  readonly selection: Selection;
+  readonly batch: BatchLimits;
+  readonly compare: Compare;
+  readonly onConflict: OnConflict;
+  readonly mtimeStepMs: number;
+}
+
+/** Tries of one object that end in an error of its own before it is `failed` (design truth 10). */
+export const ATTEMPTS = 5;
+/** Versions of a changing source that one attempt follows before it gives up (F026). */
+export const VERSIONS = 3;

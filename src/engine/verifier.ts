@@ -1,0 +1,163 @@
+/**
+ * The verifier (I9): lists both sides again, reads again, and takes the copier's word for nothing but which version was copied.
+ *
+ *   none      sizes of both listings
+ *   inline    the same, and the destination still holds the version that was written
+ *   checksum  checksums that the stores vouch for; where one does not, that end is read once and compared with the copy's checksum
+ *   full      both ends read to the last byte
+ */
+import { asBrigadeError, isKind } from '../core/errors.ts';
+import type { Evidence, Item } from '../core/item.ts';
+import { type Merged, merge } from '../core/merge.ts';
+import type { ObjectEntry } from '../core/object.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Finding, Ledger, VerifySummary } from '../ports/ledger.ts';
+import type { EntrySorter } from '../ports/sorter.ts';
+import type { Store } from '../ports/storage.ts';
+import { Budget } from './budget.ts';
+import { type Equality, readChecksum, sameContent, versionOf } from './content.ts';
+import { listInOrder } from './lister.ts';
+import type { VerifyLevel } from './options.ts';
+
+export interface VerifyContext {
+  readonly source: Store;
+  readonly destination: Store;
+  readonly ledger: Ledger;
+  readonly run: number;
+  readonly level: VerifyLevel;
+  readonly concurrency: number;
+  readonly sorter: () => EntrySorter;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly onProgress?: (checked: number, bytesRead: number) => void;
+}
+
+export interface Verified {
+  readonly summary: VerifySummary;
+  /** At most MOST_FINDINGS; the summary counts all. */
+  readonly findings: readonly Finding[];
+  /** Source objects that changed or vanished since the run: for the next run, no difference of this one. */
+  readonly changedSince: number;
+}
+
+const MOST_FINDINGS = 10_000;
+const MOST_UPGRADES = 5_000;
+
+export async function verifyRun(context: VerifyContext, signal: AbortSignal): Promise<Verified> {
+  return new Verifier(context, signal).run();
+}
+
+class Verifier {
+  readonly #context: VerifyContext;
+  readonly #signal: AbortSignal;
+  readonly #findings: Finding[] = [];
+  readonly #evidence: Record<Evidence, number> = { none: 0, 'in flight': 0, 'store checksum': 0, 'both ends re-read': 0 };
+  #upgrades: { item: Item }[] = [];
+  #found = 0;
+  #checked = 0;
+  #bytesRead = 0;
+  #changedSince = 0;
+  #error: { readonly error: unknown } | undefined;
+
+  constructor(context: VerifyContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<Verified> {
+    const { clock, ledger, run, level, concurrency } = this.#context;
+    const startedMs = clock.now();
+    const slots = new Budget(concurrency);
+    const open = new Set<Promise<void>>();
+    for await (const row of this.#rows()) {
+      if (this.#error !== undefined) break;
+      const giveBack = await slots.take(1, this.#signal);
+      const check = this.#check(row).catch((error: unknown) => { this.#error ??= { error }; }).finally(() => { giveBack(); open.delete(check); });
+      open.add(check);
+    }
+    await Promise.all(open);
+    if (this.#error !== undefined) throw this.#error.error;
+    ledger.amend(run, this.#upgrades);
+    const summary: VerifySummary = { level, startedMs, endedMs: clock.now(), checked: this.#checked, bytesRead: this.#bytesRead, evidence: this.#evidence, findings: this.#found };
+    ledger.saveVerify(run, summary, this.#findings);
+    return { summary, findings: this.#findings, changedSince: this.#changedSince };
+  }
+
+  #rows(): AsyncGenerator<Merged<Item, ObjectEntry, ObjectEntry>, void, undefined> {
+    const { ledger, run, source, destination, sorter } = this.#context;
+    const listing = { signal: this.#signal, sorter, onPage: () => undefined };
+    return merge(ledger.items(run)[Symbol.iterator](), listInOrder(source, listing), listInOrder(destination, listing));
+  }
+
+  async #check(row: Merged<Item, ObjectEntry, ObjectEntry>): Promise<void> {
+    const { a: item, b: source, c: destination } = row;
+    if (item === undefined || (item.state !== 'copied' && item.state !== 'unchanged')) return;
+    this.#checked++;
+    if (destination === undefined) return this.#find(item, 'missing', 'the destination has no such object');
+    if (item.kind === 'directory') return this.#prove(item, 'none');
+    if (destination.size !== item.size) return this.#find(item, 'size', `the destination holds ${destination.size} bytes, copied were ${item.size}`);
+    if (source === undefined || source.token !== item.source.token) this.#changedSince++;
+    await this.#checkContent(item, source, destination);
+    this.#context.onProgress?.(this.#checked, this.#bytesRead);
+  }
+
+  async #checkContent(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry): Promise<void> {
+    const { level } = this.#context;
+    if (level === 'none') return this.#prove(item, 'none');
+    if (level === 'inline') {
+      if (destination.token !== item.destination) return this.#find(item, 'content', 'the destination object is not the version that was written');
+      return this.#prove(item, item.evidence);
+    }
+    try {
+      const equality = level === 'full' ? await this.#readBoth(item, source) : await this.#compare(item, source);
+      if (equality === undefined) return;
+      if (equality.equal) return this.#prove(item, equality.evidence, equality);
+      this.#find(item, 'content', 'the bytes at the destination are not those of the source');
+    } catch (thrown) {
+      const error = asBrigadeError(thrown, 'verify');
+      if (isKind(error, 'cancelled', 'premise', 'throttled')) throw error;
+      this.#find(item, 'unreadable', error.message);
+    }
+  }
+
+  /** Both ends to the last byte; a source that moved on is compared with the checksum of what was copied. */
+  async #readBoth(item: Item, source: ObjectEntry | undefined): Promise<Equality | undefined> {
+    const algorithm = item.checksum?.algorithm ?? 'crc32';
+    const unchanged = source?.token === item.source.token;
+    const ours = unchanged ? await this.#read('source', item, algorithm) : item.checksum;
+    if (ours === undefined) return undefined;
+    const theirs = await this.#read('destination', item, algorithm);
+    return { equal: ours.hex === theirs.hex, evidence: unchanged ? 'both ends re-read' : 'in flight', checksum: theirs };
+  }
+
+  async #compare(item: Item, source: ObjectEntry | undefined): Promise<Equality | undefined> {
+    const there = await this.#context.destination.head(item.key, { checksum: true, signal: this.#signal });
+    const known = item.checksum;
+    if (known !== undefined) {
+      if (there.checksum?.algorithm === known.algorithm) return { equal: there.checksum.hex === known.hex, evidence: 'store checksum', checksum: there.checksum };
+      const theirs = await this.#read('destination', item, known.algorithm);
+      return { equal: theirs.hex === known.hex, evidence: 'both ends re-read', checksum: theirs };
+    }
+    if (source?.token !== item.source.token) return undefined;
+    const here = await this.#context.source.head(item.key, { checksum: true, signal: this.#signal });
+    return sameContent(this.#context.source, here, this.#context.destination, there, { read: 'if needed', signal: this.#signal });
+  }
+
+  async #read(side: 'source' | 'destination', item: Item, algorithm: NonNullable<Item['checksum']>['algorithm']): Promise<NonNullable<Item['checksum']>> {
+    const store = this.#context[side];
+    const version = versionOf(await store.head(item.key, { signal: this.#signal }));
+    return readChecksum(store, version, algorithm, this.#signal, (bytes) => { this.#bytesRead += bytes; });
+  }
+
+  #prove(item: Item, evidence: Evidence, equality?: Equality): void {
+    this.#evidence[evidence]++;
+    if (evidence === item.evidence || evidence === 'none' || this.#upgrades.length >= MOST_UPGRADES) return;
+    this.#upgrades.push({ item: { ...item, evidence, ...(equality?.checksum === undefined ? {} : { checksum: equality.checksum }) } });
+  }
+
+  #find(item: Item, kind: string, message: string): void {
+    this.#found++;
+    if (this.#findings.length < MOST_FINDINGS) this.#findings.push({ key: item.key, kind, message });
+  }
+}

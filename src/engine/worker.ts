@@ -1,0 +1,156 @@
+/**
+ * The worker loop: takes tasks, copies their items side by side, makes outcomes durable, acknowledges. It knows no queue and no store.
+ *
+ * What an error leads to (design truths 10, 11):
+ *   cancelled            the item stays pending, the task goes back
+ *   premise, throttled   the worker stops with that error: the run pauses, no attempt is burned
+ *   network              the store is asked once whether it is there: if not, a premise; if so, an attempt
+ *   object, unsupported  failed, the others go on
+ *   anything else        one attempt; tried again after a while, failed after ATTEMPTS
+ */
+import type { BrigadeError} from '../core/errors.ts';
+import { asBrigadeError, cancelled, isKind } from '../core/errors.ts';
+import type { Item, Outcome, Problem } from '../core/item.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Delivery, Recorder, Task, TaskQueue } from '../ports/queue.ts';
+import { Budget } from './budget.ts';
+import { ATTEMPTS } from './options.ts';
+import { OutcomeWriter } from './outcome-writer.ts';
+
+export interface WorkerOptions {
+  readonly queue: TaskQueue;
+  readonly recorder: Recorder;
+  readonly copy: (task: Task, item: Item, signal: AbortSignal) => Promise<Outcome>;
+  /** Asks a store whether it is reachable; rejects with what is wrong. */
+  readonly probe: (signal: AbortSignal) => Promise<void>;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Objects in flight. */
+  readonly concurrency: number;
+  /** Tasks open at once: two, so that the tail of one overlaps the head of the next. */
+  readonly tasks: number;
+  /** How often the queue is told that work goes on, in milliseconds. */
+  readonly heartbeatMs: number;
+}
+
+const RETRY_BASE_MS = 1000;
+const RETRY_CAP_MS = 30_000;
+const PAUSES: ReadonlySet<string> = new Set(['cancelled', 'premise', 'throttled']);
+const NETWORK = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT']);
+
+/** Runs until the signal fires (resolves) or a premise fails (rejects with it). Tasks not finished are given back. */
+export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const worker = new Worker(options, signal);
+  await worker.run();
+}
+
+class Worker {
+  readonly #options: WorkerOptions;
+  readonly #stop = new AbortController();
+  readonly #slots: Budget;
+  readonly #open = new Set<Promise<void>>();
+  #premise: BrigadeError | undefined;
+
+  constructor(options: WorkerOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#slots = new Budget(options.concurrency);
+    if (signal.aborted) this.#stop.abort();
+    signal.addEventListener('abort', () => this.#stop.abort(), { once: true });
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stop.signal.aborted) await this.#takeTasks();
+    await Promise.all(this.#open);
+    if (this.#premise !== undefined) throw this.#premise;
+  }
+
+  async #takeTasks(): Promise<void> {
+    try {
+      if (this.#open.size >= this.#options.tasks) await Promise.race(this.#open);
+      else for (const delivery of await this.#options.queue.receive(this.#options.tasks - this.#open.size, this.#stop.signal)) this.#begin(delivery);
+    } catch (error) {
+      if (!isKind(error, 'cancelled')) this.#fail(asBrigadeError(error, 'receive'));
+    }
+  }
+
+  #begin(delivery: Delivery): void {
+    const work = this.#work(delivery).catch((error: unknown) => this.#fail(asBrigadeError(error, 'task'))).finally(() => this.#open.delete(work));
+    this.#open.add(work);
+  }
+
+  /** The first premise that fails stops everything; what comes after it is its echo. */
+  #fail(error: BrigadeError): void {
+    if (!isKind(error, 'cancelled')) this.#premise ??= error;
+    this.#stop.abort();
+  }
+
+  async #work(delivery: Delivery): Promise<void> {
+    const writer = new OutcomeWriter(this.#options.recorder, delivery.task.id, this.#options.clock);
+    const ended = new AbortController();
+    const beat = this.#heartbeat(delivery, ended.signal);
+    try {
+      await Promise.all(await this.#startItems(delivery.task, writer));
+      if (this.#stop.signal.aborted) await writer.flush();
+      else await writer.close();
+    } finally {
+      ended.abort();
+      await beat;
+    }
+    if (this.#stop.signal.aborted) await delivery.release(0);
+    else await delivery.ack();
+  }
+
+  async #startItems(task: Task, writer: OutcomeWriter): Promise<Promise<void>[]> {
+    const running: Promise<void>[] = [];
+    for (const item of task.items) {
+      const giveBack = await this.#slots.take(1, this.#stop.signal).catch(() => undefined);
+      if (giveBack === undefined) break;
+      running.push(this.#settle(task, item).then((outcome) => writer.add(outcome, item)).catch((error: unknown) => this.#fail(asBrigadeError(error, 'item'))).finally(giveBack));
+    }
+    return running;
+  }
+
+  /** Tries until there is an outcome. Rejects only with what stops the worker. */
+  async #settle(task: Task, item: Item): Promise<Outcome> {
+    const { copy, events, clock, random } = this.#options;
+    const signal = this.#stop.signal;
+    events.emit({ type: 'started', key: item.key, size: item.size });
+    for (let attempts = item.attempts; ; ) {
+      try {
+        const outcome = await copy(task, { ...item, attempts }, signal);
+        return { ...outcome, attempts: attempts + 1 };
+      } catch (thrown) {
+        const error = asBrigadeError(thrown, 'copy');
+        await this.#rethrowIfPremise(error);
+        attempts++;
+        if (attempts >= ATTEMPTS || isKind(error, 'object', 'unsupported', 'internal', 'usage')) return failure(item, attempts, error);
+        const waitMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (attempts - 1)) * (0.5 + random.next() / 2);
+        events.emit({ type: 'retry', side: 'destination', op: 'copy', problem: problemOf(error), waitMs });
+        await clock.sleep(waitMs, signal);
+      }
+    }
+  }
+
+  async #rethrowIfPremise(error: BrigadeError): Promise<void> {
+    if (this.#stop.signal.aborted) throw cancelled('copy');
+    if (PAUSES.has(error.kind)) throw error;
+    if (NETWORK.has(error.code)) await this.#options.probe(this.#stop.signal);
+  }
+
+  async #heartbeat(delivery: Delivery, ended: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      await this.#options.clock.sleep(this.#options.heartbeatMs, ended).catch(() => undefined);
+      if (!ended.aborted) await delivery.extend().catch((error: unknown) => this.#fail(asBrigadeError(error, 'extend')));
+    }
+  }
+}
+
+function failure(item: Item, attempts: number, error: BrigadeError): Outcome {
+  return { key: item.key, state: 'failed', evidence: 'none', attempts, bytesSent: 0, ms: 0, problem: problemOf(error) };
+}
+
+export function problemOf(error: BrigadeError): Problem {
+  return { code: error.code, kind: error.kind, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+}

@@ -1,0 +1,113 @@
+/**
+ * The local queue: the ledger's task table is the queue (design §5). This side lives with the ledger in the coordinator; executors in
+ * other processes reach it through channel.ts, an executor in this process directly.
+ */
+import { cancelled } from '../../core/errors.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
+
+/** Without news from the ledger a waiting receive looks again after this. */
+const POLL_MS = 1000;
+
+export class LocalQueue {
+  readonly #ledger: Ledger;
+  readonly #run: number;
+  readonly #waiting = new Set<() => void>();
+  #held = false;
+  #open = 0;
+
+  constructor(ledger: Ledger, run: number) {
+    this.#ledger = ledger;
+    this.#run = run;
+  }
+
+  /** Tasks handed out and neither closed nor given back. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** New tasks, or tasks that came back: waiting receivers look again. */
+  wake(): void {
+    for (const resume of [...this.#waiting]) resume();
+  }
+
+  /** While held, nobody receives (a paused run). */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (!held) this.wake();
+  }
+
+  /** Tasks for one executor; empty after the poll time. */
+  async lease(most: number, holder: string, signal: AbortSignal): Promise<readonly Task[]> {
+    if (signal.aborted) throw cancelled('receive');
+    const first = this.#claim(most, holder);
+    if (first.length > 0) return first;
+    await this.#news(signal);
+    if (signal.aborted) throw cancelled('receive');
+    return this.#claim(most, holder);
+  }
+
+  /** What a gone executor held goes back, in doubt. */
+  forfeit(holder: string): void {
+    this.#open -= this.#ledger.releaseTasks(this.#run, holder);
+    this.wake();
+  }
+
+  giveBack(): void {
+    this.#open--;
+    this.wake();
+  }
+
+  done(): void {
+    this.#open--;
+    this.wake();
+  }
+
+  recorder(): Recorder {
+    const ledger = this.#ledger;
+    return {
+      record: (task, outcomes, close) => ledger.record(task, outcomes, close),
+      recordUpload: (task, upload, token) => ledger.recordUpload(task, upload, token),
+      recordPart: (task, id, part) => ledger.recordPart(task, id, part),
+      forgetUpload: (task, id) => ledger.forgetUpload(task, id),
+    };
+  }
+
+  /** The queue for an executor in this process. */
+  queue(holder: string): TaskQueue {
+    return {
+      receive: async (most, signal) => (await this.lease(most, holder, signal)).map((task) => this.#delivery(task, holder)),
+      close: async () => this.forfeit(holder),
+    };
+  }
+
+  #delivery(task: Task, holder: string): Delivery {
+    return {
+      task,
+      extend: async () => {},
+      ack: async () => this.done(),
+      release: async () => this.forfeit(holder),
+    };
+  }
+
+  #claim(most: number, holder: string): readonly Task[] {
+    if (this.#held) return [];
+    const tasks = this.#ledger.claim(this.#run, most, holder);
+    this.#open += tasks.length;
+    return tasks;
+  }
+
+  #news(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, POLL_MS);
+      this.#waiting.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}
