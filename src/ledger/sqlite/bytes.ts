@@ -1,0 +1,102 @@
+/** Growing and shrinking byte sequences: what blocks are made of. Numbers are LEB128 varints up to 2^53 - 1. */
+import { isUtf8Key } from '../../core/key.ts';
+
+export class ByteWriter {
+  #buffer = Buffer.allocUnsafe(256);
+  #length = 0;
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+  }
+
+  varint(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number in [0, 2^53): ${value}`);
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#buffer[this.#length++] = rest;
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  hex(text: string): void {
+    this.#reserve(text.length / 2);
+    this.#length += this.#buffer.write(text, this.#length, 'hex');
+  }
+
+  /** Any JavaScript string: UTF-8, or UTF-16 where a lone surrogate would not survive UTF-8. */
+  text(text: string): void {
+    const wide = !isUtf8Key(text);
+    const bytes = Buffer.from(text, wide ? 'utf16le' : 'utf8');
+    this.varint(bytes.length * 2 + (wide ? 1 : 0));
+    this.bytes(bytes);
+  }
+
+  /** The bytes so far; valid until the next write. */
+  view(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#buffer.length) return;
+    const bigger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + more));
+    this.#buffer.copy(bigger, 0, 0, this.#length);
+    this.#buffer = bigger;
+  }
+}
+
+export class ByteReader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  byte(): number {
+    return this.#buffer[this.#move(1)] as number;
+  }
+
+  varint(): number {
+    let value = 0;
+    let factor = 1;
+    for (;;) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+      factor *= 0x80;
+    }
+  }
+
+  bytes(length: number): Buffer {
+    const from = this.#move(length);
+    return this.#buffer.subarray(from, from + length);
+  }
+
+  hex(length: number): string {
+    const from = this.#move(length);
+    return this.#buffer.toString('hex', from, from + length);
+  }
+
+  text(): string {
+    const head = this.varint();
+    const length = Math.floor(head / 2);
+    const from = this.#move(length);
+    return this.#buffer.toString(head % 2 === 1 ? 'utf16le' : 'utf8', from, from + length);
+  }
+
+  #move(length: number): number {
+    const from = this.#at;
+    if (from + length > this.#buffer.length) throw new RangeError('a block ends too early');
+    this.#at = from + length;
+    return from;
+  }
+}

@@ -1,0 +1,6 @@
+/** The SQLite ledger: what other layers may use of it. */
+export { inspectLedger, ledgerExists, openLedger } from './open.ts';
+export { holderOf, isCoordinated, lockExecutor } from './lock.ts';
+export type { Holder, Lock } from './lock.ts';
+export type { LedgerView } from './reader.ts';
+export type { OpenOptions } from './open.ts';

@@ -1,0 +1,236 @@
+/** The writing half of the ledger: one coordinator, one connection. See ports/ledger.ts for what each call promises. */
+import { BrigadeError } from '../../core/errors.ts';
+import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
+import { CommitGroup } from './group.ts';
+import { LedgerReader } from './reader.ts';
+import { totalRows } from './rows.ts';
+import { Tasks } from './tasks.ts';
+import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
+import type { Key } from '../../core/key.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
+import type { Part, Upload } from '../../ports/storage.ts';
+import type { Connection } from './connection.ts';
+
+export interface SqliteLedgerParts {
+  readonly connection: Connection;
+  readonly binding: Binding;
+  readonly clock: Clock;
+  /** Milliseconds an outcome waits for others before its transaction; at most 250 (design §5). */
+  readonly groupMs: number;
+  /** What remains to be done once the connection may close: the clean mark, locks. */
+  readonly onClose: () => void;
+}
+
+const GROUP_WEIGHT = 4000;
+/** Keys changed per transaction, so that amending a whole run does not make one transaction of it. */
+const AMEND_AT_ONCE = 20_000;
+
+export class SqliteLedger implements Ledger {
+  readonly path: string;
+  readonly binding: Binding;
+  readonly #parts: SqliteLedgerParts;
+  readonly #connection: Connection;
+  readonly #reader: LedgerReader;
+  readonly #tasks: Tasks;
+  readonly #group: CommitGroup;
+  #closed = false;
+
+  constructor(parts: SqliteLedgerParts) {
+    this.#parts = parts;
+    this.#connection = parts.connection;
+    this.path = parts.connection.path;
+    this.binding = parts.binding;
+    this.#reader = new LedgerReader(parts.connection);
+    this.#tasks = new Tasks(parts.connection);
+    this.#group = new CommitGroup(parts.connection, { clock: parts.clock, waitMs: Math.min(250, parts.groupMs), weight: GROUP_WEIGHT, onRollback: () => this.#tasks.forget() });
+  }
+
+  runs(): readonly Run[] { return this.#reader.runs(); }
+  run(number?: number): Run | undefined { return this.#reader.run(number); }
+  tally(run: number): Tally { return this.#reader.tally(run); }
+  totals(run: number): RunTotals { return this.#reader.totals(run); }
+  items(run: number, after?: Key): Iterable<Item> { return this.#reader.items(run, after); }
+  item(run: number, key: Key): ObjectRow | undefined { return this.#reader.item(run, key); }
+  objects(run: number, filter: ObjectFilter): Iterable<ObjectRow> { return this.#reader.objects(run, filter); }
+  openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[] { return this.#reader.openUploads(); }
+  verifySummary(run: number): VerifySummary | undefined { return this.#reader.verifySummary(run); }
+  findings(run: number, limit?: number): readonly Finding[] { return this.#reader.findings(run, limit); }
+
+  beginRun(kind: RunKind): Run {
+    const number = (this.run()?.number ?? 0) + 1;
+    this.#group.commit('beginRun', () => {
+      this.#connection.sql('addRun').run(number, kind, this.#parts.clock.now());
+      this.#connection.sql('addTally').run(number);
+    });
+    return this.#mustRun(number);
+  }
+
+  updateRun(number: number, change: Parameters<Ledger['updateRun']>[1]): void {
+    const run = this.#mustRun(number);
+    const state = change.state ?? run.state;
+    const pause = change.pause === undefined ? run.pause : change.pause;
+    const ended = state === 'finished' || state === 'abandoned' ? run.endedMs ?? this.#parts.clock.now() : null;
+    this.#group.commit('updateRun', () => {
+      this.#connection.sql('changeRun').run(
+        state, change.stage ?? run.stage, pause === undefined || pause === null ? null : JSON.stringify(pause), ended,
+        change.addActiveMs ?? 0, change.resumed === true ? 1 : 0, number,
+      );
+    });
+  }
+
+  addPlan(run: number, page: PlannedPage): void {
+    this.#mustRun(run);
+    this.#group.commit('addPlan', () => {
+      const row = this.#connection.sql('lastTask').get(run);
+      let last = row === undefined ? undefined : keyFromBytes(row['last_key'] as Uint8Array);
+      for (const task of page.tasks) {
+        last = refuseDisorder(last, task.items);
+        this.#tasks.add(run, task.items, task.problems);
+      }
+      this.#setListing(run, page.listing);
+    });
+  }
+
+  claim(run: number, limit: number, holder: string): readonly LeasedTask[] {
+    return this.#group.commit('claim', () => {
+      const ids = this.#connection.sql('readyTasks').all(run, limit).map((row) => Number(row['id']));
+      return ids.map((id) => this.#lease(id, holder));
+    });
+  }
+
+  releaseTasks(run: number, holder?: string): number {
+    return this.#group.commit('releaseTasks', () => {
+      const result = holder === undefined ? this.#connection.sql('releaseAll').run(run) : this.#connection.sql('releaseOf').run(run, holder);
+      return Number(result.changes);
+    });
+  }
+
+  async record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void> {
+    this.#tasks.mustHold(task, outcomes.map((outcome) => outcome.key));
+    await this.#group.add(outcomes.length + 1, () => this.#tasks.record(task, outcomes, close));
+  }
+
+  async recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void> {
+    const { run } = this.#tasks.open(task);
+    await this.#group.add(1, () => {
+      this.#connection.sql('addUpload').run(task, upload.id, run, keyToBytes(upload.key), upload.size, upload.partSize, upload.checksumAlgorithm ?? null, sourceToken);
+    });
+  }
+
+  async recordPart(task: number, uploadId: string, part: Part): Promise<void> {
+    await this.#group.add(1, () => {
+      this.#connection.sql('addPart').run(task, uploadId, part.number, part.size, part.token, part.checksum?.algorithm ?? null, part.checksum?.hex ?? null);
+    });
+  }
+
+  async forgetUpload(task: number, uploadId: string): Promise<void> {
+    await this.#group.add(1, () => {
+      this.#connection.sql('dropParts').run(task, uploadId);
+      this.#connection.sql('dropUpload').run(task, uploadId);
+    });
+  }
+
+  addTotals(run: number, totals: Partial<RunTotals>): void {
+    this.#group.commit('addTotals', () => {
+      for (const [name, value] of totalRows(totals)) if (value !== 0) this.#connection.sql('addTotal').run(run, name, value);
+    });
+  }
+
+  amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {
+    for (let from = 0; from < changes.length; from += AMEND_AT_ONCE) {
+      this.#group.commit('amend', () => this.#amendSome(run, changes.slice(from, from + AMEND_AT_ONCE)));
+    }
+  }
+
+  retry(run: number, filter: ObjectFilter): number {
+    this.#group.commit('retry', () => undefined);
+    let count = 0;
+    let some: { item: Item }[] = [];
+    const put = (): void => {
+      this.amend(run, some);
+      count += some.length;
+      some = [];
+    };
+    for (const row of this.objects(run, { ...filter, states: ['failed'] })) if (some.push({ item: again(row) }) >= AMEND_AT_ONCE) put();
+    put();
+    return count;
+  }
+
+  saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
+    const side = (checksum: Finding['source']) => (checksum === undefined ? null : JSON.stringify(checksum));
+    this.#group.commit('saveVerify', () => {
+      this.#connection.sql('setVerify').run(run, JSON.stringify(summary));
+      this.#connection.sql('clearFindings').run(run);
+      for (const found of findings) {
+        this.#connection.sql('addFinding').run(run, keyToBytes(found.key), found.kind, found.message, side(found.source), side(found.destination));
+      }
+    });
+  }
+
+  async flush(): Promise<void> {
+    await this.#group.flush();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      await this.#group.flush();
+    } finally {
+      this.#parts.onClose();
+    }
+  }
+
+  #amendSome(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {
+    const byTask = new Map<number, { readonly item: Item; readonly problem?: Problem }[]>();
+    for (const change of changes) {
+      const task = this.#reader.taskOfKey(run, change.item.key);
+      if (task === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `run ${run} never listed ${showKey(change.item.key)}` });
+      const known = byTask.get(task);
+      if (known === undefined) byTask.set(task, [change]);
+      else known.push(change);
+    }
+    for (const [task, some] of byTask) this.#tasks.amend(task, some);
+  }
+
+  #lease(id: number, holder: string): LeasedTask {
+    const row = this.#connection.sql('task').get(id);
+    this.#connection.sql('leaseTask').run(holder, id);
+    const task = this.#tasks.open(id);
+    task.reported.clear();
+    const items = [...task.lines.values()].map((line) => line.item).filter((item) => item.state === 'pending');
+    return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) + 1, uploads: this.#reader.uploadsOfTask(id) };
+  }
+
+  #setListing(run: number, listing: Listing): void {
+    const lastKey = listing.lastKey === undefined ? null : keyToBytes(listing.lastKey);
+    this.#connection.sql('setListing').run(listing.sealed ? 1 : 0, lastKey, listing.sourceObjects, listing.sourceBytes, listing.destinationObjects, run);
+  }
+
+  #mustRun(number: number): Run {
+    const run = this.run(number);
+    if (run === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `the ledger has no run ${number}` });
+    return run;
+  }
+}
+
+/** Tasks must follow each other in key order without overlap, or a key could be found twice or never. Returns the last key. */
+function refuseDisorder(last: Key | undefined, items: readonly Item[]): Key | undefined {
+  let previous = last;
+  for (const { key } of items) {
+    if (previous !== undefined && compareKeys(previous, key) >= 0) {
+      throw new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', message: `${showKey(key)} was planned after ${showKey(previous)}`, op: 'addPlan' });
+    }
+    previous = key;
+  }
+  return previous;
+}
+
+/** A failed item as it was before its first try; the guard it was planned with stands. */
+function again(row: ObjectRow): Item {
+  return {
+    key: row.key, kind: row.kind, size: row.size, state: 'pending', source: row.source, evidence: 'none', attempts: 0,
+    ...(row.destination === undefined ? {} : { destination: row.destination }), ...(row.storageClass === undefined ? {} : { storageClass: row.storageClass }),
+  };
+}

@@ -1,0 +1,36 @@
+/** What an outcome makes of an item. Pure. */
+import type { Item, Outcome } from '../../core/item.ts';
+import type { Line } from './block.ts';
+
+type Mutable<T> = { -readonly [P in keyof T]: T[P] };
+
+/**
+ * The line after this outcome, or undefined when it says nothing new: the same outcome twice, or a late one of a former holder.
+ * A concluded item only ever gets better: a success replaces a failure or skip, and another success only when it saw another version.
+ */
+export function settle(line: Line, outcome: Outcome): Line | undefined {
+  if (!saysMore(line, outcome)) return undefined;
+  const { item } = line;
+  const after: Mutable<Item> = {
+    key: item.key, kind: item.kind, size: outcome.size ?? item.size, state: outcome.state, source: outcome.source ?? item.source,
+    evidence: outcome.evidence, attempts: outcome.attempts,
+  };
+  // A pending item keeps its guard unless the outcome saw something newer at the destination.
+  const destination = outcome.destination ?? item.destination;
+  if (destination !== undefined) after.destination = destination;
+  if (outcome.checksum !== undefined) after.checksum = outcome.checksum;
+  if (item.storageClass !== undefined) after.storageClass = item.storageClass;
+  if (concludes(outcome.state) && outcome.problem !== undefined) after.code = outcome.problem.code;
+  const lost = outcome.lost === undefined || outcome.lost.length === 0 ? undefined : outcome.lost;
+  return lost === undefined ? { item: after } : { item: after, lost };
+}
+
+const concludes = (state: Item['state']): boolean => state === 'skipped' || state === 'failed';
+const succeeds = (state: Item['state']): boolean => state === 'copied' || state === 'unchanged';
+
+function saysMore({ item }: Line, outcome: Outcome): boolean {
+  if (item.state === 'pending') return outcome.state !== 'pending' || outcome.attempts > item.attempts || outcome.problem !== undefined;
+  if (!succeeds(outcome.state)) return false;
+  if (!succeeds(item.state)) return true;
+  return outcome.destination !== undefined && outcome.destination !== item.destination;
+}

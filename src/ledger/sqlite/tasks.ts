@@ -1,0 +1,191 @@
+/** Tasks and their items: loading, changing, folding. Every change keeps the sums beside it true; the caller holds the transaction. */
+import { BrigadeError } from '../../core/errors.ts';
+import { keyToBytes, showKey } from '../../core/key.ts';
+import { decodeBlock, encodeBlock } from './block.ts';
+import { Change } from './counts.ts';
+import { settle } from './outcome.ts';
+import type { Item, Outcome, Problem } from '../../core/item.ts';
+import type { Key } from '../../core/key.ts';
+import type { Line } from './block.ts';
+import type { Connection } from './connection.ts';
+
+export interface OpenTask {
+  readonly id: number;
+  readonly run: number;
+  /** In key order. */
+  readonly lines: Map<Key, Line>;
+  /** Items that were reported on since the task was last leased. */
+  readonly reported: Set<Key>;
+  /** Outcome rows on disk that are not folded into the block yet. */
+  layers: number;
+}
+
+/** Decoded items kept for tasks that are being worked on. */
+const MOST_CACHED_ITEMS = 200_000;
+/** A task whose outcomes trickle in is folded now and then, so that loading it stays quick. */
+const MOST_LAYERS = 64;
+
+export function loadLines(connection: Connection, task: number): { lines: Map<Key, Line>; layers: number } {
+  const rows = connection.sql('layers').all(task);
+  const lines = new Map<Key, Line>();
+  for (const row of rows) for (const line of decodeBlock(row['data'] as Uint8Array)) lines.set(line.item.key, line);
+  return { lines, layers: Math.max(0, rows.length - 1) };
+}
+
+export class Tasks {
+  readonly #connection: Connection;
+  readonly #cache = new Map<number, OpenTask>();
+  #cachedItems = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** After a rollback nothing remembered can be believed. */
+  forget(): void {
+    this.#cache.clear();
+    this.#cachedItems = 0;
+  }
+
+  open(id: number): OpenTask {
+    const cached = this.#cache.get(id);
+    if (cached !== undefined) return cached;
+    const row = this.#connection.sql('task').get(id);
+    if (row === undefined) throw unknown(`task ${id}`);
+    const task: OpenTask = { id, run: Number(row['run']), reported: new Set(), ...loadLines(this.#connection, id) };
+    this.#remember(task);
+    return task;
+  }
+
+  /** Refuses keys that the task does not hold, before they join others in a transaction. */
+  mustHold(id: number, keys: readonly Key[]): void {
+    const task = this.open(id);
+    for (const key of keys) if (!task.lines.has(key)) throw unknown(`${showKey(key)} in task ${id}`);
+  }
+
+  /** A new task at the end of its run. */
+  add(run: number, items: readonly Item[], problems: ReadonlyMap<Key, Problem>): void {
+    const first = items[0];
+    const last = items.at(-1);
+    if (first === undefined || last === undefined) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'a task without items', op: 'addPlan' });
+    const lines = items.map((item): Line => ({ item }));
+    const change = new Change();
+    for (const line of lines) change.add(line);
+    const state = change.counts[0] === 0 ? 'done' : 'ready';
+    const { lastInsertRowid } = this.#connection.sql('addTask').run(run, state, keyToBytes(first.key), keyToBytes(last.key), ...change.counts);
+    const id = Number(lastInsertRowid);
+    this.#connection.sql('addBlock').run(id, encodeBlock(lines));
+    for (const item of items) this.#say(run, id, item, problems.get(item.key), false);
+    this.#sumUp(run, change);
+  }
+
+  /** Outcomes of one task, as `Ledger.record` says. */
+  record(id: number, outcomes: readonly Outcome[], close: boolean): void {
+    const task = this.open(id);
+    const change = new Change();
+    const changed = outcomes.map((outcome) => this.#settleOne(task, outcome, change)).filter((line) => line !== undefined);
+    this.#countTask(id, change);
+    this.#sumUp(task.run, change);
+    const wasDone = this.#connection.sql('task').get(id)?.['state'] === 'done';
+    if (close || wasDone) this.#close(task, close, changed.length > 0);
+    else if (changed.length > 0) this.#layer(task, changed);
+  }
+
+  /** Puts these items in place of the ones with their keys; see `Ledger.amend`. */
+  amend(id: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {
+    const task = this.open(id);
+    const change = new Change();
+    for (const { item, problem } of changes) {
+      const before = task.lines.get(item.key);
+      if (before === undefined) throw unknown(`${showKey(item.key)} in task ${id}`);
+      const after: Line = before.lost === undefined || item.state === 'pending' ? { item } : { item, lost: before.lost };
+      change.replace(before, after);
+      task.lines.set(item.key, after);
+      this.#say(task.run, id, item, problem, true);
+    }
+    this.#countTask(id, change);
+    this.#sumUp(task.run, change);
+    this.#fold(task);
+    const row = this.#connection.sql('task').get(id);
+    if (row?.['state'] !== 'leased') this.#connection.sql('settleTask').run(Number(row?.['pending']) > 0 ? 'ready' : 'done', Number(row?.['in_doubt']), id);
+  }
+
+  #settleOne(task: OpenTask, outcome: Outcome, change: Change): Line | undefined {
+    const before = task.lines.get(outcome.key);
+    if (before === undefined) throw unknown(`${showKey(outcome.key)} in task ${task.id}`);
+    task.reported.add(outcome.key);
+    const after = settle(before, outcome);
+    if (after === undefined) return undefined;
+    change.replace(before, after);
+    if (after.item.state !== 'pending' || after.item.attempts > before.item.attempts) {
+      change.total('bytesSent', outcome.bytesSent);
+      change.total('unguarded', outcome.unguarded === true ? 1 : 0);
+    }
+    task.lines.set(outcome.key, after);
+    this.#say(task.run, task.id, after.item, outcome.problem, true);
+    return after;
+  }
+
+  #layer(task: OpenTask, changed: readonly Line[]): void {
+    if (task.layers >= MOST_LAYERS) {
+      this.#fold(task);
+      return;
+    }
+    this.#connection.sql('addOutcomes').run(task.id, encodeBlock(changed));
+    task.layers++;
+  }
+
+  /** Only somebody who worked on an item and did not say how it ended leaves doubt. */
+  #close(task: OpenTask, givenBack: boolean, changed: boolean): void {
+    if (changed || task.layers > 0) this.#fold(task);
+    const pending = [...task.lines.values()].filter((line) => line.item.state === 'pending');
+    const doubt = pending.some((line) => !task.reported.has(line.item.key));
+    if (givenBack) this.#connection.sql('settleTask').run(pending.length > 0 ? 'ready' : 'done', doubt ? 1 : 0, task.id);
+    this.#drop(task.id);
+  }
+
+  #fold(task: OpenTask): void {
+    this.#connection.sql('setBlock').run(encodeBlock([...task.lines.values()]), task.id);
+    if (task.layers > 0) this.#connection.sql('clearOutcomes').run(task.id);
+    task.layers = 0;
+  }
+
+  /** A row of its own for an item with something to say, and none for any other. */
+  #say(run: number, task: number, item: Item, problem: Problem | undefined, mayExist: boolean): void {
+    const loud = item.state === 'skipped' || item.state === 'failed';
+    if (problem === undefined && !loud) {
+      if (mayExist) this.#connection.sql('dropObject').run(run, keyToBytes(item.key));
+      return;
+    }
+    const row = this.#connection.sql('addProblem').get(problem?.code ?? item.code ?? '', problem?.kind ?? '', problem?.message ?? '', problem?.hint ?? '');
+    this.#connection.sql('setObject').run(run, keyToBytes(item.key), task, item.state, Number(row?.['id']));
+  }
+
+  #countTask(id: number, change: Change): void {
+    this.#connection.sql('countTask').run(...change.counts, id);
+  }
+
+  #sumUp(run: number, change: Change): void {
+    this.#connection.sql('countRun').run(...change.counts, run);
+    for (const { state, code, objects, bytes } of change.codes.values()) this.#connection.sql('addCode').run(run, state, code, objects, bytes);
+    for (const [name, value] of change.totals) this.#connection.sql('addTotal').run(run, name, value);
+  }
+
+  #remember(task: OpenTask): void {
+    this.#cache.set(task.id, task);
+    this.#cachedItems += task.lines.size;
+    for (const id of this.#cache.keys()) {
+      if (this.#cachedItems <= MOST_CACHED_ITEMS || id === task.id) break;
+      this.#drop(id);
+    }
+  }
+
+  #drop(id: number): void {
+    this.#cachedItems -= this.#cache.get(id)?.lines.size ?? 0;
+    this.#cache.delete(id);
+  }
+}
+
+function unknown(what: string): BrigadeError {
+  return new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `the ledger knows nothing of ${what}` });
+}
