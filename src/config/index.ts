@@ -2,3 +2,8 @@
 export type * from './migration.ts';
 export type { Environment } from './expand.ts';
 export { loadMigration, loadMigrations, parseMigration } from './load.ts';
+export { migrationFromFlags, parseLocation, type CopyFlags, type EndFlags } from './ad-hoc.ts';
+export { showLocation } from './address.ts';
+export { checkOverlap } from './overlap.ts';
+export { specHash } from './spec-hash.ts';
+export { credentialSource, describeCredentials, usesEnvironment, type CredentialDeps } from './credentials.ts';

@@ -75,7 +75,7 @@ export type Destination = Location & {
 };
 
 export const PROVIDERS = [
-  'auto', 'aws', 'ceph', 'minio', 'versitygw', 'seaweedfs', 'ibm-cos', 'r2', 'wasabi', 'b2', 'gcs-interop', 'generic',
+  'auto', 'aws', 'ceph', 'minio', 'versitygw', 'seaweedfs', 'ibm-cos', 'r2', 'wasabi', 'b2', 'gcs-interop', 'scaleway', 'generic',
 ] as const;
 export type Provider = (typeof PROVIDERS)[number];
 

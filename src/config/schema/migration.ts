@@ -46,7 +46,6 @@ export const migration = z.strictObject({
   report,
   executors: autoOrCount(0, 256).prefault('auto').meta({ description: 'Copier processes; `auto`: about one per core, `0`: copy in the main process.' }),
 }).meta({
-  id: 'migration',
   title: 'Migration file',
   description: 'One source, one destination, and how to bring everything from here to there. One file per pair; no secrets inside.',
 });

@@ -1,13 +1,27 @@
 import * as z from 'zod';
+import { BrigadeError } from '../../core/errors.ts';
+import { compileGlob } from '../../core/select.ts';
 import { Problem } from '../problem.ts';
 import { storageClass } from './location.ts';
-import { autoOrCount, autoOrSize, bandwidth, choice, count, duration, moment, requestRate, size, text, yesNo } from './scalars.ts';
+import { autoOrCount, autoOrSize, bandwidth, choice, count, duration, moment, requestRate, scalar, size, text, yesNo } from './scalars.ts';
 
-const globs = (description: string, example: string) => z.array(text({ type: 'glob' })).max(1000).prefault([])
+const glob = () => scalar((value) => {
+  if (value === '') throw new Problem('is empty', 'write a glob such as tmp/**, or remove the line', 'key');
+  if (value.startsWith('./')) throw new Problem('starts with ./, and no key does', 'remove ./');
+  try {
+    compileGlob(value);
+  } catch (thrown) {
+    if (!(thrown instanceof BrigadeError)) throw thrown;
+    throw new Problem('is not a whole glob: a bracket, brace or escape is open', thrown.hint ?? 'close it');
+  }
+  return value;
+}, { 'x-type': 'glob', type: 'string', minLength: 1 });
+
+const globs = (description: string, example: string) => z.array(glob()).max(1000).prefault([])
   .meta({ 'x-type': 'list of globs', description, examples: [[example]] });
 
 export const select = z.strictObject({
-  include: globs('Only objects whose key (below the prefix) matches one of these; empty = all.', '**/*.mxf'),
+  include: globs('Only objects whose key (below the prefix) matches one of these; empty = all. `*` and `?` stop at `/`, `**` does not; `[a-z]`, `[!x]`, `{a,b}`, `\\` escapes.', '**/*.mxf'),
   exclude: globs('No object whose key matches one of these; stronger than `include`.', 'tmp/**'),
   min_size: size().optional().meta({ description: 'No object smaller than this.', examples: ['1 KiB'] }),
   max_size: size().optional().meta({ description: 'No object larger than this.', examples: ['5 GiB'] }),
