@@ -210,7 +210,7 @@ function listenerFor(running: Running): RequestListener {
 function createListener(options: EndpointOptions, limits: Limits, listener: RequestListener): Server {
   const settings = {
     maxHeaderSize: limits.maxHeaderBytes, requestTimeout: limits.requestTimeoutMs, headersTimeout: limits.headersTimeoutMs,
-    connectionsCheckingInterval: 5_000, keepAliveTimeout: 60_000,
+    connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs), keepAliveTimeout: 60_000,
   };
   const server = options.tls === undefined ? createServer(settings, listener) : createTlsServer({ ...settings, ...options.tls }, listener);
   server.on('checkContinue', listener); // the handler decides whether the body is wanted
