@@ -20,7 +20,7 @@ import type { Recorder, Task } from '../ports/queue.ts';
 import type { Guard, Store, Written } from '../ports/storage.ts';
 import type { Budget } from './budget.ts';
 import { type Carried, carryAttributes } from './fidelity.ts';
-import { sameContent, type Version } from './content.ts';
+import { type Equality, sameContent, type Version } from './content.ts';
 import { copyBuffered, copyStreamed } from './copy-whole.ts';
 import { copyInParts } from './copy-parts.ts';
 import { copyOnServer } from './copy-server.ts';
@@ -64,12 +64,23 @@ export async function copyItem(context: CopyContext, task: Task, item: Item, sig
   const progress: Progress = { bytesSent: 0 };
   const seal = (outcome: Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>): Outcome =>
     ({ key: item.key, attempts: item.attempts, bytesSent: progress.bytesSent, ms: context.clock.monotonic() - started, ...outcome });
-  const settled = await settleWithoutCopy(context, task, item, signal);
+  const settled = (await skipArchived(context, item, signal)) ?? (await settleWithoutCopy(context, task, item, signal));
   if (settled !== undefined) return seal(settled);
   return seal(await followVersions(context, task, item, progress, signal));
 }
 
 type Ending = Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>;
+
+/** Classes whose objects cannot be read before they are restored (https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html). */
+const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
+/** One HEAD for an archive class, none for all others (F073): a restored copy is read like any object. */
+async function skipArchived(context: CopyContext, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
+  if (item.storageClass === undefined || !ARCHIVE_CLASSES.has(item.storageClass)) return undefined;
+  const info = await headOrNone(context.source, item, signal);
+  if (info === undefined || info.restored) return undefined;
+  return { state: 'skipped', evidence: 'none', problem: { code: 'archived', message: `in storage class ${item.storageClass} and not restored`, hint: 'restore it first, or set allow_archived: true' } };
+}
 
 /** Compares first where the planner asked for it, or where an earlier holder of the task may have written it. */
 async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
@@ -81,8 +92,12 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
   if (here === undefined || here.token !== item.source.token) return undefined;
   const mustKnow = task.inDoubt || context.options.compare === 'checksum';
   const same = await sameContent(context.source, here, context.destination, there, { read: mustKnow ? 'if needed' : 'never', signal });
-  if (same?.equal) return { state: compare && !task.inDoubt ? 'unchanged' : 'copied', destination: there.token, evidence: same.evidence, ...optional('checksum', same.checksum) };
+  if (same?.equal) return adopted(compare && !task.inDoubt ? 'unchanged' : 'copied', there, same);
   return compare ? answerConflict(context, here, there) : undefined;
+}
+
+function adopted(state: 'unchanged' | 'copied', there: ObjectInfo, same: Equality): Ending {
+  return { state, destination: there.token, evidence: same.evidence, ...optional('checksum', same.checksum) };
 }
 
 function answerConflict(context: CopyContext, here: ObjectInfo, there: ObjectInfo): Ending | undefined {
@@ -174,7 +189,7 @@ async function settleConflict(context: CopyContext, version: Version, signal: Ab
   const here = await context.source.head(version.key, { checksum: true, signal });
   if (here.token !== version.pin.token) return { guard: guardFor(there.token) };
   const same = await sameContent(context.source, here, context.destination, there, { read: 'if needed', signal });
-  if (same?.equal) return { ending: { state: 'copied', destination: there.token, evidence: same.evidence, ...optional('checksum', same.checksum) } };
+  if (same?.equal) return { ending: adopted('copied', there, same) };
   const answer = answerConflict(context, here, there);
   return answer === undefined ? { guard: guardFor(there.token) } : { ending: answer };
 }

@@ -10,6 +10,8 @@ export type RunEvent =
   | { readonly type: 'bytes'; readonly key: Key; readonly bytes: number }
   | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
   | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }
+  /** Many requests at once, from another process. */
+  | { readonly type: 'requests'; readonly side: 'source' | 'destination'; readonly counts: Readonly<Record<string, number>> }
   | { readonly type: 'retry'; readonly side: 'source' | 'destination'; readonly op: string; readonly problem: Problem; readonly waitMs: number }
   | { readonly type: 'throttled'; readonly side: 'source' | 'destination' }
   | { readonly type: 'stalled'; readonly key: Key }

@@ -1,0 +1,70 @@
+/** What an executor is made of: two stores, a copier, a worker. The same in the coordinator's process and in a fork. */
+import { availableParallelism } from 'node:os';
+import type { Migration } from '../config/index.ts';
+import { isKind } from '../core/errors.ts';
+import { Budget } from '../engine/budget.ts';
+import { copyItem } from '../engine/copier.ts';
+import { runWorker } from '../engine/worker.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Recorder, TaskQueue } from '../ports/queue.ts';
+import type { Store } from '../ports/storage.ts';
+import { copyOptions } from './options.ts';
+
+export interface CopyingOptions {
+  readonly migration: Migration;
+  /** Processes that share limits and memory. */
+  readonly share: number;
+  readonly source: Store;
+  readonly destination: Store;
+  readonly queue: TaskQueue;
+  readonly recorder: Recorder;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const SMALL_OBJECTS_AT_ONCE = 48;
+const HEARTBEAT_MS = 10_000;
+
+/** Copies until the signal fires, or rejects with the premise that failed. */
+export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise<void> {
+  const { migration, share, source, destination, queue, recorder, events, clock, random } = options;
+  const memory = new Budget(migration.limits.memory);
+  const context = { source, destination, options: copyOptions(migration), recorder, memory, events, clock };
+  const emitEnded = events.emit.bind(events);
+  return runWorker({
+    queue, recorder, events, clock, random, heartbeatMs: HEARTBEAT_MS, tasks: 2,
+    concurrency: concurrencyOf(migration, share),
+    copy: async (task, item, stop) => {
+      const outcome = await copyItem(context, task, item, stop);
+      emitEnded({ type: 'ended', outcome, size: outcome.size ?? item.size });
+      return outcome;
+    },
+    probe: (stop) => probeStores(source, destination, stop),
+  }, signal);
+}
+
+export function concurrencyOf(migration: Migration, share: number): number {
+  const { concurrency } = migration.limits;
+  return concurrency === 'auto' ? SMALL_OBJECTS_AT_ONCE : Math.max(1, Math.ceil(concurrency / share));
+}
+
+/** About one executor per core; small and made-up stores need none. */
+export function executorsOf(migration: Migration): number {
+  if (migration.source.kind === 'memory' || migration.destination.kind === 'memory') return 0;
+  return migration.executors === 'auto' ? Math.max(1, availableParallelism()) : migration.executors;
+}
+
+const PROBE_KEY = '.brigade/probe';
+
+/** Both stores answer: a definitive "no such object" is an answer. */
+export async function probeStores(source: Store, destination: Store, signal: AbortSignal): Promise<void> {
+  await Promise.all([source, destination].map(async (store) => {
+    try {
+      await store.head(PROBE_KEY, { signal });
+    } catch (error) {
+      if (!isKind(error, 'gone', 'object')) throw error;
+    }
+  }));
+}

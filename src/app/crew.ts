@@ -1,0 +1,234 @@
+/** The local crew: executors as forked processes, or none (the coordinator copies itself). */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Migration } from '../config/index.ts';
+import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
+import type { Crew } from '../engine/coordinator.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import { type Order, type Report, serveExecutor, type Wire } from '../queues/local/channel.ts';
+import type { LocalQueue } from '../queues/local/local-queue.ts';
+import { copyTasks, type CopyingOptions } from './copying.ts';
+
+/** What a forked executor needs to build the same stores: no secrets, references only. */
+export interface ExecutorSpec {
+  readonly migration: Migration;
+  readonly share: number;
+  readonly ledger: string;
+  readonly facts: unknown;
+}
+
+export interface ManagedCrew extends Crew {
+  /** Drains for at most `drainMs`, then ends all executors. */
+  close(drainMs: number): Promise<void>;
+}
+
+/** A deferred rejection that the coordinator races with its work. */
+class Trouble {
+  #reject: (error: BrigadeError) => void = () => undefined;
+  promise!: Promise<never>;
+
+  constructor() {
+    this.reset();
+  }
+
+  raise(error: BrigadeError): void {
+    this.#reject(error);
+  }
+
+  reset(): void {
+    this.promise = new Promise<never>((_, reject) => { this.#reject = reject; });
+    this.promise.catch(() => undefined); // Raced by the coordinator while it works; at other times the next pass finds out again.
+  }
+}
+
+/** Copies in the coordinator's own process (`executors: 0`). */
+export class InProcessCrew implements ManagedCrew {
+  readonly #options: Omit<CopyingOptions, 'queue' | 'recorder'>;
+  readonly #queue: LocalQueue;
+  readonly #trouble = new Trouble();
+  #stop = new AbortController();
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(queue: LocalQueue, options: Omit<CopyingOptions, 'queue' | 'recorder'>) {
+    this.#queue = queue;
+    this.#options = options;
+    this.#begin();
+  }
+
+  get trouble(): Promise<never> {
+    return this.#trouble.promise;
+  }
+
+  wake(): void {
+    this.#queue.wake();
+  }
+
+  idle(): boolean {
+    return this.#queue.open === 0;
+  }
+
+  async hold(): Promise<void> {
+    this.#stop.abort();
+    await this.#working;
+  }
+
+  go(): void {
+    this.#trouble.reset();
+    this.#begin();
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.#queue.hold(true);
+    await waitUntil(() => this.idle(), drainMs, this.#options.clock);
+    await this.hold();
+  }
+
+  #begin(): void {
+    this.#stop = new AbortController();
+    const queue = this.#queue.queue('coordinator');
+    this.#working = copyTasks({ ...this.#options, queue, recorder: this.#queue.recorder() }, this.#stop.signal)
+      .catch((error: unknown) => this.#trouble.raise(asBrigadeError(error, 'copy')));
+  }
+}
+
+async function waitUntil(done: () => boolean, ms: number, clock: Clock): Promise<void> {
+  const end = clock.monotonic() + ms;
+  while (!done() && clock.monotonic() < end) await clock.sleep(50);
+}
+
+const EXECUTOR = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './executor.ts' : './executor.js', import.meta.url));
+/** An executor that says nothing for this long is frozen: it is ended, its tasks go back. */
+const SILENCE_MS = 60_000;
+/** More deaths than this within a minute are no accident. */
+const MOST_DEATHS = 10;
+
+interface Executor {
+  readonly child: ChildProcess;
+  readonly holder: string;
+  readonly order: (order: Order<ExecutorSpec>) => void;
+  heardMs: number;
+  held: boolean;
+}
+
+/** One forked process per executor; a dead one is replaced, its tasks go back in doubt. */
+export class ForkedCrew implements ManagedCrew {
+  readonly #queue: LocalQueue;
+  readonly #spec: ExecutorSpec;
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #trouble = new Trouble();
+  readonly #executors = new Map<string, Executor>();
+  readonly #watch: NodeJS.Timeout;
+  #deaths: number[] = [];
+  #serial = 0;
+  #closing = false;
+  #going = true;
+
+  constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock) {
+    this.#queue = queue;
+    this.#spec = spec;
+    this.#events = events;
+    this.#clock = clock;
+    for (let i = 0; i < spec.share; i++) this.#start();
+    this.#watch = setInterval(() => this.#endSilent(), SILENCE_MS / 4);
+    this.#watch.unref();
+  }
+
+  get trouble(): Promise<never> {
+    return this.#trouble.promise;
+  }
+
+  wake(): void {
+    this.#queue.wake();
+  }
+
+  idle(): boolean {
+    return this.#queue.open === 0;
+  }
+
+  /** Process ids of the living executors, for tests and `status`. */
+  pids(): readonly number[] {
+    return [...this.#executors.values()].map(({ child }) => child.pid ?? 0);
+  }
+
+  async hold(): Promise<void> {
+    this.#going = false;
+    this.#queue.hold(true);
+    for (const executor of this.#executors.values()) executor.order({ type: 'hold' });
+    await waitUntil(() => [...this.#executors.values()].every(({ held }) => held), SILENCE_MS, this.#clock);
+  }
+
+  go(): void {
+    this.#trouble.reset();
+    this.#going = true;
+    this.#queue.hold(false);
+    for (const executor of this.#executors.values()) {
+      executor.held = false;
+      executor.order({ type: 'go' });
+    }
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#watch);
+    this.#queue.hold(true);
+    await waitUntil(() => this.idle(), drainMs, this.#clock);
+    for (const executor of this.#executors.values()) executor.order({ type: 'stop' });
+    await waitUntil(() => this.#executors.size === 0, 5_000, this.#clock);
+    for (const { child } of this.#executors.values()) child.kill('SIGKILL');
+    await waitUntil(() => this.#executors.size === 0, 5_000, this.#clock);
+  }
+
+  #start(): void {
+    const holder = `executor-${process.pid}-${++this.#serial}`;
+    const child = fork(EXECUTOR, [], { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const order = serveExecutor<ExecutorSpec>(wireOf(child), this.#queue, holder, (report) => this.#hear(holder, report));
+    this.#executors.set(holder, { child, holder, order, heardMs: this.#clock.monotonic(), held: false });
+    child.once('exit', (code, signal) => this.#ended(holder, code, signal));
+    order({ type: 'start', spec: this.#spec });
+    if (!this.#going) order({ type: 'hold' });
+  }
+
+  #hear(holder: string, report: Report): void {
+    const executor = this.#executors.get(holder);
+    if (executor === undefined) return;
+    executor.heardMs = this.#clock.monotonic();
+    if (report.type === 'events') for (const event of report.events) this.#events.emit(event);
+    if (report.type === 'held') executor.held = true;
+    if (report.type !== 'trouble') return;
+    executor.held = true;
+    const error = new BrigadeError(report.error);
+    this.#trouble.raise(error);
+    if (!isKind(error, 'premise', 'throttled')) this.#note(`an executor met an error: ${errorLine(error)}`);
+  }
+
+  #ended(holder: string, code: number | null, signal: string | null): void {
+    this.#executors.delete(holder);
+    this.#queue.forfeit(holder);
+    if (this.#closing) return;
+    const now = this.#clock.monotonic();
+    this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
+    this.#note(`an executor ended (${signal ?? `exit ${code}`}); its tasks go to another one`);
+    if (this.#deaths.length <= MOST_DEATHS) this.#start();
+    else this.#trouble.raise(new BrigadeError({ code: 'E_EXECUTORS', kind: 'internal', message: `executors died ${this.#deaths.length} times within a minute`, hint: 'look at the log for memory limits or crashes' }));
+  }
+
+  #endSilent(): void {
+    const now = this.#clock.monotonic();
+    for (const { child, heardMs } of this.#executors.values()) if (now - heardMs > SILENCE_MS) child.kill('SIGKILL');
+  }
+
+  #note(text: string): void {
+    this.#events.emit({ type: 'note', level: 'warn', text });
+  }
+}
+
+function wireOf(child: ChildProcess): Wire {
+  return {
+    // A message to an executor that just ended is lost with it: 'exit' sees to its tasks.
+    send: (message) => { if (child.connected) child.send(message as never, () => undefined); },
+    onMessage: (listener) => { child.on('message', listener); },
+    onClose: (listener) => { child.once('disconnect', listener); },
+  };
+}

@@ -1,0 +1,88 @@
+/** Passing events around: to several listeners, and in portions across processes. */
+import type { Events, RunEvent } from '../ports/events.ts';
+import type { RunTotals } from '../ports/ledger.ts';
+
+export function fanOut(listeners: readonly Events[]): Events {
+  return { emit: (event) => { for (const listener of listeners) listener.emit(event); } };
+}
+
+const FLUSH_MS = 200;
+const MOST = 2000;
+
+/** Gathers events for another process: bytes of one object are summed, the rest keeps its order; requests are counted, not sent one by one. */
+export class EventBatcher implements Events {
+  readonly #send: (events: readonly RunEvent[]) => void;
+  readonly #bytes = new Map<string, number>();
+  readonly #requests = { source: new Map<string, number>(), destination: new Map<string, number>() };
+  #waiting: RunEvent[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(send: (events: readonly RunEvent[]) => void) {
+    this.#send = send;
+  }
+
+  emit(event: RunEvent): void {
+    if (event.type === 'request') count(this.#requests[event.side], event.op);
+    else if (event.type === 'bytes') this.#bytes.set(event.key, (this.#bytes.get(event.key) ?? 0) + event.bytes);
+    else this.#waiting.push(event);
+    if (this.#waiting.length >= MOST) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // Bytes first: an object that ended must not be counted as going on.
+    const bytes = [...this.#bytes].map(([key, count]): RunEvent => ({ type: 'bytes', key, bytes: count }));
+    const events = [...bytes, ...this.#requestCounts(), ...this.#waiting];
+    this.#bytes.clear();
+    this.#waiting = [];
+    if (events.length > 0) this.#send(events);
+  }
+
+  #requestCounts(): RunEvent[] {
+    const events: RunEvent[] = [];
+    for (const side of ['source', 'destination'] as const) {
+      if (this.#requests[side].size > 0) events.push({ type: 'requests', side, counts: Object.fromEntries(this.#requests[side]) });
+      this.#requests[side].clear();
+    }
+    return events;
+  }
+}
+
+function count(counts: Map<string, number>, name: string, by = 1): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
+}
+
+const SAVE_MS = 2000;
+
+/** Keeps the run's sums that no item row holds: requests by operation, retries by cause, stalls. */
+export class TotalsKeeper implements Events {
+  readonly #save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls'>) => void;
+  readonly #requests = new Map<string, number>();
+  readonly #retries = new Map<string, number>();
+  #stalls = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls'>) => void) {
+    this.#save = save;
+  }
+
+  emit(event: RunEvent): void {
+    if (event.type === 'request') count(this.#requests, `${event.side} ${event.op}`);
+    else if (event.type === 'requests') for (const [op, by] of Object.entries(event.counts)) count(this.#requests, `${event.side} ${op}`, by);
+    else if (event.type === 'retry') count(this.#retries, event.problem.code);
+    else if (event.type === 'stalled') this.#stalls++;
+    else return;
+    this.#timer ??= setTimeout(() => this.flush(), SAVE_MS);
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#save({ requests: Object.fromEntries(this.#requests), retries: Object.fromEntries(this.#retries), stalls: this.#stalls });
+    this.#requests.clear();
+    this.#retries.clear();
+    this.#stalls = 0;
+  }
+}

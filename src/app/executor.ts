@@ -1,0 +1,79 @@
+/** The process of one executor: forked by the coordinator, told what to do over IPC, gone when the coordinator is gone. */
+import { asBrigadeError, errorFacts, isKind } from '../core/errors.ts';
+import { lockExecutor } from '../ledger/sqlite/index.ts';
+import { connectCoordinator, type Order, type Wire } from '../queues/local/channel.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import { systemRandom } from '../telemetry/random.ts';
+import { copyTasks } from './copying.ts';
+import type { ExecutorSpec } from './crew.ts';
+import { EventBatcher } from './events.ts';
+import { openStores, type OpenStores } from './stores.ts';
+
+const BEAT_MS = 5_000;
+
+class Executor {
+  readonly #clock = systemClock();
+  readonly #random = systemRandom();
+  readonly #connection = connectCoordinator<ExecutorSpec>(processWire(), (order) => void this.#obey(order));
+  readonly #events = new EventBatcher((events) => this.#connection.report({ type: 'events', events }));
+  #spec: ExecutorSpec | undefined;
+  #stores: OpenStores | undefined;
+  #stop = new AbortController();
+  #working: Promise<void> = Promise.resolve();
+
+  begin(): void {
+    // A frozen data path must not look alive: the beat is a timer of the same thread on purpose.
+    setInterval(() => this.#connection.report({ type: 'beat' }), BEAT_MS).unref();
+  }
+
+  async #obey(order: Order<ExecutorSpec>): Promise<void> {
+    switch (order.type) {
+      case 'start':
+        this.#spec = order.spec;
+        lockExecutor(order.spec.ledger);
+        return this.#work();
+      case 'go': return this.#work();
+      case 'hold': return this.#hold();
+      case 'stop':
+        await this.#hold();
+        await this.#stores?.close();
+        process.disconnect();
+    }
+  }
+
+  async #hold(): Promise<void> {
+    this.#stop.abort();
+    await this.#working;
+    this.#connection.report({ type: 'held' });
+  }
+
+  #work(): void {
+    this.#stop = new AbortController();
+    this.#working = this.#copy(this.#stop.signal).catch((thrown: unknown) => {
+      const error = asBrigadeError(thrown, 'executor');
+      if (!isKind(error, 'cancelled')) this.#connection.report({ type: 'trouble', error: errorFacts(error) });
+    }).finally(() => this.#events.flush());
+  }
+
+  async #copy(signal: AbortSignal): Promise<void> {
+    const { migration, share, facts } = this.#spec as ExecutorSpec;
+    const shared = { events: this.#events, clock: this.#clock, random: this.#random };
+    this.#stores ??= await openStores(migration, { ...shared, share, env: process.env, facts });
+    const { source, destination } = this.#stores;
+    await copyTasks({ ...shared, migration, share, source, destination, queue: this.#connection.queue, recorder: this.#connection.recorder }, signal);
+  }
+}
+
+function processWire(): Wire {
+  return {
+    send: (message) => { if (process.connected) process.send?.(message, undefined, undefined, () => undefined); },
+    onMessage: (listener) => { process.on('message', listener); },
+    // Nobody to report to: whatever goes on now would be unrecorded. The ledger lock frees itself with the process.
+    onClose: () => { process.once('disconnect', () => process.exit(0)); },
+  };
+}
+
+// The terminal's Ctrl-C goes to the whole group; it is the coordinator that decides how to drain.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+new Executor().begin();

@@ -1,0 +1,140 @@
+/** One run of one migration on this machine: opens what it needs, resumes or begins, coordinates, closes. */
+import { hostname } from 'node:os';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { checkOverlap, type Environment, type Migration, specHash } from '../config/index.ts';
+import { asBrigadeError, BrigadeError, isKind } from '../core/errors.ts';
+import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
+import type { Problem, Tally } from '../core/item.ts';
+import { coordinate, type OnPause, type RunEnd } from '../engine/coordinator.ts';
+import { createEntrySorter, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Ledger, Run } from '../ports/ledger.ts';
+import { LocalQueue } from '../queues/local/local-queue.ts';
+import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
+import { ForkedCrew, InProcessCrew, type ManagedCrew } from './crew.ts';
+import { fanOut, TotalsKeeper } from './events.ts';
+import { planOptions } from './options.ts';
+import { ledgerPath } from './state.ts';
+import { openStores, type OpenStores } from './stores.ts';
+
+export interface RunFlags {
+  readonly stateDir: string;
+  /** Close an unfinished run and plan afresh. */
+  readonly fresh: boolean;
+  /** Accept a changed identity of a store, or a damaged ledger together with `fresh`. */
+  readonly adopt: boolean;
+  readonly onPause: OnPause;
+  /** 0 objects is exit 1. */
+  readonly requireObjects: boolean;
+  readonly drainMs: number;
+}
+
+export interface Surroundings {
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  /** Aborts to drain and stop. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunResult {
+  readonly exit: ExitCode;
+  readonly run: Run;
+  readonly tally: Tally;
+  readonly ledger: string;
+  readonly pause?: Problem;
+  readonly findings?: number;
+  readonly stopped?: boolean;
+}
+
+/** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
+export async function runMigration(migration: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+  checkOverlap(migration, flags.stateDir);
+  const totals: { keeper?: TotalsKeeper } = {};
+  const events = fanOut([around.events, { emit: (event) => totals.keeper?.emit(event) }]);
+  const stores = await openStores(migration, { ...around, events, share: 1 }).catch(refuseToStart);
+  try {
+    const ledger = await openBound(migration, flags, stores, around);
+    try {
+      const run = startRun(ledger, flags);
+      totals.keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
+      const end = await work(migration, flags, { ...around, events }, stores, ledger, run);
+      totals.keeper.flush();
+      return resultOf(migration, flags, ledger, run.number, end);
+    } finally {
+      await ledger.close();
+    }
+  } finally {
+    await stores.close();
+  }
+}
+
+/** Before the first byte a failed premise is a matter of configuration: nothing moved, exit 2. */
+function refuseToStart(thrown: unknown): never {
+  const error = asBrigadeError(thrown, 'open');
+  if (isKind(error, 'internal', 'usage', 'cancelled')) throw error;
+  throw new BrigadeError({ ...error, code: error.code, message: error.message, kind: 'usage', cause: error } as ConstructorParameters<typeof BrigadeError>[0]);
+}
+
+async function openBound(migration: Migration, flags: RunFlags, stores: OpenStores, around: Surroundings): Promise<SqliteLedger> {
+  const path = ledgerPath(flags.stateDir, migration.name);
+  mkdirSync(dirname(path), { recursive: true });
+  const [source, destination] = await Promise.all([stores.source.identity(around.signal), stores.destination.identity(around.signal)]).catch(refuseToStart);
+  return openLedger({
+    path, clock: around.clock, mode: 'create', adopt: flags.adopt, fresh: flags.fresh, holder: { pid: process.pid, host: hostname() }, signal: around.signal,
+    binding: { migration: migration.name, specHash: specHash(migration), source, destination },
+  });
+}
+
+/** An unfinished run is resumed, after a finished one a delta begins; `fresh` closes the unfinished one (design §5, Runs). */
+function startRun(ledger: Ledger, flags: RunFlags): Run {
+  const last = ledger.run();
+  const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused') ? last : undefined;
+  if (unfinished !== undefined && !flags.fresh) {
+    ledger.releaseTasks(unfinished.number);
+    ledger.updateRun(unfinished.number, { state: 'active', pause: null, resumed: true });
+    return ledger.run(unfinished.number) ?? unfinished;
+  }
+  if (unfinished !== undefined) ledger.updateRun(unfinished.number, { state: 'abandoned' });
+  const finishedBefore = ledger.runs().some(({ state }) => state === 'finished');
+  return ledger.beginRun(finishedBefore ? 'delta' : 'initial');
+}
+
+async function work(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
+  const queue = new LocalQueue(ledger, run.number);
+  const crew = gatherCrew(migration, around, stores, ledger, queue);
+  try {
+    return await coordinate({
+      ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
+      verifyConcurrency: concurrencyOf(migration, 1), events: around.events, clock: around.clock, random: around.random,
+      plan: planOptions(migration, run.startedMs, stores.mtimeStepMs),
+      sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
+      probe: (signal) => probeStores(stores.source, stores.destination, signal),
+    }, around.signal);
+  } catch (error) {
+    if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
+    throw error;
+  } finally {
+    await crew.close(around.signal.aborted ? flags.drainMs : 0);
+    await ledger.flush();
+  }
+}
+
+function gatherCrew(migration: Migration, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
+  const share = executorsOf(migration);
+  if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed }, around.events, around.clock);
+  return new InProcessCrew(queue, { migration, share: 1, source: stores.source, destination: stores.destination, events: around.events, clock: around.clock, random: around.random });
+}
+
+function resultOf(migration: Migration, flags: RunFlags, ledger: Ledger, number: number, end: RunEnd | undefined): RunResult {
+  const run = ledger.run(number) as Run;
+  const tally = ledger.tally(number);
+  const base = { run, tally, ledger: ledger.path };
+  if (end === undefined) return { ...base, exit: EXIT.paused, stopped: true };
+  const findings = end.verified?.summary.findings;
+  const exit = exitCodeOf({ tally, finished: end.state === 'finished', allowArchived: migration.allowArchived, requireObjects: flags.requireObjects, ...(findings === undefined ? {} : { findings }) });
+  return { ...base, exit, ...(end.pause === undefined ? {} : { pause: end.pause }), ...(findings === undefined ? {} : { findings }) };
+}
