@@ -1,5 +1,4 @@
 /** Where a store is, as a URL or a path. */
-import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearestWord } from './nearest.ts';
@@ -62,7 +61,7 @@ export function checkPrefix(prefix: string): string {
 
 export function parsePath(text: string, base: string): Place {
   if (text === '') throw new Problem('is empty', 'write a path, or s3://bucket/prefix', 'key');
-  if (/^~/.test(text)) throw new Problem('starts with ~, which only a shell expands', `write \${HOME}${text.slice(1, 40)} or ${homedir()}/…`);
+  if (/^~/.test(text)) throw new Problem('starts with ~, which only a shell expands', `write \${HOME}${text.slice(1, 40)}`);
   if (/^\$[A-Za-z_]/.test(text)) throw new Problem('starts with $NAME, which is not expanded', 'write ${NAME}');
   if (/^(?:s3|file|synthetic|memory):/.test(text)) throw new Problem('is neither a URL nor a path', PLACE_FIX);
    

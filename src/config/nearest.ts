@@ -8,7 +8,9 @@ export function nearestWord(word: string, known: readonly string[]): string | un
     const distance = editDistance(wanted, fold(candidate));
     if (distance < least) [best, least] = [candidate, distance];
   }
-  return best;
+  // Half a word is as good as a misspelt one, if only one begins so.
+  const begun = wanted.length >= 3 ? known.filter((candidate) => fold(candidate).startsWith(wanted)) : [];
+  return best ?? (begun.length === 1 ? begun[0] : undefined);
 }
 
 function fold(word: string): string {

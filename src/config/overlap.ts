@@ -17,8 +17,13 @@ export interface FileIdentity {
 const thisMachine: FileIdentity = {
   realpath: (path) => realpathSync.native(path),
   identity: (path) => {
-    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+    try {
+      const stat = statSync(path, { bigint: true });
+      return `${stat.dev}:${stat.ino}`;
+    } catch {
+      // Not there, a loop of links, or not ours to see: then its path is all there is to compare, and the run itself will say why.
+      return undefined;
+    }
   },
 };
 

@@ -37,12 +37,11 @@ const SYNTAX: Readonly<Record<string, readonly [what: string, fix: string]>> = {
   MISSING_CHAR: ['a quote, bracket or colon is missing', 'close it, or put the value in quotes'],
   BLOCK_AS_IMPLICIT_KEY: ['a second key stands on this line', 'put the value in quotes, or start a new line'],
   MULTILINE_IMPLICIT_KEY: ['a key without a colon', 'write key: value'],
-  BAD_ALIAS: ['an alias names no anchor', 'put the value in quotes if the * belongs to it'],
   BAD_DQ_ESCAPE: ['an unknown escape in double quotes', 'use single quotes'],
   BAD_SCALAR_START: ['a value starts with a character that YAML keeps for itself', 'put the value in quotes'],
   TAG_RESOLVE_FAILED: ['a ! tag is not supported', 'remove the tag, or put the value in quotes'],
 };
-const OTHER_SYNTAX = ['this is not valid YAML', 'check quotes, colons and indentation here'] as const;
+const OTHER_SYNTAX = ['this is not valid YAML', 'check quotes, colons and indentation here; inside { } or [ ] a ${…} needs quotes'] as const;
 
 export class YamlTree {
   readonly root: Tree;
@@ -71,7 +70,7 @@ export function pathId(path: readonly PropertyKey[]): string {
 export function parseYaml(bytes: Uint8Array): YamlTree {
   const text = decode(bytes);
   const lines = new LineCounter();
-  const doc = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: true, strict: true, prettyErrors: false, stringKeys: false, logLevel: 'silent', lineCounter: lines });
+  const doc = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: true, strict: true, prettyErrors: false, stringKeys: false, logLevel: 'error', lineCounter: lines });
   const wrong = [...doc.errors, ...doc.warnings].sort((a, b) => a.pos[0] - b.pos[0])[0];
   if (wrong !== undefined) {
     // The library's own text may quote the line, and the line may hold a secret: only its code is used.
@@ -130,7 +129,8 @@ class Reader {
     }
     this.#positions.set(pathId(path), { key, value });
     if (node === null) return null;
-    const target = isAlias(node) ? (node.resolve(this.#doc) as Node | undefined) ?? null : node;
+    const target = isAlias(node) ? (node.resolve(this.#doc) as Node | undefined) : node;
+    if (target === undefined) throw new PositionedProblem(new Problem('an alias names no anchor', 'put the value in quotes if the * belongs to it', 'key'), value, path);
     if (isScalar(target)) return scalarText(target);
     if (isSeq(target)) return target.items.map((item, index) => this.#node(item as Node, [...path, index], this.#at(item as Node)));
     return isMap(target) ? this.#map(target, path) : null;

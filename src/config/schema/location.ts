@@ -10,7 +10,7 @@ const valueRef = () => scalar(parseValueRef, {
 });
 
 const wholeRef = scalar(parseWholeRef, {
-  'x-type': 'reference', type: 'string', pattern: '^(default$|anonymous$|env:|file:|profile:|aws-sm:|aws-ssm:|\\$\\{)',
+  'x-type': 'a reference such as env:PREFIX or profile:NAME', type: 'string', pattern: '^(default$|anonymous$|env:|file:|profile:|aws-sm:|aws-ssm:|\\$\\{)',
 });
 
 const DURATION_RANGE = { least: 15 * 60e3, most: 12 * 3600e3 };
@@ -47,7 +47,7 @@ export const credentials = z.union([wholeRef, credentialMapping]).meta({
 
 const httpUrl = (what: string, example: string) => scalar((value) => {
   const url = URL.parse(value);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new Problem(`is not the URL of ${what}`, `write it with its scheme, such as ${example}`);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new Problem(`is not the URL of ${what}`, `write it with its scheme, such as ${example}`, 'key');
   if (url.username !== '' || url.password !== '') throw new Problem('holds credentials inside the URL', 'write the URL without them and a reference under credentials:', 'key');
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') throw new Problem(`is more than the address of ${what}`, `write only scheme, host and port, such as ${example}`, 'key');
   return url.origin;
@@ -83,7 +83,7 @@ const placeKeys = {
   connection: text({ type: 'name' }).optional().meta({ description: 'Name of an entry under `connections`, instead of the settings below.', examples: ['archive'] }),
 };
 
-const shorthand = text({ type: 'URL or path' });
+const shorthand = text({ type: 's3://bucket/prefix or a path' });
 
 const STORAGE_CLASS = { type: 'storage class', most: 64, pattern: /^[A-Z][A-Z0-9_-]*$/, what: 'is not a storage class', fix: 'write it as the store does, such as STANDARD_IA' };
 export const storageClass = () => text(STORAGE_CLASS);

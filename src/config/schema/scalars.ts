@@ -33,7 +33,7 @@ function asText(value: unknown, expected: string): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const wanted = expected.replaceAll('`', '');
   if (value === undefined) throw new Problem('is missing', `add it: ${wanted}`, 'key');
-  if (value === null) throw new Problem('has no value', `write ${wanted}, or remove the key`, 'key');
+  if (value === null) throw new Problem('has no value', `write ${wanted}`, 'key');
   throw new Problem(`is a ${Array.isArray(value) ? 'list' : 'mapping'} where ${wanted} is expected`, `write ${wanted}`, 'key');
 }
 
@@ -51,7 +51,7 @@ export const text = (rule: TextRule = {}) => {
   const most = rule.most ?? 1024;
   const type = rule.type ?? 'text';
   return scalar((value) => {
-    if (value === '' && rule.empty !== true) throw new Problem('is empty', `write ${type}, or remove the key`, 'key');
+    if (value === '' && rule.empty !== true) throw new Problem('is empty', `write ${type}`, 'key');
     if (value.length > most) throw new Problem(`is longer than ${most} characters`, 'shorten it', 'key');
      
     if (/\u0000/.test(value)) throw new Problem('holds a NUL character', 'remove it', 'key');
