@@ -5,6 +5,7 @@ import { CommitGroup } from './group.ts';
 import { LedgerReader } from './reader.ts';
 import { totalRows } from './rows.ts';
 import { Tasks } from './tasks.ts';
+import { prunable, pruneRun, shrink } from './upkeep.ts';
 import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -166,6 +167,15 @@ export class SqliteLedger implements Ledger {
         this.#connection.sql('addFinding').run(run, keyToBytes(found.key), found.kind, found.message, side(found.source), side(found.destination));
       }
     });
+  }
+
+  /** Drops the objects of all but the newest `keep` runs; never those that the next delta plan or an unfinished run needs. Returns the runs pruned. */
+  prune(keep: number): readonly number[] {
+    this.#group.commit('prune', () => undefined);
+    const runs = prunable(this.runs(), keep).map((run) => run.number).filter((run) => pruneRun(this.#connection, run));
+    this.#tasks.forget();
+    shrink(this.#connection);
+    return runs;
   }
 
   async flush(): Promise<void> {

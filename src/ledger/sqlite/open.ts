@@ -1,4 +1,5 @@
 /** Opening a ledger: the checks that stand between a state folder and trust. */
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BrigadeError, usageError } from '../../core/errors.ts';
@@ -10,6 +11,7 @@ import { awaitExecutors, lockCoordinator } from './lock.ts';
 import { migrate, refuseForeign } from './migrations/index.ts';
 import { refuseNetworkFs } from './network.ts';
 import { LedgerReader } from './reader.ts';
+import { checkWal, markClosed, markOpen } from './wal.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Binding } from '../../ports/ledger.ts';
 import type { Lock } from './lock.ts';
@@ -47,7 +49,7 @@ export function ledgerExists(path: string): boolean {
 
 /**
  * Opens a ledger for the one coordinator. Errors: E_NO_LEDGER, E_LOCKED_RUN, E_EXECUTORS_ALIVE, E_DB_ON_NETWORK_FS, E_LEDGER_OTHER,
- * E_LEDGER_NEWER, E_NOT_A_LEDGER (usage); E_LEDGER_CORRUPT (exit 70); E_DISK_FULL, E_LEDGER_READONLY, E_LEDGER_OPEN, E_LEDGER_IO (premise).
+ * E_LEDGER_WAL, E_LEDGER_NEWER, E_NOT_A_LEDGER (usage); E_LEDGER_CORRUPT (exit 70); E_DISK_FULL, E_LEDGER_READONLY, E_LEDGER_OPEN, E_LEDGER_IO (premise).
  */
 export async function openLedger(options: OpenOptions): Promise<SqliteLedger> {
   const { path, clock } = options;
@@ -102,15 +104,22 @@ function setAside(path: string, now: number): void {
 
 function openBound(options: OpenOptions, lock: Lock): SqliteLedger {
   const { path, clock } = options;
+  const commitsMissing = checkWal(path);
   const connection = new Connection(path, options.maxPages === undefined ? {} : { maxPages: options.maxPages });
   try {
     checkHealth(connection);
     connection.transaction('migrate', () => migrate(connection.db, path));
     checkSums(connection);
     bind(connection, options.binding, options.adopt === true);
+    if (commitsMissing) connection.transaction('doubt', () => connection.sql('doubtOpen').run());
+    markOpen(connection, randomUUID());
     const onClose = (): void => {
-      connection.close();
-      lock.release();
+      try {
+        markClosed(connection);
+      } finally {
+        connection.close();
+        lock.release();
+      }
     };
     return new SqliteLedger({ connection, binding: options.binding, clock, groupMs: options.groupMs ?? 50, onClose });
   } catch (error) {

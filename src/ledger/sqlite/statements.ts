@@ -75,6 +75,7 @@ export const SQL = {
   tasksToPrune: 'SELECT id FROM tasks WHERE run = ? LIMIT 1000',
   dropTask: 'DELETE FROM tasks WHERE id = ?',
   dropBlock: 'DELETE FROM blocks WHERE task = ?',
+  dropProblems: 'DELETE FROM problems WHERE id NOT IN (SELECT problem FROM objects)',
   dropObjects: 'DELETE FROM objects WHERE run = ?',
 } as const;
 

@@ -1,0 +1,30 @@
+/** The processes that the ledger's tests start and kill: `node worker.test.ts churn|coordinator|executor <ledger>`. Without arguments it is no test. */
+import { clock, copied, keyNumber, listing, open, plannedTasks } from './fixture.test.ts';
+import { lockExecutor } from './lock.ts';
+
+const [, , role, path] = process.argv;
+
+/** Plans, claims and records for ever; tells its parent of every key whose outcome is safe. */
+async function churn(ledgerPath: string): Promise<void> {
+  const ledger = await open(ledgerPath);
+  ledger.beginRun('initial');
+  for (let planned = 0; ; planned += 50) {
+    ledger.addPlan(1, { tasks: plannedTasks(planned, 50, 10), listing: listing(planned + 50, false) });
+    for (const task of ledger.claim(1, 4, 'me')) {
+      for (const { key } of task.items) void ledger.record(task.id, [copied(key)], key === keyNumber(planned)).then(() => process.send?.(key));
+      await ledger.record(task.id, [], true);
+    }
+  }
+}
+
+if (role === 'churn' && path !== undefined) await churn(path);
+if (role === 'coordinator' && path !== undefined) {
+  await open(path);
+  process.send?.('ready');
+  await clock.sleep(60_000);
+}
+if (role === 'executor' && path !== undefined) {
+  lockExecutor(path);
+  process.send?.('ready');
+  await clock.sleep(60_000);
+}
