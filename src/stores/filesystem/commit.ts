@@ -1,0 +1,97 @@
+/** From a finished temporary to the final name: whole or not at all, under guard, durable before it is told (truths 4, 6). */
+import type { BigIntStats } from 'node:fs';
+import { BrigadeError } from '../../core/errors.ts';
+import type { Attributes, Token } from '../../core/object.ts';
+import type { Guard } from '../../ports/storage.ts';
+import { errno } from './failures.ts';
+import type { Dir } from './jail.ts';
+import type { Raw } from './names.ts';
+import { fchmod, fstat, fsync, futimes, link, lstat, rename, unlink } from './syscalls.ts';
+import { secondsOf, tokenOf } from './token.ts';
+
+export interface Commit {
+  readonly dir: Dir;
+  /** Descriptor of the temporary, its bytes written. */
+  readonly fd: number;
+  readonly temporary: Raw;
+  readonly name: Raw;
+  readonly attributes: Attributes;
+  readonly guard: Guard;
+  readonly durable: boolean;
+  readonly location: string;
+}
+
+/** Gives the file its attributes and its final name. The descriptor stays open; a temporary that is left is the caller's to remove. */
+export async function commitFile(commit: Commit): Promise<Token> {
+  await setAttributes(commit.fd, commit.attributes);
+  if (commit.durable) await fsync(commit.fd);
+  await moveIn(commit);
+  if (commit.durable) await commit.dir.sync();
+  return tokenOf(await fstat(commit.fd));
+}
+
+/** Never setuid, setgid or sticky: they come from metadata that anybody could have written (F058). */
+async function setAttributes(fd: number, attributes: Attributes): Promise<void> {
+  await fchmod(fd, attributes.mode === undefined ? 0o666 & ~umask() : attributes.mode & 0o777);
+  if (attributes.mtimeNs === undefined) return;
+  const seconds = secondsOf(attributes.mtimeNs);
+  await futimes(fd, seconds, seconds);
+}
+
+let mask: number | undefined;
+
+/** The process's umask, asked once: temporaries are private until they are finished. */
+export function umask(): number {
+  mask ??= process.umask();
+  return mask;
+}
+
+async function moveIn(commit: Commit): Promise<void> {
+  if (commit.guard.kind === 'absent') return linkIn(commit);
+  const { dir, temporary, name, guard } = commit;
+  if (guard.kind === 'matches') {
+    const now = await present(dir, name);
+    if (now?.isDirectory() === true) throw collision(commit);
+    if (now === undefined || tokenOf(now) !== guard.token) throw conflict(commit, now === undefined ? 'the file that was to be replaced is gone' : 'another version stands there');
+  }
+  await rename(dir.at(temporary), dir.at(name));
+}
+
+/** link() never replaces: of two writers one gets EEXIST, whatever the timing. */
+async function linkIn(commit: Commit): Promise<void> {
+  const { dir, temporary, name } = commit;
+  try {
+    await link(dir.at(temporary), dir.at(name));
+  } catch (error) {
+    if (errno(error) === 'EEXIST') throw await occupied(commit);
+    if (!NO_LINKS.has(errno(error) ?? '')) throw error;
+    // A file system without hard links (FAT, some FUSE): looked at just before the rename, which is the best it can do.
+    if ((await present(dir, name)) !== undefined) throw await occupied(commit);
+    await rename(dir.at(temporary), dir.at(name));
+    return;
+  }
+  await unlink(dir.at(temporary));
+}
+
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
+
+async function occupied(commit: Commit): Promise<BrigadeError> {
+  return (await present(commit.dir, commit.name))?.isDirectory() === true ? collision(commit) : conflict(commit, 'another object stands there');
+}
+
+async function present(dir: Dir, name: Raw): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(dir.at(name));
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function conflict(commit: Commit, message: string): BrigadeError {
+  return new BrigadeError({ code: 'E_PRECONDITION', kind: 'conflict', message, op: 'rename', location: commit.location });
+}
+
+function collision(commit: Commit): BrigadeError {
+  return new BrigadeError({ code: 'E_NAME_COLLISION', kind: 'object', message: 'a directory stands where the file must be', op: 'rename', location: commit.location });
+}

@@ -1,0 +1,125 @@
+/** One object in one go: a temporary in the same directory, fsync, then the final name. */
+import { constants } from 'node:fs';
+import { BrigadeError, cancelled } from '../../core/errors.ts';
+import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
+import { commitFile } from './commit.ts';
+import { classified, errno, fsError } from './failures.ts';
+import type { Dir, Jail } from './jail.ts';
+import { temporaryName, type Place, type Raw } from './names.ts';
+import { close, fchmod, fstat, open, rmdir, unlink, writeAt } from './syscalls.ts';
+import { tokenOf } from './token.ts';
+
+export const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
+
+export interface Desk {
+  readonly jail: Jail;
+  readonly durable: boolean;
+  /** 16 characters that never come again. */
+  newId(): string;
+  location(key: string): string;
+}
+
+export async function writeFile(desk: Desk, request: WriteRequest, place: Place): Promise<Written> {
+  const location = desk.location(request.key);
+  if (request.signal?.aborted === true) throw cancelled('write');
+  if (place.directory) return makeDirectory(desk, request, place, location);
+  const dir = await desk.jail.acquire(place.segments.slice(0, -1), true, 'write');
+  try {
+    return await writeInto(desk, dir, place.segments.at(-1) as Raw, request, location);
+  } finally {
+    await desk.jail.release(dir);
+  }
+}
+
+async function writeInto(desk: Desk, dir: Dir, name: Raw, request: WriteRequest, location: string): Promise<Written> {
+  const { body, attributes, guard } = request;
+  const temporary = temporaryName(name, desk.newId());
+  const fd = await classified('create', location, async () => open(dir.at(temporary), CREATE, 0o600), body.size);
+  let opened = true;
+  try {
+    await writeBody(fd, body, 0, location, request.signal);
+    const token = await classified('commit', location, async () => {
+      const made = await commitFile({ dir, fd, temporary, name, attributes, guard, durable: desk.durable, location });
+      opened = false;
+      // Some file systems tell of a failed write only here (F060).
+      await close(fd);
+      return made;
+    }, body.size);
+    return { token };
+  } catch (error) {
+    if (opened) await close(fd).catch(() => undefined); // the first error is the one to tell
+    await removeTemporary(dir, temporary);
+    throw error;
+  }
+}
+
+/** Exactly the declared bytes, from `start` on; errors of the body pass as they are. */
+export async function writeBody(fd: number, body: Body, start: number, location: string, signal: AbortSignal | undefined, see?: (chunk: Uint8Array) => void): Promise<void> {
+  let done = 0;
+  for await (const chunk of body.bytes === undefined ? body.open() : [body.bytes]) {
+    if (signal?.aborted === true) throw cancelled('write');
+    if (done + chunk.length > body.size) throw wrongSize(location, body.size, 'more');
+    see?.(chunk);
+    const at = start + done;
+    await classified('write', location, async () => writeAt(fd, chunk, at), body.size);
+    done += chunk.length;
+  }
+  if (done !== body.size) throw wrongSize(location, body.size, String(done));
+}
+
+function wrongSize(location: string, declared: number, given: string): BrigadeError {
+  return new BrigadeError({ code: 'E_BODY_SIZE', kind: 'transient', message: `the body declared ${declared} bytes and gave ${given}`, op: 'write', location });
+}
+
+/** After a failure only: what cannot be removed now is recognised by its name later, and the failure itself is what must be told. */
+async function removeTemporary(dir: Dir, temporary: Raw): Promise<void> {
+  await unlink(dir.at(temporary)).catch(() => undefined);
+}
+
+/** A key that ends with a slash: the directory itself (F042). */
+async function makeDirectory(desk: Desk, request: WriteRequest, place: Place, location: string): Promise<Written> {
+  if (request.guard.kind !== 'none') await checkMarker(desk, request, place, location);
+  await writeBody(-1, request.body, 0, location, request.signal);
+  const dir = await desk.jail.acquire(place.segments, true, 'mkdir');
+  try {
+    return await classified('mkdir', location, async () => {
+      if (request.attributes.mode !== undefined) await fchmod(dir.fd, request.attributes.mode & 0o777);
+      return { token: tokenOf(await fstat(dir.fd)) };
+    });
+  } finally {
+    await desk.jail.release(dir);
+  }
+}
+
+/** Making a directory that is there is no harm: only a guard on another version refuses. */
+async function checkMarker(desk: Desk, request: WriteRequest, place: Place, location: string): Promise<void> {
+  const found = await desk.jail.acquire(place.segments, false, 'mkdir').catch((error: unknown) => {
+    if (error instanceof BrigadeError && error.kind === 'gone') return undefined;
+    throw error;
+  });
+  if (found === undefined) {
+    if (request.guard.kind === 'absent') return;
+    throw new BrigadeError({ code: 'E_PRECONDITION', kind: 'conflict', message: 'the directory is gone', op: 'mkdir', location });
+  }
+  await desk.jail.release(found);
+}
+
+/** Only for what is ours. A directory goes only when it is empty. */
+export async function removeFile(desk: Desk, key: string, place: Place): Promise<void> {
+  const location = desk.location(key);
+  const dir = await desk.jail.acquire(place.segments.slice(0, -1), false, 'remove').catch((error: unknown) => {
+    if (error instanceof BrigadeError && error.kind === 'gone') return undefined;
+    throw error;
+  });
+  if (dir === undefined) return;
+  try {
+    const path = dir.at(place.segments.at(-1) as Raw);
+    if (place.directory) await rmdir(path);
+    else await unlink(path);
+    if (desk.durable) await dir.sync();
+  } catch (error) {
+    if (errno(error) !== 'ENOENT') throw fsError(error, 'remove', location);
+  } finally {
+    await desk.jail.release(dir);
+  }
+}
