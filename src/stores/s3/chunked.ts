@@ -1,0 +1,123 @@
+/**
+ * Bodies framed as `aws-chunked`: signed frame by frame, or with a checksum trailer behind them.
+ * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and …/sigv4-streaming-trailers.html
+ * Frames have a fixed size, so that Content-Length is known before the first byte.
+ */
+import { hash } from 'node:crypto';
+import { BrigadeError } from '../../core/errors.ts';
+import { createHasher } from '../../core/checksum.ts';
+import type { Hasher } from '../../core/checksum.ts';
+import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
+import { KiB } from '../../core/units.ts';
+import { EMPTY_SHA256, hmacHex } from './sigv4.ts';
+import type { Signature } from './sigv4.ts';
+
+export const FRAME = 256 * KiB;
+export const STREAMING_SIGNED = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
+export const STREAMING_TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
+
+const SIGNATURE_LENGTH = ';chunk-signature='.length + 64;
+
+/** The body as it is, counted: one byte too many or too few fails before the request is whole (F012). Feeds `hasher` on the way. */
+export async function* metered(source: AsyncIterable<Uint8Array>, size: number, where: () => string, hasher?: Hasher): AsyncGenerator<Uint8Array> {
+  let sent = 0;
+  for await (const chunk of source) {
+    sent += chunk.length;
+    if (sent > size) throw wrongSize(sent, size, where());
+    hasher?.update(chunk);
+    yield chunk;
+  }
+  if (sent !== size) throw wrongSize(sent, size, where());
+}
+
+export function wrongSize(sent: number, size: number, location: string): BrigadeError {
+  const got = sent > size ? `more than ${size}` : String(sent);
+  return new BrigadeError({ code: 'E_BODY_SIZE', kind: 'transient', location, message: `the body holds ${got} bytes instead of ${size}` });
+}
+
+/** Content-Length of a signed chunked body. */
+export function signedLength(size: number): number {
+  return framesLength(size, SIGNATURE_LENGTH) + 1 + SIGNATURE_LENGTH + 4;
+}
+
+/** `source` must be metered. */
+export async function* signedFrames(source: AsyncIterable<Uint8Array>, size: number, seed: Signature): AsyncGenerator<Uint8Array> {
+  let previous = seed.signature;
+  const sign = (digest: string): string => {
+    previous = hmacHex(seed.key, `AWS4-HMAC-SHA256-PAYLOAD\n${seed.amzDate}\n${seed.scope}\n${previous}\n${EMPTY_SHA256}\n${digest}`);
+    return `;chunk-signature=${previous}\r\n`;
+  };
+  for await (const frame of frames(source, size)) {
+    yield Buffer.from(`${frame.length.toString(16)}${sign(hash('sha256', frame, 'hex'))}`, 'latin1');
+    yield frame;
+    yield CRLF;
+  }
+  yield Buffer.from(`0${sign(EMPTY_SHA256)}\r\n`, 'latin1');
+}
+
+/** Content-Length of a body with a checksum trailer. */
+export function trailerLength(size: number, algorithm: ChecksumAlgorithm): number {
+  const line = `${checksumHeader(algorithm)}:`.length + base64Length(algorithm) + 2;
+  return framesLength(size, 0) + 3 + line + 2;
+}
+
+/** `source` must be metered. The checksum is also handed to `tell`. */
+export async function* trailerFrames(source: AsyncIterable<Uint8Array>, size: number, algorithm: ChecksumAlgorithm, tell: (checksum: Checksum) => void): AsyncGenerator<Uint8Array> {
+  const hasher = createHasher(algorithm);
+  for await (const frame of frames(source, size)) {
+    hasher.update(frame);
+    yield Buffer.from(`${frame.length.toString(16)}\r\n`, 'latin1');
+    yield frame;
+    yield CRLF;
+  }
+  const checksum = hasher.checksum();
+  tell(checksum);
+  yield Buffer.from(`0\r\n${checksumHeader(algorithm)}:${base64Of(checksum)}\r\n\r\n`, 'latin1');
+}
+
+export function checksumHeader(algorithm: ChecksumAlgorithm): string {
+  return `x-amz-checksum-${algorithm}`;
+}
+
+export function base64Of(checksum: Checksum): string {
+  return Buffer.from(checksum.hex, 'hex').toString('base64');
+}
+
+export function hexOf(base64: string): string {
+  return Buffer.from(base64, 'base64').toString('hex');
+}
+
+const CRLF = Buffer.from('\r\n');
+const DIGEST_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = { crc32: 4, crc32c: 4, crc64nvme: 8, md5: 16, sha1: 20, sha256: 32 };
+
+function base64Length(algorithm: ChecksumAlgorithm): number {
+  return Math.ceil(DIGEST_BYTES[algorithm] / 3) * 4;
+}
+
+function framesLength(size: number, extra: number): number {
+  const whole = Math.floor(size / FRAME);
+  const rest = size % FRAME;
+  const frame = (length: number): number => length.toString(16).length + extra + 2 + length + 2;
+  return whole * frame(FRAME) + (rest === 0 ? 0 : frame(rest));
+}
+
+/** Regroups a body into frames of exactly FRAME bytes; the last one may be shorter. */
+async function* frames(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  let buffer = Buffer.allocUnsafeSlow(Math.min(FRAME, size));
+  let filled = 0;
+  let left = size;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length;) {
+      const taken = Math.min(chunk.length - at, buffer.length - filled);
+      buffer.set(chunk.subarray(at, at + taken), filled);
+      at += taken;
+      filled += taken;
+      if (filled < buffer.length) continue;
+      yield buffer;
+      left -= filled;
+      filled = 0;
+      // The socket may still hold the frame that was yielded: never written over.
+      buffer = Buffer.allocUnsafeSlow(Math.min(FRAME, left));
+    }
+  }
+}

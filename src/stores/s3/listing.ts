@@ -1,0 +1,153 @@
+/**
+ * A listing, page by page, each proven before it is handed out (truth 2): its form (scanner.ts), that keys lie under the prefix and
+ * behind the start, that they ascend where order is promised (F050), and that the next page is another one (F007, F008).
+ */
+import { BrigadeError } from '../../core/errors.ts';
+import { compareKeys, isUtf8Key, showKey } from '../../core/key.ts';
+import type { Key } from '../../core/key.ts';
+import type { EntryReason, ObjectEntry } from '../../core/object.ts';
+import { MiB } from '../../core/units.ts';
+import type { ListPage, ListRequest } from '../../ports/storage.ts';
+import type { S3Client } from './client.ts';
+import { encodeQuery } from './encode.ts';
+import { scanListing } from './scanner.ts';
+import type { ScannedEntry, ScannedPage } from './scanner.ts';
+import { header } from './transport.ts';
+
+const PAGE_BODY = 64 * MiB;
+/** Pages without a key in a row. Stores that skip delete markers or filter late send some; for ever is a loop. */
+const MOST_EMPTY_PAGES = 1000;
+
+export interface ListingState {
+  /** Keys ascend. Set to false for good once a page proved otherwise (F050). */
+  ordered: boolean;
+}
+
+/** Where a listing stands between two pages. */
+interface Cursor {
+  /** Absolute key: the next page must begin behind it. */
+  after: Key;
+  token: string | undefined;
+  first: Key | undefined;
+  emptyPages: number;
+}
+
+/** @throws {BrigadeError} E_LIST_INVALID (transient), E_LIST_ORDER (unsupported, once), E_LIST_LOOP, E_LIST_TRUNCATED, E_LIST_LOSSY (premise). */
+export async function* listPages(client: S3Client, request: ListRequest, state: ListingState): AsyncGenerator<ListPage> {
+  const prefix = client.prefix + (request.prefix ?? '');
+  const start = request.startAfter === undefined ? '' : client.prefix + request.startAfter;
+  const cursor: Cursor = { after: start, token: undefined, first: undefined, emptyPages: 0 };
+  for (;;) {
+    const page = await fetchPage(client, prefix, cursor, request.signal);
+    checkPage(client, page, prefix, cursor, state);
+    const more = advance(client, page, cursor, state);
+    if (page.entries.length > 0 || !more) yield { entries: page.entries.map((entry) => toEntry(client, entry)) };
+    if (!more) return;
+  }
+}
+
+async function fetchPage(client: S3Client, prefix: string, cursor: Cursor, signal: AbortSignal | undefined): Promise<ScannedPage> {
+  const { listing } = client.profile;
+  const query = listing.version === 'v2' ? queryV2(prefix, cursor) : queryV1(prefix, cursor);
+  const headers = client.options.defaults.requesterPays === true ? ['x-amz-request-payer', 'requester'] : [];
+  const response = await client.send({ op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal });
+  const body = await response.body.collect(PAGE_BODY);
+  return scanListing(body, { plusIsSpace: listing.plusIsSpace, location: client.address, contentType: header(response.headers, 'content-type') });
+}
+
+function queryV2(prefix: string, cursor: Cursor): string {
+  return encodeQuery({
+    'list-type': '2', 'encoding-type': 'url', prefix,
+    'continuation-token': cursor.token,
+    'start-after': cursor.token === undefined && cursor.after !== '' ? wireMarker(cursor.after) : undefined,
+  });
+}
+
+function queryV1(prefix: string, cursor: Cursor): string {
+  const marker = cursor.token ?? wireMarker(cursor.after);
+  return encodeQuery({ 'encoding-type': 'url', prefix, marker: marker === '' ? undefined : marker });
+}
+
+/** A key of another store that is not UTF-8 cannot be a marker; listing again from its valid head is safe, as keys before are dropped. */
+function wireMarker(key: Key): string {
+  if (isUtf8Key(key)) return key;
+  let length = 0;
+  for (const character of key) {
+    if (!isUtf8Key(character)) break;
+    length += character.length;
+  }
+  return key.slice(0, length);
+}
+
+function checkPage(client: S3Client, page: ScannedPage, prefix: string, cursor: Cursor, state: ListingState): void {
+  for (const { key } of page.entries) {
+    if (!key.startsWith(prefix)) throw listError(client, 'E_LIST_INVALID', 'transient', `the listing of prefix ${showKey(prefix)} shows ${showKey(key)}: the store ignores the prefix`);
+  }
+  if (state.ordered) checkOrder(client, page, cursor, state);
+}
+
+function checkOrder(client: S3Client, page: ScannedPage, cursor: Cursor, state: ListingState): void {
+  let previous = cursor.after;
+  for (const { key } of page.entries) {
+    if (compareKeys(key, previous) <= 0 && previous !== '') {
+      if (previous === cursor.after && page.entries[0]?.key === key) throw repeats(client, key, previous);
+      state.ordered = false;
+      throw listError(client, 'E_LIST_ORDER', 'unsupported', `the listing shows ${showKey(key)} after ${showKey(previous)}: this store does not list in key order`, 'set the provider, or list again: differences are then found by set');
+    }
+    previous = key;
+  }
+}
+
+function repeats(client: S3Client, key: Key, after: Key): BrigadeError {
+  return listError(client, 'E_LIST_LOOP', 'premise', `the listing does not go forward: asked for keys after ${showKey(after)}, it begins with ${showKey(key)}`);
+}
+
+/** Moves the cursor behind this page. False at the end of the listing. */
+function advance(client: S3Client, page: ScannedPage, cursor: Cursor, state: ListingState): boolean {
+  if (!page.truncated) return false;
+  const last = page.entries.at(-1)?.key;
+  const first = page.entries[0]?.key;
+  checkProgress(client, page, cursor);
+  const marker = page.nextToken ?? (client.profile.listing.version === 'v1' ? last : undefined);
+  if (marker === undefined && (last === undefined || !state.ordered)) {
+    throw listError(client, 'E_LIST_TRUNCATED', 'premise', 'the listing says that there is more and does not say how to go on');
+  }
+  cursor.token = marker;
+  cursor.first = first ?? cursor.first;
+  if (last !== undefined) cursor.after = last;
+  return true;
+}
+
+/** F008: another first key, another token, and a key now and then. */
+function checkProgress(client: S3Client, page: ScannedPage, cursor: Cursor): void {
+  const first = page.entries[0]?.key;
+  if (first !== undefined && first === cursor.first) throw repeats(client, first, cursor.after);
+  if (page.nextToken !== undefined && page.nextToken === cursor.token) throw listError(client, 'E_LIST_LOOP', 'premise', 'the listing gives the same continuation token again');
+  cursor.emptyPages = first === undefined ? cursor.emptyPages + 1 : 0;
+  if (cursor.emptyPages > MOST_EMPTY_PAGES) throw listError(client, 'E_LIST_LOOP', 'premise', `${MOST_EMPTY_PAGES} pages in a row without a key`);
+}
+
+const EMPTY_KEY: EntryReason = { state: 'failed', code: 'E_KEY_EMPTY', message: 'an object whose key is the prefix itself has no name below it' };
+
+function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
+  const { size, modifiedMs, storageClass } = entry;
+  const key = client.prefix === '' ? entry.key : entry.key.slice(client.prefix.length);
+  const token = entry.etag === '' ? timeToken(modifiedMs) : entry.etag;
+  if (key === '') return { key, size, token, kind: 'special', reason: EMPTY_KEY };
+  return {
+    key, size, token, kind: 'object',
+    ...(modifiedMs === undefined ? {} : { modifiedMs }),
+    ...(storageClass === undefined ? {} : { storageClass }),
+  };
+}
+
+/** A gateway over files may know no ETag: then the time of the last change is the token. Reads check it (objects.ts). */
+export function timeToken(modifiedMs: number | undefined): string {
+  return modifiedMs === undefined ? '' : `${TIME_TOKEN}${Math.floor(modifiedMs / 1000)}`;
+}
+
+export const TIME_TOKEN = 'modified:';
+
+function listError(client: S3Client, code: string, kind: BrigadeError['kind'], message: string, hint?: string): BrigadeError {
+  return new BrigadeError({ code, kind, op: 'ListObjects', location: client.address, message, ...(hint === undefined ? {} : { hint }) });
+}

@@ -1,0 +1,181 @@
+/** The S3 driver: one bucket, or a prefix of one, behind the storage port. */
+import { keyLength } from '../../core/key.ts';
+import type { ChecksumAlgorithm } from '../../core/object.ts';
+import type { Clock, Random } from '../../ports/clock.ts';
+import type { CredentialSource } from '../../ports/credentials.ts';
+import type { Store, StoreFacts } from '../../ports/storage.ts';
+import { S3Client, unaddressable } from './client.ts';
+import { createControl } from './control.ts';
+import type { S3Control } from './control.ts';
+import { createServerCopy } from './copy.ts';
+import { listPages } from './listing.ts';
+import type { ListingState } from './listing.ts';
+import type { Encryption } from './metadata.ts';
+import { headObject, readObject, readTags, removeObject, writeObject } from './objects.ts';
+import type { ChecksumChoice } from './objects.ts';
+import { probe } from './probe.ts';
+import { withProbed } from './profiles.ts';
+import type { ProbedFacts, ProviderProfile } from './profiles.ts';
+import { DEFAULT_TIMEOUTS } from './transport.ts';
+import type { Timeouts, Transport } from './transport.ts';
+import { createUndiciTransport } from './undici.ts';
+import { createMultipart } from './uploads.ts';
+
+export interface S3Options {
+  /** `http(s)://host[:port]`; absent: Amazon S3 in `region`. */
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  readonly bucket: string;
+  /** The root of the store, verbatim: `a/` to mean a folder. */
+  readonly prefix?: string | undefined;
+  readonly pathStyle?: 'auto' | boolean | undefined;
+  readonly profile: ProviderProfile;
+  readonly credentials: CredentialSource;
+  /** `auto`: signed on plain HTTP, unsigned on TLS. */
+  readonly payloadSigning?: 'auto' | 'signed' | 'unsigned' | undefined;
+  /** `auto`: the profile's best. One that is named is trusted to work. */
+  readonly checksum?: 'auto' | ChecksumAlgorithm | 'none' | undefined;
+  readonly requesterPays?: boolean | undefined;
+  readonly sse?: Encryption | undefined;
+  /** For objects that bring no class of their own. */
+  readonly storageClass?: string | undefined;
+  /** PEM text, trusted beside the public authorities. */
+  readonly ca?: string | undefined;
+  readonly insecureTls?: boolean | undefined;
+  readonly proxy?: string | undefined;
+  /** Most sockets per host. */
+  readonly connections?: number | undefined;
+  readonly clock: Clock;
+  readonly timeouts?: Partial<Timeouts> | undefined;
+  /** Names that are not UTF-8: refuse them, or escape each such byte as %XX. */
+  readonly nonUtf8?: 'refuse' | 'escape' | undefined;
+  /** Another way to the wire than undici. */
+  readonly transport?: Transport | undefined;
+}
+
+const DEFAULT_CONNECTIONS = 64;
+
+interface Driver {
+  readonly client: S3Client;
+  readonly listing: ListingState;
+}
+
+const drivers = new WeakMap<Store, Driver>();
+
+export function createS3Store(options: S3Options): Store {
+  const profile = withChosen(options.profile, options.checksum ?? 'auto');
+  const client = new S3Client({
+    ...options, profile, transport: options.transport ?? transportOf(options),
+    defaults: { storageClass: options.storageClass, sse: options.sse, requesterPays: options.requesterPays },
+  });
+  const listing: ListingState = { ordered: profile.listing.ordered };
+  const choice = (): ChecksumChoice => chooseChecksum(client, options.checksum ?? 'auto');
+  const facts = factsFor(client, listing, choice);
+  const store: Store = {
+    address: client.address,
+    get facts() { return facts(); },
+    identity: () => Promise.resolve(`${hostOf(options.endpoint)}/${options.bucket}`),
+    list: (request) => listPages(client, request, listing),
+    head: (key, asked) => headObject(client, key, asked),
+    read: (request) => readObject(client, request),
+    write: (request) => writeObject(client, request, choice()),
+    remove: (key, signal) => removeObject(client, key, signal),
+    ...(profile.maxTags > 0 ? { readTags: (key, pin, signal) => readTags(client, key, pin, signal) } : {}),
+    refuses: ({ key, size }) => refusal(client, key, size),
+    multipart: createMultipart(client, choice),
+    ...(profile.serverCopy ? { serverCopy: createServerCopy(client, (other) => drivers.get(other)?.client, choice) } : {}),
+    close: () => client.close(),
+  };
+  drivers.set(store, { client, listing });
+  return store;
+}
+
+/** Questions about the bucket, for stores made by createS3Store (undecorated). */
+export function controlOf(store: Store): S3Control | undefined {
+  const driver = drivers.get(store);
+  return driver === undefined ? undefined : createControl(driver.client);
+}
+
+/** Measures a destination and lets what was found override its profile. Writes and removes canaries below `.brigade/`. */
+export async function probeStore(store: Store, random: Random, signal?: AbortSignal): Promise<ProbedFacts | undefined> {
+  const driver = drivers.get(store);
+  if (driver === undefined) return undefined;
+  const found = await probe(driver.client, random, signal);
+  applyProbed(store, found);
+  return found;
+}
+
+/** The same from an earlier probe, as another process found it. */
+export function applyProbed(store: Store, found: ProbedFacts): void {
+  const driver = drivers.get(store);
+  if (driver === undefined) return;
+  driver.client.profile = withProbed(driver.client.profile, found);
+  driver.listing.ordered = driver.client.profile.listing.ordered;
+}
+
+function transportOf(options: S3Options): Transport {
+  const { ca, insecureTls, proxy } = options;
+  return createUndiciTransport({
+    connections: options.connections ?? DEFAULT_CONNECTIONS,
+    timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+    ...(ca === undefined ? {} : { ca }),
+    ...(insecureTls === undefined ? {} : { insecureTls }),
+    ...(proxy === undefined ? {} : { proxy }),
+  });
+}
+
+/** A checksum that the operator names is one the store has, and goes first. */
+function withChosen(profile: ProviderProfile, chosen: 'auto' | ChecksumChoice): ProviderProfile {
+  if (chosen === 'auto' || chosen === 'none' || chosen === 'md5') return profile;
+  const headers = [chosen, ...profile.checksums.headers.filter((algorithm) => algorithm !== chosen)];
+  return { ...profile, checksums: { ...profile.checksums, headers } };
+}
+
+function chooseChecksum(client: S3Client, chosen: 'auto' | ChecksumChoice): ChecksumChoice {
+  if (chosen !== 'auto') return chosen;
+  const { headers, md5 } = client.profile.checksums;
+  // A signed payload is verified already: no second, dearer digest.
+  return headers[0] ?? (md5 && !client.signsPayloads ? 'md5' : 'none');
+}
+
+/** Facts follow the profile, which a probe may replace, and the order, which a listing may disprove. */
+function factsFor(client: S3Client, listing: ListingState, choice: () => ChecksumChoice): () => StoreFacts {
+  let made: { readonly profile: ProviderProfile; readonly ordered: boolean; readonly facts: StoreFacts } | undefined;
+  return () => {
+    if (made?.profile !== client.profile || made.ordered !== listing.ordered) made = { profile: client.profile, ordered: listing.ordered, facts: factsOf(client, listing.ordered, choice()) };
+    return made.facts;
+  };
+}
+
+function factsOf(client: S3Client, ordered: boolean, choice: ChecksumChoice): StoreFacts {
+  const { profile } = client;
+  const { absent, matches, onComplete } = profile.guards;
+  return {
+    names: 'opaque', ordered, provider: profile.name,
+    maxKeyBytes: profile.maxKeyBytes - keyLength(client.prefix),
+    maxObjectSize: profile.maxObjectSize, maxSingleWrite: profile.maxSingleWrite, maxSingleCopy: profile.maxSingleCopy,
+    minPartSize: profile.minPartSize, maxPartSize: profile.maxPartSize, maxParts: profile.maxParts,
+    guards: { absent, matches, onComplete },
+    checksums: choice === 'none' ? [] : profile.checksums.headers,
+    fullObjectChecksum: choice !== 'none' && profile.checksums.fullObject,
+    verifiesOnWrite: choice !== 'none' || client.signsPayloads,
+    attributes: { contentHeaders: true, userMetadata: true, tags: profile.maxTags > 0, storageClass: profile.storageClasses, mtime: true, mode: true },
+    maxUserMetadataBytes: profile.maxUserMetadataBytes, maxTags: profile.maxTags,
+  };
+}
+
+function refusal(client: S3Client, key: string, size: number): { readonly code: string; readonly message: string } | undefined {
+  const { profile } = client;
+  const absolute = client.absolute(key);
+  const never = unaddressable(key, absolute, profile);
+  if (never !== undefined) return never;
+  const length = keyLength(absolute);
+  if (length > profile.maxKeyBytes) return { code: 'E_NAME_TOO_LONG', message: `the key takes ${length} bytes, ${profile.name} holds ${profile.maxKeyBytes}` };
+  if (size > profile.maxObjectSize) return { code: 'E_TOO_LARGE', message: `the object takes ${size} bytes, ${profile.name} holds ${profile.maxObjectSize}` };
+  const rule = profile.forbids.find(({ pattern }) => pattern.test(absolute));
+  return rule === undefined ? undefined : { code: 'E_NAME_FORBIDDEN', message: `keys at ${profile.name} ${rule.rule}` };
+}
+
+function hostOf(endpoint: string | undefined): string {
+  return endpoint === undefined ? 's3.amazonaws.com' : new URL(endpoint).host;
+}
