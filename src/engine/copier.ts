@@ -86,14 +86,20 @@ async function skipArchived(context: CopyContext, item: Item, signal: AbortSigna
 async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
   const compare = item.code === 'compare';
   if (item.kind === 'directory' || (!task.inDoubt && !compare)) return undefined;
-  const there = await headOrNone(context.destination, item, signal);
-  if (there === undefined || there.size !== item.size || (!compare && there.token === item.destination)) return undefined;
-  const here = await headOrNone(context.source, item, signal);
-  if (here === undefined || here.token !== item.source.token) return undefined;
+  const pair = await comparable(context, item, compare, signal);
+  if (pair === undefined) return undefined;
   const mustKnow = task.inDoubt || context.options.compare === 'checksum';
-  const same = await sameContent(context.source, here, context.destination, there, { read: mustKnow ? 'if needed' : 'never', signal });
-  if (same?.equal) return adopted(compare && !task.inDoubt ? 'unchanged' : 'copied', there, same);
-  return compare ? answerConflict(context, here, there) : undefined;
+  const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
+  if (same?.equal) return adopted(compare && !task.inDoubt ? 'unchanged' : 'copied', pair.there, same);
+  return compare ? answerConflict(context, pair.here, pair.there) : undefined;
+}
+
+/** Both objects, where the destination's may be the listed version of the source's: of equal size, and not what the plan saw there. */
+async function comparable(context: CopyContext, item: Item, compare: boolean, signal: AbortSignal): Promise<{ here: ObjectInfo; there: ObjectInfo } | undefined> {
+  const there = await headOrNone(context.destination, item, signal);
+  if (there?.size !== item.size || (!compare && there.token === item.destination)) return undefined;
+  const here = await headOrNone(context.source, item, signal);
+  return here?.token === item.source.token ? { here, there } : undefined;
 }
 
 function adopted(state: 'unchanged' | 'copied', there: ObjectInfo, same: Equality): Ending {

@@ -38,7 +38,7 @@ async function copyWhole(step: CopyStep, serverCopy: ServerCopy): Promise<Copied
 
 async function copyParts(step: CopyStep, serverCopy: ServerCopy): Promise<Copied> {
   const { context, version, signal } = step;
-  const partSize = planPartSize(version.size, context.destination.facts, context.options.singleCopyLimit / 8);
+  const partSize = planPartSize(version.size, context.destination.facts, Math.ceil(context.options.singleCopyLimit / 8));
   const copied = await transferParts(step, partSize, algorithmFor(context.destination), async (upload, number, range) => {
     const part = await serverCopy.copyPart(upload, number, { source: context.source, key: version.key, pin: version.pin, range, signal });
     step.sent(range.length);
