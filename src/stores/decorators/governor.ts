@@ -1,0 +1,217 @@
+/**
+ * How many requests an endpoint gets at the same time: found, not configured (AIMD, as TCP does it: Chiu and Jain 1989, RFC 5681 §3.1).
+ * One more after a full round of requests without trouble, × 0.7 when the store asks for patience. When nothing answers at all, the
+ * circuit opens: one request at a time asks whether the endpoint is back, the others wait (F085).
+ */
+import { cancelled } from '../../core/errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { Circuit } from './circuit.ts';
+
+export interface GovernorOptions {
+  readonly clock: Clock;
+  /** Requests at once: to begin with, at least, at most. */
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+  /** The circuit opened (true) or closed. */
+  onCircuit?(open: boolean): void;
+}
+
+/** What became of the request that held the permit. */
+export type Verdict = 'answered' | 'unreachable';
+
+export interface Sample {
+  /** Requests of one class take about as long as each other: operation and size. */
+  readonly class: string;
+  readonly ms: number;
+}
+
+export interface Permit {
+  /** Gives the permit back; the second call does nothing. Without a verdict nothing is learnt from it. */
+  release(verdict?: Verdict, sample?: Sample): void;
+}
+
+export interface Governor {
+  /** First come, first served; rejects as cancelled when the signal fires. */
+  acquire(signal?: AbortSignal): Promise<Permit>;
+  /** The store asked for patience. Counts at most once per second: one storm is one message. */
+  throttled(): void;
+  readonly limit: number;
+  readonly inUse: number;
+  readonly waiting: number;
+  readonly open: boolean;
+}
+
+interface Waiter {
+  go(permit: Permit): void;
+}
+
+const DECREASE = 0.7;
+const PAUSE_MS = 1_000;
+/** Latency over its usual value from which more requests would only queue. */
+const INFLATED = 2.5;
+const SMOOTHING = 0.05;
+const FORGETTING_PER_MINUTE = 0.01;
+
+export function createGovernor(options: GovernorOptions): Governor {
+  return new AimdGovernor(options);
+}
+
+class AimdGovernor implements Governor {
+  readonly #options: GovernorOptions;
+  readonly #queue: Waiter[] = [];
+  readonly #latency: Latency;
+  readonly #circuit: Circuit;
+  #limit: number;
+  #inUse = 0;
+  /** Answers in this round; a round is as many as there are permits. */
+  #answers = 0;
+  /** All permits were in use at some moment of this round: only then is the limit what holds us back. */
+  #saturated = false;
+  #loweredAt = -Infinity;
+  #raisedAt = -Infinity;
+  #alarm: AbortController | undefined;
+
+  constructor(options: GovernorOptions) {
+    this.#options = options;
+    this.#limit = options.initial;
+    this.#latency = new Latency(options.clock);
+    this.#circuit = new Circuit(options.clock, (open) => options.onCircuit?.(open));
+  }
+
+  get limit(): number {
+    return Math.floor(this.#limit);
+  }
+
+  get inUse(): number {
+    return this.#inUse;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  get open(): boolean {
+    return this.#circuit.open;
+  }
+
+  acquire(signal?: AbortSignal): Promise<Permit> {
+    if (signal?.aborted === true) return Promise.reject(cancelled());
+    if (this.#queue.length === 0 && this.#free()) return Promise.resolve(this.#permit());
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#queue.splice(this.#queue.indexOf(waiter), 1);
+        if (this.#queue.length === 0) this.#alarm?.abort();
+        reject(cancelled());
+      };
+      const waiter: Waiter = {
+        go(permit) {
+          signal?.removeEventListener('abort', leave);
+          resolve(permit);
+        },
+      };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#queue.push(waiter);
+      this.#wakeForProbe();
+    });
+  }
+
+  throttled(): void {
+    const now = this.#options.clock.monotonic();
+    if (now - this.#loweredAt < PAUSE_MS) return;
+    this.#loweredAt = now;
+    this.#limit = Math.max(this.#options.min, this.#limit * DECREASE);
+    this.#newRound();
+  }
+
+  #free(): boolean {
+    return this.open ? this.#circuit.probeInMs === 0 : this.#inUse < this.limit;
+  }
+
+  #permit(): Permit {
+    const probe = this.open;
+    if (probe) this.#circuit.startProbe();
+    this.#inUse++;
+    if (this.#inUse >= this.limit) this.#saturated = true;
+    let held = true;
+    return {
+      release: (verdict, sample) => {
+        if (!held) return;
+        held = false;
+        this.#inUse--;
+        this.#learn(verdict, sample, probe);
+        this.#admit();
+      },
+    };
+  }
+
+  #admit(): void {
+    while (this.#queue.length > 0 && this.#free()) this.#queue.shift()?.go(this.#permit());
+    this.#wakeForProbe();
+  }
+
+  #learn(verdict: Verdict | undefined, sample: Sample | undefined, probe: boolean): void {
+    if (verdict === 'answered') this.#answered(sample);
+    else if (verdict === 'unreachable') this.#circuit.failed(probe);
+    else if (probe) this.#circuit.abandonProbe();
+  }
+
+  #answered(sample: Sample | undefined): void {
+    this.#circuit.answered();
+    if (sample !== undefined) this.#latency.add(sample);
+    if (++this.#answers < this.limit) return;
+    if (this.#saturated && this.#latency.inflation < INFLATED && this.#mayGrow()) this.#limit = Math.min(this.#options.max, this.#limit + 1);
+    this.#newRound();
+  }
+
+  /** Where rounds are short, growing each round would outrun lowering once per second: an endpoint that ever throttled is approached slowly. */
+  #mayGrow(): boolean {
+    const now = this.#options.clock.monotonic();
+    if (this.#loweredAt !== -Infinity && now - Math.max(this.#loweredAt, this.#raisedAt) < PAUSE_MS) return false;
+    this.#raisedAt = now;
+    return true;
+  }
+
+  #newRound(): void {
+    this.#answers = 0;
+    this.#saturated = this.#inUse >= this.limit;
+  }
+
+  /** Nobody's request will come back to admit the next one while the circuit is open: time has to. */
+  #wakeForProbe(): void {
+    const ms = this.#circuit.probeInMs;
+    if (!this.open || ms === Infinity || this.#queue.length === 0 || this.#alarm !== undefined) return;
+    const alarm = new AbortController();
+    this.#alarm = alarm;
+    const rung = () => {
+      this.#alarm = undefined;
+      this.#admit();
+    };
+    // The sleep ends early only when nobody waits any more; whoever came meanwhile sets a new alarm.
+    void this.#options.clock.sleep(ms, alarm.signal).then(rung, rung);
+  }
+}
+
+/**
+ * How much longer requests take than when they were quickest: 1 = no longer. Means are compared with means, because the quickest single
+ * request says nothing where latencies scatter; and what counts as quick is forgotten slowly, for a path may become longer for good.
+ */
+class Latency {
+  readonly #classes = new Map<string, { mean: number; quickest: number; at: number }>();
+  readonly #clock: Clock;
+  inflation = 1;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add({ class: name, ms }: Sample): void {
+    const took = Math.max(ms, 0.1);
+    const now = this.#clock.monotonic();
+    const seen = this.#classes.get(name) ?? { mean: took, quickest: took, at: now };
+    const mean = seen.mean + (took - seen.mean) * SMOOTHING;
+    const quickest = Math.min(mean, seen.quickest * Math.exp(((now - seen.at) / 60_000) * FORGETTING_PER_MINUTE));
+    this.#classes.set(name, { mean, quickest, at: now });
+    this.inflation += (Math.min(mean / quickest, 100) - this.inflation) * SMOOTHING;
+  }
+}

@@ -1,0 +1,44 @@
+/** How a raw driver, which does one request per call and nothing else, becomes a store that the engine can rely on. */
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Store } from '../ports/storage.ts';
+import { gated } from './decorators/gated.ts';
+import type { Governor } from './decorators/governor.ts';
+import { instrumented, type Counters } from './decorators/instrumented.ts';
+import { limited, type Limiter } from './decorators/limited.ts';
+import { resuming } from './decorators/resuming.ts';
+import { retrying, type RetryBudget } from './decorators/retrying.ts';
+import { watched } from './decorators/watched.ts';
+
+export interface StackOptions {
+  readonly side: 'source' | 'destination';
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  /** One per side. */
+  readonly counters: Counters;
+  /** One per side: all stores of that side stay below it together. */
+  readonly limiter: Limiter;
+  /** One per endpoint and side. */
+  readonly governor: Governor;
+  /** One per process. */
+  readonly budget: RetryBudget;
+  readonly tries?: number;
+  readonly idleMs?: number;
+  readonly throttlePatienceMs?: number;
+}
+
+/**
+ * From the wire outwards: silence becomes an error right at the driver, where only the store can be its cause; every real request is
+ * counted; it goes when its rate allows and while it holds a permit, so that waiting for the rate looks like latency and the governor
+ * does not grow against it; a request that waits to be retried holds no permit; and a body that breaks is resumed with requests that
+ * are themselves counted, paced, gated and retried.
+ */
+export function stack(raw: Store, options: StackOptions): Store {
+  const alert = watched(raw, options);
+  const counted = instrumented(alert, options);
+  const paced = limited(counted, options.limiter);
+  const permitted = gated(paced, options.governor, options.clock);
+  const patient = retrying(permitted, { ...options, onThrottle: () => options.governor.throttled() });
+  return resuming(patient, options);
+}
