@@ -25,7 +25,10 @@ export class RefreshingSource implements CredentialSource {
   #current: Credentials | undefined;
   #staleAt = 0;
   #refused = false;
+  /** No renewal by time before this moment … */
   #notBefore = Number.NEGATIVE_INFINITY;
+  /** … and none by refusal, since the last fetch brought the same again. */
+  #sameUntil = Number.NEGATIVE_INFINITY;
   #inFlight: Promise<Credentials> | undefined;
 
   constructor(describe: string, fetch: () => Promise<Credentials>, clock: Clock) {
@@ -47,8 +50,8 @@ export class RefreshingSource implements CredentialSource {
   }
 
   #due(): boolean {
-    if (this.#clock.monotonic() < this.#notBefore) return false;
-    return this.#refused || this.#clock.now() >= this.#staleAt;
+    const moment = this.#clock.monotonic();
+    return this.#refused ? moment >= this.#sameUntil : moment >= this.#notBefore && this.#clock.now() >= this.#staleAt;
   }
 
   async #refresh(): Promise<Credentials> {
@@ -57,8 +60,9 @@ export class RefreshingSource implements CredentialSource {
       return this.#keep(fetched);
     } catch (thrown) {
       const current = this.#current;
-      if (current === undefined || this.#refused || this.#clock.now() >= (current.expiresAtMs ?? Number.POSITIVE_INFINITY)) throw thrown;
-      this.#notBefore = this.#clock.monotonic() + PAUSE_MS;
+      const left = (current?.expiresAtMs ?? Number.POSITIVE_INFINITY) - this.#clock.now();
+      if (current === undefined || this.#refused || left <= 0) throw thrown;
+      this.#notBefore = this.#clock.monotonic() + Math.min(PAUSE_MS, left);
       return current;
     }
   }
@@ -70,7 +74,9 @@ export class RefreshingSource implements CredentialSource {
     this.#refused = false;
     this.#staleAt = staleAt(fetched, now);
     // The same again, or something that is due already: do not ask on every request.
-    this.#notBefore = unchanged || this.#staleAt <= now ? this.#clock.monotonic() + PAUSE_MS : Number.NEGATIVE_INFINITY;
+    const pause = this.#clock.monotonic() + PAUSE_MS;
+    this.#notBefore = unchanged || this.#staleAt <= now ? pause : Number.NEGATIVE_INFINITY;
+    this.#sameUntil = unchanged ? pause : Number.NEGATIVE_INFINITY;
     return this.#current ?? fetched;
   }
 }

@@ -1,5 +1,5 @@
 /** From a reference to the text it stands for. What was read is never put into a message. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { BrigadeError, oneLine } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { Credentials } from '../ports/credentials.ts';
@@ -52,7 +52,8 @@ function readVariable(ref: ValueRef & { from: 'env' }, env: Environment): string
 function readPrivateFile(path: string): string {
   let handle: number;
   try {
-    handle = openSync(path, 'r');
+    // Without O_NONBLOCK, opening a FIFO that nobody writes to would stop this process for ever.
+    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (thrown) {
     throw credentialError(`file:${path} cannot be read (${(thrown as NodeJS.ErrnoException).code ?? 'unknown error'})`, 'check the path and its owner', thrown);
   }

@@ -50,13 +50,26 @@ export function loadMigrations(paths: readonly string[], env: Environment): Migr
 
 function expandFolder(path: string): string[] {
   if (!isFolder(path)) return [path];
-  const files = readdirSync(path).filter((name) => /\.ya?ml$/i.test(name) && !name.startsWith('.')).sort((a, b) => (a < b ? -1 : 1));
+  const files = namesIn(path).filter((name) => /\.ya?ml$/i.test(name) && !name.startsWith('.')).sort((a, b) => (a < b ? -1 : 1));
   if (files.length === 0) throw configError(path, 'the folder holds no migration file', 'put one *.yml per source and destination into it, or run brigade init');
   return files.map((name) => join(path, name));
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Not there, or not ours to see: reading it as a file says which, in one line.
+    return false;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (thrown) {
+    throw configError(folder, `the folder cannot be read (${(thrown as NodeJS.ErrnoException).code ?? 'unknown error'})`, 'give this user read permission');
+  }
 }
 
 const READ_ERRORS: Readonly<Record<string, readonly [what: string, fix: string]>> = {
