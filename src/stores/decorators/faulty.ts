@@ -15,6 +15,8 @@ export interface Fault {
   readonly nth?: number;
   /** At most so often. */
   readonly times?: number;
+  /** Only between these two moments of the clock, monotonic milliseconds. */
+  readonly during?: readonly [from: number, until: number];
   readonly effect: Effect;
 }
 
@@ -107,7 +109,9 @@ class Dice {
     return this.#options.faults[index]?.effect;
   }
 
-  #strikes({ nth, times = Infinity, probability = 1 }: Fault, i: number): boolean {
+  #strikes({ nth, times = Infinity, probability = 1, during }: Fault, i: number): boolean {
+    const now = this.#options.clock.monotonic();
+    if (during !== undefined && (now < during[0] || now >= during[1])) return false;
     const count = (this.#matched[i] = (this.#matched[i] ?? 0) + 1);
     if (nth !== undefined && count !== nth) return false;
     return (this.struck[i] ?? 0) < times && (probability >= 1 || this.#options.random.next() < probability);

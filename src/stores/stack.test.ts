@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Store } from '../ports/storage.ts';
+import { describeStore } from './conformance/index.ts';
+import type { Fault } from './decorators/faulty.ts';
+import { createGovernor } from './decorators/governor.ts';
+import { createCounters } from './decorators/instrumented.ts';
+import { createLimiter } from './decorators/limited.ts';
+import { resuming } from './decorators/resuming.ts';
+import { retrying } from './decorators/retrying.ts';
+import { bytesOf, createRig, readAll, writeOf } from './decorators/rig.ts';
+import { stack } from './stack.ts';
+
+/** Accidents that a dependable store hides. Lost answers of guarded writes are not among them: those are the engine's to judge. */
+const WEATHER: readonly Fault[] = [
+  { probability: 0.05, effect: { kind: 'throw', error: 'transient' } },
+  { probability: 0.05, effect: { kind: 'throw', error: 'throttled', status: 503, retryAfterMs: 500 } },
+  { ops: ['head', 'putPart', 'listParts', 'abort', 'remove', 'readTags', 'copyPart'], probability: 0.1, effect: { kind: 'drop-answer' } },
+  { ops: ['read'], probability: 0.15, effect: { kind: 'cut', after: 70_000 } },
+  { ops: ['read'], probability: 0.05, effect: { kind: 'cut', after: 200, silently: true } },
+  { ops: ['read'], probability: 0.05, effect: { kind: 'stall', after: 100_000 } },
+  { ops: ['read'], probability: 0.05, effect: { kind: 'range-ignored' } },
+  { probability: 0.05, effect: { kind: 'delay', ms: 300 } },
+];
+
+function createStack(faults: readonly Fault[] = [], seed = 1, limits = {}) {
+  const rig = createRig(faults, { auto: true, serverCopy: true, seed });
+  const counters = createCounters();
+  const governor = createGovernor({ clock: rig.clock, initial: 16, min: 2, max: 64 });
+  const options = { ...rig.common, counters, governor, limiter: createLimiter(rig.clock, limits) };
+  return { ...rig, counters, governor, dependable: stack(rig.store, options), common: options };
+}
+
+function conforms(name: string, create: (rig: ReturnType<typeof createStack>) => Store, faults: readonly Fault[] = [], seed = 1): void {
+  describeStore({ name, create: async () => ({ store: create(createStack(faults, seed)), cleanup: async () => {} }) });
+}
+
+conforms('retrying(memory)', (rig) => retrying(rig.memory, rig.common));
+conforms('resuming(memory)', (rig) => resuming(rig.memory, rig.common));
+conforms('stack(memory)', (rig) => rig.dependable);
+for (const seed of [1, 2, 3]) conforms(`stack(faulty(memory)), seed ${seed}`, (rig) => rig.dependable, WEATHER, seed);
+
+test('the weather really happens below a stack that hides it', async () => {
+  const rig = createStack(WEATHER, 7);
+  for (let i = 0; i < 200; i++) {
+    await rig.dependable.write(writeOf(`k${i}`, bytesOf(150_000, i)));
+    assert.ok((await readAll(rig.dependable, `k${i}`, 150_000)).equals(bytesOf(150_000, i)));
+  }
+  assert.ok(rig.store.struck.every((count, i) => count > 0 || WEATHER[i]?.ops?.includes('head') === true), String(rig.store.struck));
+  assert.equal(rig.store.openBodies, 0);
+  assert.equal(rig.governor.inUse, 0);
+  const { read } = rig.counters.snapshot();
+  assert.equal(read?.count, rig.store.requests.read);
+  assert.ok((read?.errors['E_STALLED'] ?? 0) > 0);
+});
+
+test('F085: five minutes without the endpoint fail nothing; I14: afterwards all ends soon, and few requests were in vain', async () => {
+  const work = async (rig: ReturnType<typeof createStack>) => {
+    rig.memory.put('a', 'x');
+    await Promise.all(Array.from({ length: 40 }, async () => {
+      for (let round = 0; round < 25; round++) await readAll(rig.dependable, 'a', 1);
+    }));
+    return rig.clock.monotonic();
+  };
+  const latency: Fault = { effect: { kind: 'delay', ms: 200 } };
+  const calm = await work(createStack([latency]));
+  const outage = createStack([{ during: [1_000, 301_000], effect: { kind: 'throw', error: 'transient', code: 'E_NETWORK' } }, latency]);
+  const afterwards = (await work(outage)) - 301_000;
+  assert.ok(afterwards <= 3 * calm + 30_000, `${afterwards} ms after the outage, ${calm} ms without one`);
+  const inVain = outage.store.struck[0] ?? 0;
+  assert.ok(inVain > 10 && inVain <= 100, `${inVain} requests in vain`);
+});
+
+test('a read that waits for its bytes under a low limit is not taken for a stall', async () => {
+  const rig = createStack([], 1, { bytesPerSecond: 1_000 });
+  rig.memory.put('a', bytesOf(100_000));
+  const found = await readAll(rig.dependable, 'a', 100_000);
+  assert.ok(found.equals(bytesOf(100_000)));
+  assert.ok(rig.clock.monotonic() > 90_000);
+  assert.equal(rig.types('stalled'), 0);
+});
