@@ -1,0 +1,23 @@
+/** What `doctor` finds, one line per check. */
+import type { Environment, Migration } from '../config/index.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+
+export interface DoctorLine {
+  /** What was checked: `source: reach`, `destination: conditional writes`. */
+  readonly name: string;
+  readonly status: 'OK' | 'WARN' | 'FAIL';
+  readonly message: string;
+  /** What the operator can do; present for every WARN and FAIL. */
+  readonly fix?: string;
+}
+
+export interface DoctorAround {
+  readonly stateDir: string;
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+}
+
+/** Lines come as they are found. A FAIL is a line, not an error; only a defect of ours throws. */
+export type Doctor = (migration: Migration, around: DoctorAround) => AsyncIterable<DoctorLine>;

@@ -1,0 +1,39 @@
+/** `brigade retry`: failed objects of the latest run become pending again; `runMigration` then resumes it. */
+import type { Migration } from '../config/index.ts';
+import { usageError } from '../core/errors.ts';
+import { inspectLedger } from '../ledger/sqlite/index.ts';
+import type { ObjectFilter, Run } from '../ports/ledger.ts';
+import { openForChange, type OpenRunOptions, runOf } from './open-run.ts';
+import { ledgerPath } from './state.ts';
+
+export interface Reopened {
+  readonly run: Run;
+  /** Objects set back to pending. */
+  readonly objects: number;
+}
+
+/** Touches neither store. `number` must be the latest run: an older one was followed by another plan. */
+export async function reopenFailed(migration: Migration, number: number | undefined, filter: ObjectFilter, options: OpenRunOptions): Promise<Reopened> {
+  const ledger = await openForChange(await storedBinding(ledgerPath(options.stateDir, migration.name)), options);
+  try {
+    const run = runOf(ledger);
+    if (number !== undefined && runOf(ledger, number).number !== run.number) throw usageError('E_OLD_RUN', `run ${number} was followed by run ${run.number}`, `retry the latest one: brigade retry ${migration.name}`, ledger.path);
+    if (run.state === 'abandoned') throw usageError('E_OLD_RUN', `run ${run.number} was given up`, 'start a new one: brigade run', ledger.path);
+    const objects = ledger.retry(run.number, filter);
+    if (objects > 0) ledger.updateRun(run.number, { state: 'active', stage: run.listing.sealed ? 'transferring' : run.stage });
+    await ledger.flush();
+    return { run, objects };
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** The binding is only checked by the run that follows, which knows the stores. */
+async function storedBinding(path: string) {
+  const view = inspectLedger(path);
+  try {
+    return view.binding;
+  } finally {
+    await view.close();
+  }
+}

@@ -1,0 +1,173 @@
+/** Opens the two stores of a migration and makes them dependable. Here the migration file meets the drivers. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { credentialSource, type Environment, type Location, type Migration, type S3Location } from '../config/index.ts';
+import { createKeySelector } from '../core/select.ts';
+import { usageError } from '../core/errors.ts';
+import type { Clock, Random } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Store } from '../ports/storage.ts';
+import { type Counters, createCounters } from '../stores/decorators/instrumented.ts';
+import { createGovernor } from '../stores/decorators/governor.ts';
+import { createLimiter } from '../stores/decorators/limited.ts';
+import { createRetryBudget, type RetryBudget } from '../stores/decorators/retrying.ts';
+import { openStore } from '../stores/registry.ts';
+import type { ProbedFacts, ProviderProfile } from '../stores/s3/index.ts';
+import { stack } from '../stores/stack.ts';
+
+export interface StoreDeps {
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  /** Processes that share the migration's limits. */
+  readonly share: number;
+  /** What the coordinator measured, for an executor; absent: measure. */
+  readonly facts?: unknown;
+}
+
+/** What was found out about the two stores once, for every process of the run. Plain data. */
+export interface Probed {
+  readonly source?: ProbedSide;
+  readonly destination?: ProbedSide;
+  /** Coarsest step of modification times on the two sides, milliseconds. */
+  readonly mtimeStepMs: number;
+}
+
+interface ProbedSide {
+  readonly provider: string;
+  readonly region?: string;
+  readonly facts?: ProbedFacts;
+}
+
+export interface OpenStores {
+  readonly source: Store;
+  readonly destination: Store;
+  /** Without the decorators: for doctor's own questions. */
+  readonly raw: { readonly source: Store; readonly destination: Store };
+  readonly counters: { readonly source: Counters; readonly destination: Counters };
+  readonly probed: Probed;
+  readonly mtimeStepMs: number;
+  close(): Promise<void>;
+}
+
+type Side = 'source' | 'destination';
+
+/** Requests at once per endpoint: where the governor begins and ends. */
+const GATE = { initial: 16, min: 1, max: 64 };
+
+export async function openStores(migration: Migration, deps: StoreDeps): Promise<OpenStores> {
+  const known = deps.facts as Probed | undefined;
+  const source = await openRaw('source', migration, deps, known?.source);
+  const destination = await openRaw('destination', migration, deps, known?.destination);
+  const probed = known ?? { ...optionalSide('source', source.probed), ...optionalSide('destination', destination.probed), mtimeStepMs: await mtimeStep(migration, deps) };
+  const counters = { source: createCounters(), destination: createCounters() };
+  const budget = createRetryBudget(deps.clock);
+  return {
+    source: dependable('source', source.store, migration, deps, counters.source, budget),
+    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget),
+    raw: { source: source.store, destination: destination.store },
+    counters, probed, mtimeStepMs: probed.mtimeStepMs,
+    close: async () => { await Promise.all([source.store.close(), destination.store.close()]); },
+  };
+}
+
+function optionalSide<S extends Side>(side: S, probed: ProbedSide | undefined): { readonly [K in S]?: ProbedSide } {
+  return (probed === undefined ? {} : { [side]: probed }) as { readonly [K in S]?: ProbedSide };
+}
+
+/** Bandwidth is counted once, where the bytes are read; requests on each side. Limits are shared out evenly. */
+function dependable(side: Side, store: Store, migration: Migration, deps: StoreDeps, counters: Counters, budget: RetryBudget): Store {
+  const { bandwidth, requests } = migration.limits;
+  const limiter = createLimiter(deps.clock, {
+    ...(bandwidth === undefined || side === 'destination' ? {} : { bytesPerSecond: bandwidth / deps.share }),
+    ...(requests === undefined ? {} : { requestsPerSecond: requests / deps.share }),
+  });
+  const governor = createGovernor({ clock: deps.clock, ...GATE });
+  return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs });
+}
+
+async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed?: ProbedSide }> {
+  const location = migration[side];
+  switch (location.kind) {
+    case 'file': return { store: await openFolder(side, location.path, migration, deps) };
+    case 'memory': return { store: await openStore('memory', { name: location.name }) };
+    case 'synthetic': return { store: await openStore('synthetic', { count: location.count, seed: location.seed, size: location.size }) };
+    case 's3': return openBucket(side, location, migration, deps, known);
+  }
+}
+
+/** File → file keeps names as they are; from an object store, names are escaped where a file system cannot hold them. */
+function openFolder(side: Side, root: string, migration: Migration, deps: StoreDeps): Promise<Store> {
+  const names = side === 'destination' && migration.source.kind !== 'file' ? 'escaped' : migration.filesystem.names;
+  const wanted = side === 'source' ? { wanted: wantedBy(migration) } : {};
+  return openStore('filesystem', { root: side === 'destination' ? `${root}${migration.transform.keyPrefix === '' ? '' : `/${migration.transform.keyPrefix}`}` : root, names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
+}
+
+/** Excluded files are not even looked at (F053); a directory may hold something that is wanted. */
+function wantedBy(migration: Migration): (key: string, isDirectory: boolean) => boolean {
+  const takes = createKeySelector(migration.select);
+  return (key, isDirectory) => isDirectory || takes(key);
+}
+
+async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed: ProbedSide }> {
+  const { applyProbed, controlOf, detectProfile, probeStore, profileOf } = await import('../stores/s3/index.ts');
+  const make = (profile: ProviderProfile, region: string | undefined): Promise<Store> => openStore('s3', bucketOptions(side, location, migration, deps, profile, region));
+  if (known !== undefined) {
+    const store = await make(profileOf(known.provider), known.region);
+    if (known.facts !== undefined) applyProbed(store, known.facts);
+    return { store, probed: known };
+  }
+  const { connection } = location;
+  const host = connection.endpoint === undefined ? undefined : new URL(connection.endpoint).host;
+  const first = await make(connection.provider === 'auto' ? detectProfile(host) ?? profileOf('generic') : profileOf(connection.provider), connection.region);
+  const control = controlOf(first);
+  if (side === 'destination' && migration.createBucket) await control?.createBucket();
+  const bucket = await control?.headBucket();
+  const detected = connection.provider === 'auto' ? detectProfile(host, bucket?.server) : undefined;
+  const profile = detected ?? (connection.provider === 'auto' ? profileOf('generic') : profileOf(connection.provider));
+  const region = connection.region ?? bucket?.region;
+  await first.close();
+  const store = await make(profile, region);
+  // Measured only where we may write; a source is taken at its profile's word, which every page and answer is checked against.
+  const facts = side === 'destination' ? await probeStore(store, deps.random) : undefined;
+  return { store, probed: { provider: profile.name, ...(region === undefined ? {} : { region }), ...(facts === undefined ? {} : { facts }) } };
+}
+
+function bucketOptions(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, profile: ProviderProfile, region: string | undefined) {
+  const { connection, bucket, prefix } = location;
+  const { destination } = migration;
+  const ours = side === 'destination' ? {
+    prefix: `${prefix}${migration.transform.keyPrefix}`, storageClass: destination.storageClass,
+    ...(destination.sse === 'none' ? {} : { sse: { algorithm: destination.sse, ...(destination.kmsKeyId === undefined ? {} : { kmsKeyId: destination.kmsKeyId }) } }),
+  } : { prefix };
+  return {
+    bucket, profile, region, endpoint: connection.endpoint, pathStyle: connection.pathStyle, payloadSigning: connection.payloadSigning,
+    checksum: connection.checksum, insecureTls: connection.insecureTls, proxy: connection.proxy, requesterPays: migration.requesterPays,
+    ...(connection.caFile === undefined ? {} : { ca: readCa(connection.caFile) }),
+    clock: deps.clock, credentials: credentialSource(connection.credentials, { env: deps.env, clock: deps.clock }), ...ours,
+  };
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw usageError('E_CA_FILE', `the CA file cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`, 'check ca_file', path);
+  }
+}
+
+/** Object stores keep seconds in listings; of a folder the mount itself is asked (F057). */
+async function mtimeStep(migration: Migration, deps: StoreDeps): Promise<number> {
+  if (migration.source.kind === 's3' || migration.destination.kind === 's3') return 1000;
+  if (!isFile(migration.destination)) return 0;
+  const { probeGranularity } = await import('../stores/filesystem/index.ts');
+  const { mkdirSync } = await import('node:fs');
+  mkdirSync(migration.destination.path, { recursive: true });
+  const id = createHash('sha256').update(String(deps.random.next())).digest('hex').slice(0, 12);
+  return (await probeGranularity(migration.destination.path, id)) / 1e6;
+}
+
+function isFile(location: Location): location is Extract<Location, { kind: 'file' }> {
+  return location.kind === 'file';
+}

@@ -1,0 +1,53 @@
+/** `brigade verify`: the verifier over a finished run, as a step of its own (S2.19, I9). */
+import { dirname } from 'node:path';
+import type { Migration, Verify } from '../config/index.ts';
+import { usageError } from '../core/errors.ts';
+import { EXIT, type ExitCode } from '../core/exit-code.ts';
+import { type Verified, verifyRun } from '../engine/verifier.ts';
+import { createEntrySorter } from '../ledger/sqlite/index.ts';
+import type { Run } from '../ports/ledger.ts';
+import { concurrencyOf } from './copying.ts';
+import type { Surroundings } from './migrate.ts';
+import { bindingOf, openForChange, runOf } from './open-run.ts';
+import { openStores } from './stores.ts';
+
+export interface VerifyFlags {
+  readonly stateDir: string;
+  /** Of the latest run when absent. */
+  readonly run?: number;
+  /** Absent: the migration's own level, or `checksum` where that is weaker. */
+  readonly level?: Verify;
+}
+
+export interface VerifyResult extends Verified {
+  readonly exit: ExitCode;
+  readonly run: Run;
+  readonly ledger: string;
+}
+
+/** The result is kept in the ledger. Throws E_NOT_FINISHED where the run has pending objects. */
+export async function verifyMigration(migration: Migration, flags: VerifyFlags, around: Surroundings, onProgress: (checked: number, bytesRead: number) => void): Promise<VerifyResult> {
+  const { clock, events, signal } = around;
+  const stores = await openStores(migration, { ...around, share: 1 });
+  try {
+    const ledger = await openForChange(await bindingOf(migration, stores.source, stores.destination, signal), { stateDir: flags.stateDir, clock, signal });
+    try {
+      const run = runOf(ledger, flags.run);
+      if (run.state !== 'finished') throw usageError('E_NOT_FINISHED', `run ${run.number} is ${run.state}, there is nothing final to verify`, `finish it first: brigade run`, ledger.path);
+      const verified = await verifyRun({
+        source: stores.source, destination: stores.destination, ledger, run: run.number, level: levelOf(migration, flags), concurrency: concurrencyOf(migration, 1),
+        sorter: () => createEntrySorter({ dir: dirname(ledger.path) }), events, clock, onProgress,
+      }, signal);
+      return { ...verified, run, ledger: ledger.path, exit: verified.summary.findings > 0 ? EXIT.verifyDiffers : EXIT.clean };
+    } finally {
+      await ledger.close();
+    }
+  } finally {
+    await stores.close();
+  }
+}
+
+function levelOf(migration: Migration, flags: VerifyFlags): Verify {
+  if (flags.level !== undefined) return flags.level;
+  return migration.verify === 'full' ? 'full' : 'checksum';
+}

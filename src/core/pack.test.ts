@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Item } from './item.ts';
+import { Packer } from './pack.ts';
+
+const item = (key: number, size: number, state: Item['state']): Item => ({ key: String(key).padStart(6, '0'), kind: 'object', size, state, source: { token: 't' }, evidence: 'none', attempts: 0 });
+
+test('tasks keep order, lose nothing and stay within count and bytes', () => {
+  fc.assert(fc.property(fc.array(fc.tuple(fc.nat(200), fc.boolean()), { maxLength: 300 }), fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 1000 }), (drafts, objects, bytes) => {
+    const packer = new Packer({ objects, bytes, seconds: 60 });
+    const items = drafts.map(([size, pending], i) => item(i, size, pending ? 'pending' : 'unchanged'));
+    const tasks = [...items.map((one) => packer.add(one)), packer.take()].filter((task) => task !== undefined);
+    assert.deepEqual(tasks.flat(), items);
+    for (const task of tasks) {
+      const pending = task.filter(({ state }) => state === 'pending');
+      assert.ok(pending.length <= objects);
+      assert.ok(pending.length <= 1 || pending.reduce((sum, { size }) => sum + size, 0) <= bytes);
+    }
+  }));
+});
+
+test('S0.12: batch.objects 20 makes tasks of twenty', () => {
+  const packer = new Packer({ objects: 20, bytes: 2 ** 40, seconds: 1e9 });
+  const sizes = Array.from({ length: 100 }, (_, i) => packer.add(item(i, 1, 'pending'))?.length).filter((n) => n !== undefined);
+  assert.deepEqual(sizes, [20, 20, 20, 20, 20]);
+});
+
+test('a large object does not wait for others, predicted seconds bound a task', () => {
+  const packer = new Packer({ objects: 1000, bytes: 2 ** 50, seconds: 60 });
+  packer.add(item(0, 1, 'pending'));
+  assert.equal(packer.add(item(1, 10 * 2 ** 30, 'pending'))?.length, 1);
+});

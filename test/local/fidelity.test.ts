@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ObjectInfo } from '../../src/core/object.ts';
+import { createMemoryStore } from '../../src/stores/memory/index.ts';
+import { carryAttributes } from '../../src/engine/fidelity.ts';
+import type { CopyOptions } from '../../src/engine/options.ts';
+
+const opaque = createMemoryStore().facts;
+const posix = { ...opaque, names: 'posix' as const, attributes: { contentHeaders: false, userMetadata: false, tags: false, storageClass: false, mtime: true, mode: true }, maxTags: 0 };
+const rules: Pick<CopyOptions, 'fidelity' | 'tags' | 'metadata' | 'storageClass'> = {
+  fidelity: { contentHeaders: 'report', userMetadata: 'report', tags: 'report', storageClass: 'report', mtime: 'report', mode: 'report' }, tags: { copy: true, set: {} }, metadata: {},
+};
+const info = (change: Partial<ObjectInfo>): ObjectInfo => ({ key: 'k', size: 1, token: 't', headers: {}, userMetadata: new Map(), ...change });
+
+describe('what travels with the bytes', () => {
+  test('file → store → file returns mtime and mode from named metadata', () => {
+    const out = carryAttributes(info({ mtimeNs: '1700000000123456789', mode: 0o640 }), new Map(), posix, opaque, rules);
+    assert.deepEqual([...out.attributes.userMetadata], [['brigade-mtime', '1700000000123456789'], ['brigade-mode', '0640']]);
+    const back = carryAttributes(info({ userMetadata: out.attributes.userMetadata, modifiedMs: 5 }), new Map(), opaque, posix, rules);
+    assert.deepEqual([back.attributes.mtimeNs, back.attributes.mode, back.lost], ['1700000000123456789', 0o640, []]);
+  });
+
+  test('F058: setuid, setgid and sticky are never restored from metadata, and nonsense is no mode', () => {
+    const mode = (text: string): number | undefined => carryAttributes(info({ userMetadata: new Map([['brigade-mode', text]]) }), new Map(), opaque, posix, rules).attributes.mode;
+    assert.deepEqual([mode('6755'), mode('0644'), mode('rwxr'), mode('-1')], [0o755, 0o644, undefined, undefined]);
+  });
+
+  test('I12: what the destination cannot hold is named, or fails the object when strict', () => {
+    const rich = info({ headers: { contentType: 'text/plain' }, userMetadata: new Map([['a', 'b']]), storageClass: 'GLACIER_IR' });
+    const tags = new Map([['t', '1']]);
+    assert.deepEqual(carryAttributes(rich, tags, opaque, posix, rules).lost, ['content_headers', 'user_metadata', 'tags', 'storage_class']);
+    assert.deepEqual(carryAttributes(rich, tags, opaque, posix, { ...rules, fidelity: { ...rules.fidelity, tags: 'ignore' } }).lost, ['content_headers', 'user_metadata', 'storage_class']);
+    assert.throws(() => carryAttributes(rich, tags, opaque, posix, { ...rules, fidelity: { ...rules.fidelity, tags: 'strict' } }), { code: 'E_FIDELITY', kind: 'object' });
+  });
+
+  test('S0.8, S0.41: tags are set during the transfer, beside the copied ones', () => {
+    const { attributes } = carryAttributes(info({}), new Map([['own', '1']]), opaque, opaque, { ...rules, tags: { copy: true, set: { MigratedBy: 'x', own: '2' } } });
+    assert.deepEqual([...(attributes.tags ?? [])], [['own', '2'], ['MigratedBy', 'x']]);
+  });
+
+  test('F067, F069: too many tags and too much metadata are refused by name', () => {
+    const tags = new Map(Array.from({ length: 11 }, (_, i) => [`t${i}`, '']));
+    assert.throws(() => carryAttributes(info({}), tags, opaque, opaque, rules), { code: 'E_TAGS_TOO_MANY', message: /11 tags.*10/ });
+    assert.throws(() => carryAttributes(info({ userMetadata: new Map([['a', 'x'.repeat(2048)]]) }), new Map(), opaque, opaque, rules), { code: 'E_META_TOO_LARGE', message: /2049.*2048/ });
+  });
+});
