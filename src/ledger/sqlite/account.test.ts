@@ -67,6 +67,16 @@ class Model {
   }
 }
 
+async function record(ledger: SqliteLedger, model: Model, one: Extract<Step, { do: 'record' }>): Promise<void> {
+  const task = model.leased[one.pick % Math.max(1, model.leased.length)];
+  if (task === undefined) return;
+  const outcomes = task.items.slice(0, one.fates.length).map((item, i) => outcomeOf(item.key, one.fates[i] as ItemState));
+  const done = [ledger.record(task.id, outcomes, one.close), ...(one.repeat ? [ledger.record(task.id, outcomes, false)] : [])];
+  assertBalanced(ledger.tally(1), model.states.size);
+  await Promise.all(done);
+  for (const outcome of outcomes) model.apply(outcome);
+}
+
 async function perform(ledger: SqliteLedger, model: Model, one: Step): Promise<SqliteLedger> {
   switch (one.do) {
     case 'plan': {
@@ -82,16 +92,7 @@ async function perform(ledger: SqliteLedger, model: Model, one: Step): Promise<S
       for (const [key, state] of model.states) if (state === 'failed') model.states.set(key, 'pending');
       return ledger;
     }
-    case 'record': {
-      const task = model.leased[one.pick % Math.max(1, model.leased.length)];
-      if (task === undefined) return ledger;
-      const outcomes = task.items.slice(0, one.fates.length).map((item, i) => outcomeOf(item.key, one.fates[i] as ItemState));
-      const done = [ledger.record(task.id, outcomes, one.close), ...(one.repeat ? [ledger.record(task.id, outcomes, false)] : [])];
-      assertBalanced(ledger.tally(1), model.states.size);
-      await Promise.all(done);
-      for (const outcome of outcomes) model.apply(outcome);
-      return ledger;
-    }
+    case 'record': await record(ledger, model, one); return ledger;
     case 'amend': {
       const key = keyNumber(one.pick);
       if (!model.states.has(key)) return ledger;

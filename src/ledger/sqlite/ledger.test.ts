@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { keyFromBytes } from '../../core/key.ts';
 import { clock, copied, failed, folder, keyNumber, listing, open, pendingItem, plannedTasks } from './fixture.test.ts';
 import { inspectLedger } from './open.ts';
+import type { TestContext } from 'node:test';
 import type { Item, Outcome } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 
-async function planned(t: import('node:test').TestContext, count = 10, perTask = 4) {
+async function planned(t: TestContext, count = 10, perTask = 4) {
   const ledger = await open(join(folder(t), 'ledger.db'));
   t.after(() => ledger.close());
   ledger.beginRun('initial');

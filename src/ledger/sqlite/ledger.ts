@@ -108,12 +108,12 @@ export class SqliteLedger implements Ledger {
   }
 
   async record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void> {
-    this.#tasks.mustHold(task, outcomes.map((outcome) => outcome.key));
+    this.#connection.read('record', () => this.#tasks.mustHold(task, outcomes.map((outcome) => outcome.key)));
     await this.#group.add(outcomes.length + 1, () => this.#tasks.record(task, outcomes, close));
   }
 
   async recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void> {
-    const { run } = this.#tasks.open(task);
+    const { run } = this.#connection.read('recordUpload', () => this.#tasks.open(task));
     await this.#group.add(1, () => {
       this.#connection.sql('addUpload').run(task, upload.id, run, keyToBytes(upload.key), upload.size, upload.partSize, upload.checksumAlgorithm ?? null, sourceToken);
     });

@@ -93,7 +93,7 @@ function openLocked(options: OpenOptions, lock: Lock): SqliteLedger {
 }
 
 function maySetAside(error: BrigadeError, options: OpenOptions): boolean {
-  return error.code === 'E_LEDGER_OTHER' || (error.code === 'E_LEDGER_CORRUPT' && options.adopt === true);
+  return error.code === 'E_LEDGER_OTHER' || ((error.code === 'E_LEDGER_CORRUPT' || error.code === 'E_LEDGER_WAL') && options.adopt === true);
 }
 
 /** Kept, never deleted: it may be all that is known of an earlier run. */
@@ -155,6 +155,10 @@ function checkSums(connection: Connection): void {
       const run = connection.sql('run').get(Number(row['run']));
       if (run?.['pruned'] === 0 && countsOf(tally).join() !== countsOf(row).join()) {
         throw damaged(`the sums of run ${Number(row['run'])} do not match its tasks`, connection.path);
+      }
+      const { failed, skipped } = connection.sql('countLoud').get(Number(row['run'])) ?? {};
+      if (run?.['pruned'] === 0 && (failed !== tally['failed'] || skipped !== tally['skipped'])) {
+        throw damaged(`objects of run ${Number(row['run'])} are missing that failed or were skipped`, connection.path);
       }
     }
   });

@@ -2,6 +2,7 @@
 import { usageError } from '../../core/errors.ts';
 import { compareKeys, keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { countsOf, noCounts, tallyOf } from './counts.ts';
+import { damaged } from './faults.ts';
 import { findingOf, partOf, prefixEnd, problemOf, runOf, totalsOf, uploadOf } from './rows.ts';
 import { loadLines } from './tasks.ts';
 import type { Item, ItemState, Problem, Tally } from '../../core/item.ts';
@@ -136,7 +137,8 @@ export class LedgerReader {
         const task = Number(row['task']);
         if (loaded?.task !== task) loaded = { task, lines: this.#lines(task) };
         const line = loaded.lines.get(keyFromBytes(bytes));
-        if (line !== undefined) yield objectRow(line, task, problemOf(row));
+        if (line === undefined) throw damaged(`task ${task} lacks an object that has something to say`, this.#connection.path);
+        yield objectRow(line, task, problemOf(row));
       }
       rows = this.#all('nextObjects', run, rows.at(-1)?.['key'] as Uint8Array);
     }

@@ -32,6 +32,7 @@ export const SQL = {
 
   addBlock: 'INSERT INTO blocks (task, data) VALUES (?, ?)',
   setBlock: 'UPDATE blocks SET data = ? WHERE task = ?',
+  range: 'SELECT first_key, last_key FROM tasks WHERE id = ?',
   layers: 'SELECT 0 AS layer, data FROM blocks WHERE task = ?1 UNION ALL SELECT id, data FROM outcomes WHERE task = ?1 ORDER BY 1',
   addOutcomes: 'INSERT INTO outcomes (task, data) VALUES (?, ?)',
   clearOutcomes: 'DELETE FROM outcomes WHERE task = ?',
@@ -46,6 +47,9 @@ export const SQL = {
     WHERE o.run = ? AND o.key > ? ORDER BY o.key LIMIT 500`,
   objectsOfTask: `SELECT o.key, p.code, p.kind, p.message, p.hint FROM objects o JOIN problems p ON p.id = o.problem
     WHERE o.run = ? AND o.key >= ? AND o.key <= ?`,
+
+  countLoud: `SELECT count(*) FILTER (WHERE o.state = 'failed') AS failed, count(*) FILTER (WHERE o.state = 'skipped') AS skipped
+    FROM objects o JOIN problems p ON p.id = o.problem WHERE o.run = ?`,
 
   addTally: 'INSERT INTO tallies (run) VALUES (?)',
   tally: 'SELECT * FROM tallies WHERE run = ?',

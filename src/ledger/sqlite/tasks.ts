@@ -4,6 +4,7 @@ import { keyToBytes, showKey } from '../../core/key.ts';
 import { decodeBlock, encodeBlock } from './block.ts';
 import { Change } from './counts.ts';
 import { settle } from './outcome.ts';
+import { damaged } from './faults.ts';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Line } from './block.ts';
@@ -21,7 +22,7 @@ export interface OpenTask {
 }
 
 /** Decoded items kept for tasks that are being worked on. */
-const MOST_CACHED_ITEMS = 200_000;
+const MOST_CACHED_ITEMS = 100_000;
 /** A task whose outcomes trickle in is folded now and then, so that loading it stays quick. */
 const MOST_LAYERS = 64;
 
@@ -29,7 +30,17 @@ export function loadLines(connection: Connection, task: number): { lines: Map<Ke
   const rows = connection.sql('layers').all(task);
   const lines = new Map<Key, Line>();
   for (const row of rows) for (const line of decodeBlock(row['data'] as Uint8Array)) lines.set(line.item.key, line);
+  refuseOtherRange(connection, task, lines);
   return { lines, layers: Math.max(0, rows.length - 1) };
+}
+
+/** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
+function refuseOtherRange(connection: Connection, task: number, lines: ReadonlyMap<Key, Line>): void {
+  const row = connection.sql('range').get(task);
+  const keys = [...lines.keys()];
+  const same = (key: Key | undefined, bytes: unknown): boolean => key !== undefined && keyToBytes(key).equals(bytes as Uint8Array);
+  if (row === undefined) throw unknown(`task ${task}`); // pruned meanwhile
+  if (!same(keys[0], row['first_key']) || !same(keys.at(-1), row['last_key'])) throw damaged(`task ${task} does not hold the keys it should`, connection.path);
 }
 
 export class Tasks {

@@ -15,7 +15,8 @@ export async function backupLedger(path: string, target: string): Promise<void> 
   const draft = `${target}.partial`;
   rmSync(draft, { force: true });
   try {
-    await backup(source.db, draft, { rate: -1 });
+    // All pages in one step: in several, each commit of the coordinator would start it over.
+    await backup(source.db, draft, { rate: 2 ** 31 - 1 });
     closeCleanly(draft);
     renameSync(draft, target);
   } catch (error) {

@@ -94,7 +94,9 @@ function marks(path: string, ignoreWal: boolean): Marks | undefined {
 
 function firstSalt(wal: string): number | undefined {
   if (!existsSync(wal) || statSync(wal).size < WAL_HEADER) return undefined;
-  return readAt(wal, 0, WAL_HEADER).readUInt32BE(16);
+  const header = readAt(wal, 0, WAL_HEADER);
+  // Zeros are what a power cut leaves of a file that was made and never synced.
+  return header.every((byte) => byte === 0) ? undefined : header.readUInt32BE(16);
 }
 
 /** Follows the chain of frame checksums and counts the commits of this WAL that lie behind the first broken link. */
@@ -104,20 +106,23 @@ function walk(wal: string): { behind: number; damagedAt: number } {
   const frame = FRAME_HEADER + header.readUInt32BE(8);
   const salts = header.subarray(16, 24);
   let sum = checksum(header.subarray(0, 24), [0, 0], bigEndian);
-  let whole = sum[0] === header.readUInt32BE(24) && sum[1] === header.readUInt32BE(28);
-  let damagedAt = whole ? -1 : 0;
+  // The header is synced before any commit: SQLite would drop all of them without a word.
+  if (sum[0] !== header.readUInt32BE(24) || sum[1] !== header.readUInt32BE(28)) throw damaged('the -wal has a damaged header', wal);
+  let whole = true;
+  let damagedAt = -1;
   let behind = 0;
   const fd = openSync(wal, 'r');
   const buffer = Buffer.allocUnsafe(frame);
   try {
     for (let at = WAL_HEADER; readSync(fd, buffer, 0, frame, at) === frame; at += frame) {
-      if (whole && !buffer.subarray(8, 16).equals(salts)) break; // what remains is of an earlier round
+      // Frames with other salts are of an earlier round; the last whole frame may be followed by some.
+      const ofThisRound = buffer.subarray(8, 16).equals(salts);
       if (whole) {
         sum = checksum(buffer.subarray(FRAME_HEADER), checksum(buffer.subarray(0, 8), sum, bigEndian), bigEndian);
-        whole = sum[0] === buffer.readUInt32BE(16) && sum[1] === buffer.readUInt32BE(20);
+        whole = ofThisRound && sum[0] === buffer.readUInt32BE(16) && sum[1] === buffer.readUInt32BE(20);
         if (!whole) damagedAt = at;
       }
-      if (!whole && buffer.readUInt32BE(4) !== 0 && buffer.subarray(8, 16).equals(salts)) behind++;
+      if (!whole && ofThisRound && buffer.readUInt32BE(4) !== 0) behind++;
     }
   } finally {
     closeSync(fd);
