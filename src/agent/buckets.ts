@@ -83,5 +83,5 @@ export function getOwnership({ bucket }: Context): Reply {
 }
 
 export function getLifecycle({ bucket }: Context): Reply {
-  throw s3Error('NoSuchLifecycleConfiguration', { message: 'The lifecycle configuration does not exist', details: { BucketName: bucket.name } });
+  throw s3Error('NoSuchLifecycleConfiguration', { details: { BucketName: bucket.name } });
 }

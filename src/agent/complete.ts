@@ -115,6 +115,6 @@ export async function completeUpload(context: Context): Promise<Reply> {
   await layout.removeUpload(bucket.name, upload.id);
   for (const part of upload.parts.values()) if (!parts.includes(part)) await part.body.discard();
   const document = resultXml(context, version);
-  completed.set(`${bucket.name}/${upload.id}`, document);
+  if (behaviours.repeatedComplete === 'same answer') completed.set(`${bucket.name}/${upload.id}`, document);
   return xmlReply(document, writtenHeaders(bucket, version));
 }

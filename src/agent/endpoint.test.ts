@@ -147,6 +147,46 @@ test('a hook denies like a policy, answers, breaks the connection, or holds a re
   assert.equal(bench.layout.entry(Bucket, 'held')?.key, 'held');
 });
 
+test('a client that waits for 100-continue sends no body to a refusal, and the connection closes', async () => {
+  await using bench = await startBench();
+  const ask = (): Promise<string> => new Promise((resolve, reject) => {
+    const { headers } = sign(bench.endpoint.url, { method: 'PUT', path: `/${Bucket}/k`, headers: { 'content-length': '5' } });
+    const socket = connect(bench.endpoint.port, '127.0.0.1');
+    let text = '';
+    let sent = false;
+    socket.on('data', (piece: Buffer) => {
+      text += piece.toString();
+      if (!sent && text.startsWith('HTTP/1.1 100')) socket.write('hello');
+      sent = true;
+      if (/ETag/i.test(text)) socket.end();
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+    socket.write(`PUT /${Bucket}/k HTTP/1.1\r\nexpect: 100-continue\r\n${Object.entries(headers).map(([n, v]) => `${n}: ${v}\r\n`).join('')}\r\n`);
+  });
+  assert.match(await ask(), /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK/);
+  bench.endpoint.setHook(() => ({ code: 'SlowDown' }));
+  const refused = await ask();
+  assert.match(refused, /^HTTP\/1.1 503/);
+  assert.match(refused, /connection: close/i);
+});
+
+test('a defect of the layout is an InternalError that keeps its text to itself', async () => {
+  await using bench = await startBench();
+  await put(bench);
+  bench.layout.entry = () => { throw new Error('/secret/path'); };
+  const answer = await sendSigned(bench.endpoint.url, { method: 'GET', path: `/${Bucket}/k` });
+  assert.deepEqual([answer.status, answer.body.includes('InternalError'), answer.body.includes('secret')], [500, true, false]);
+  assert.match(String(bench.endpoint.stats.failures[0]), /secret/);
+});
+
+test('an expected bucket owner is compared', async () => {
+  await using bench = await startBench();
+  await put(bench);
+  const ask = (ExpectedBucketOwner: string) => failure(bench.client.send(new GetObjectCommand({ Bucket, Key: 'k', ExpectedBucketOwner })));
+  assert.deepEqual([(await ask('111122223333')).name, (await ask('999988887777')).name], ['no error', 'AccessDenied']);
+});
+
 test('a PUT that breaks off in the middle stores nothing', async () => {
   await using bench = await startBench();
   const { headers } = sign(bench.endpoint.url, { method: 'PUT', path: `/${Bucket}/k`, headers: { 'content-length': '1000' } });

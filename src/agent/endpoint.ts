@@ -52,6 +52,8 @@ export interface EndpointOptions {
   readonly behaviours?: Partial<Behaviours>;
   /** PEM; the endpoint then speaks https. */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** Whether `stats.object()` is kept; default true. A long-running endpoint turns it off. */
+  readonly countObjects?: boolean;
   /** May hold a request by returning a promise that settles later. */
   readonly onRequest?: RequestHook;
 }
@@ -81,11 +83,17 @@ class ResetConnection extends Error {}
 
 const maxKeyBytes = 1024;
 
+/** Requests whose client still waits for a word before it sends the body. */
+const waiting = new WeakSet<IncomingMessage>();
+
+const awaitsContinue = (incoming: IncomingMessage): boolean => waiting.has(incoming);
+
 /** Iterates the body without tearing the connection down when a handler stops early: the answer must still go out. */
 function bodyOf(incoming: IncomingMessage, response: ServerResponse): AsyncIterable<Buffer> {
   return {
     async *[Symbol.asyncIterator]() {
-      if (incoming.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+      if (awaitsContinue(incoming)) response.writeContinue();
+      waiting.delete(incoming);
       try {
         for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece as Buffer;
       } catch (error) {
@@ -126,6 +134,8 @@ function checkBucket(running: Running, request: S3Request, bucket: Bucket): void
   if (bucket.region !== running.region) {
     throw s3Error('PermanentRedirect', { details: { Endpoint: `s3.${bucket.region}.amazonaws.com`, Bucket: bucket.name }, headers: { 'x-amz-bucket-region': bucket.region } });
   }
+  const owner = request.headers.get('x-amz-expected-bucket-owner');
+  if (owner !== undefined && owner !== bucket.owner) throw s3Error('AccessDenied');
   if (isRequesterPaid(bucket) && request.headers.get('x-amz-request-payer') !== 'requester') throw s3Error('AccessDenied');
 }
 
@@ -158,8 +168,9 @@ async function answer(running: Running, received: S3Request, incoming: IncomingM
   return handle(context, running, route);
 }
 
-function errorReply(error: unknown, id: string, resource: string): Reply {
-  const known = error instanceof S3Error ? error : s3Error('InternalError', { details: { Cause: error instanceof Error ? error.message : String(error) } });
+function errorReply(error: unknown, id: string, resource: string, stats: Statistics): Reply {
+  if (!(error instanceof S3Error)) stats.failed(error); // its text is not for clients: it may name paths
+  const known = error instanceof S3Error ? error : s3Error('InternalError');
   const details = Object.entries(known.details).map(([name, value]) => el(name, value));
   const document = errorDocument(el('Code', known.code), el('Message', known.message), details, el('Resource', resource), el('RequestId', id), el('HostId', id));
   return { status: known.status, headers: { 'content-type': 'application/xml', ...known.headers }, body: document };
@@ -192,10 +203,11 @@ async function serve(running: Running, incoming: IncomingMessage, response: Serv
       incoming.socket.resetAndDestroy();
       return;
     }
-    reply = errorReply(error, id, incoming.url ?? '/');
+    reply = errorReply(error, id, incoming.url ?? '/', running.stats);
   }
   running.stats.answered(reply.status);
   if (response.destroyed) return;
+  if (awaitsContinue(incoming)) response.setHeader('connection', 'close'); // the body never comes: what follows cannot be told from it
   await send(reply, shown, response, running.clock);
   incoming.resume(); // what was not read of the body is read away, so that the client gets to see the answer
 }
@@ -213,7 +225,10 @@ function createListener(options: EndpointOptions, limits: Limits, listener: Requ
     connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs), keepAliveTimeout: 60_000,
   };
   const server = options.tls === undefined ? createServer(settings, listener) : createTlsServer({ ...settings, ...options.tls }, listener);
-  server.on('checkContinue', listener); // the handler decides whether the body is wanted
+  server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => {
+    waiting.add(incoming); // the handler decides whether the body is wanted
+    listener(incoming, response);
+  });
   return server;
 }
 
@@ -223,7 +238,7 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
   const limits = { ...s3Limits, ...options.limits };
   const running: Running = {
     options, limits, region: options.region ?? 'us-east-1', clock: options.clock ?? { now: () => Date.now() },
-    behaviours: { ...s3Behaviours, ...options.behaviours }, stats: new Statistics(), completed: new Map(), hook: options.onRequest,
+    behaviours: { ...s3Behaviours, ...options.behaviours }, stats: new Statistics(options.countObjects ?? true), completed: new Map(), hook: options.onRequest,
   };
   const server = createListener(options, limits, listenerFor(running));
   const host = options.host ?? '127.0.0.1';

@@ -62,6 +62,8 @@ export interface Upload extends Attributes {
   readonly key: string;
   readonly started: number;
   readonly algorithm: Algorithm | undefined;
+  /** Whether the client chose the algorithm; else it is the server's own and parts may bring another. */
+  readonly declared: boolean;
   readonly checksumType: ChecksumType;
   /** By number; each with its bytes and, when the object's checksum is made of the parts', the raw CRC. */
   readonly parts: Map<number, StoredPart & { readonly body: Body; readonly raw: Buffer | undefined }>;
@@ -74,12 +76,14 @@ export interface Bucket {
   versioning: 'Enabled' | 'Suspended' | undefined;
   requestPayment: 'BucketOwner' | 'Requester';
   objectLock: boolean;
+  /** Account id that x-amz-expected-bucket-owner is compared with. */
+  owner: string;
   /** Whether ACLs are refused (BucketOwnerEnforced). */
   ownershipEnforced: boolean;
 }
 
 export const newBucket = (name: string, created: number, region: string): Bucket => ({
-  name, created, region, versioning: undefined, requestPayment: 'BucketOwner', objectLock: false, ownershipEnforced: true,
+  name, created, region, versioning: undefined, requestPayment: 'BucketOwner', objectLock: false, owner: '111122223333', ownershipEnforced: true,
 });
 
 /** Looks at the newest version before a write and throws to refuse it; runs in the same step as the write. */

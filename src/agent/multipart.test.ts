@@ -84,6 +84,18 @@ test('without an algorithm the object gets a full CRC64NVME', async () => {
   assert.deepEqual([head.ChecksumCRC64NVME, head.ChecksumType], [digestOf('CRC64NVME', whole).toString('base64'), 'FULL_OBJECT']);
 });
 
+test('a part must bring the checksum its upload was declared with', async () => {
+  await using bench = await small();
+  const id = await begin(bench, { ChecksumAlgorithm: 'SHA256' });
+  assert.equal((await failure(upload(bench, id, ['x'], { ChecksumAlgorithm: 'CRC32C' }))).name, 'InvalidRequest');
+  bench.client.config.requestChecksumCalculation = () => Promise.resolve('WHEN_REQUIRED');
+  assert.equal((await failure(upload(bench, id, ['x']))).name, 'InvalidRequest');
+  const full = await begin(bench, { ChecksumAlgorithm: 'CRC32C', ChecksumType: 'FULL_OBJECT' });
+  await complete(bench, full, (await upload(bench, full, texts)).map(({ PartNumber, ETag }) => ({ PartNumber, ETag })));
+  const head = await bench.client.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }));
+  assert.equal(head.ChecksumCRC32C, digestOf('CRC32C', whole).toString('base64'));
+});
+
 test('impossible checksum plans are refused at Create', async () => {
   await using bench = await small();
   assert.equal((await failure(begin(bench, { ChecksumAlgorithm: 'SHA256', ChecksumType: 'FULL_OBJECT' }))).name, 'InvalidRequest');

@@ -39,10 +39,10 @@ export async function createUpload(context: Context): Promise<Reply> {
   const plan = readPlan(context);
   const upload: Upload = {
     ...readAttributes(context), id: randomBytes(32).toString('base64url'), key: request.key, started: clock.now(),
-    algorithm: plan.algorithm, checksumType: plan.type, parts: new Map(),
+    algorithm: plan.algorithm, declared: request.headers.has('x-amz-checksum-algorithm'), checksumType: plan.type, parts: new Map(),
   };
   await layout.addUpload(bucket.name, upload);
-  const told: Record<string, string> = request.headers.has('x-amz-checksum-algorithm') && plan.algorithm !== undefined
+  const told: Record<string, string> = upload.declared && plan.algorithm !== undefined
     ? { 'x-amz-checksum-algorithm': plan.algorithm, 'x-amz-checksum-type': plan.type } : {};
   const document = xmlDocument('InitiateMultipartUploadResult', el('Bucket', bucket.name), el('Key', request.key), el('UploadId', upload.id));
   return xmlReply(document, { ...told, ...Object.fromEntries(upload.echoed) });
@@ -92,14 +92,19 @@ export async function storePart(context: Context, upload: Upload, part: NewPart)
   return stored;
 }
 
+/** Parts of a declared algorithm use it; where the object's checksum is made of theirs, each must bring one. */
+function partChecksumFits(upload: Upload, given: Algorithm | undefined): boolean {
+  if (!upload.declared) return true;
+  return given === upload.algorithm || (given === undefined && upload.checksumType === 'FULL_OBJECT');
+}
+
 export async function uploadPart(context: Context): Promise<Reply> {
   const number = readPartNumber(context);
   const upload = await findUpload(context);
   const received = await receive(context, upload.algorithm === undefined ? [] : [upload.algorithm]);
-  const declared = upload.checksumType === 'COMPOSITE' || upload.algorithm !== context.behaviours.defaultChecksum;
-  if (declared && upload.algorithm !== undefined && (received.given ?? (upload.checksumType === 'COMPOSITE' ? undefined : upload.algorithm)) !== upload.algorithm) {
+  if (!partChecksumFits(upload, received.given)) {
     await received.body.discard();
-    throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm.toLowerCase()}, actual checksum Type: ${received.given?.toLowerCase() ?? 'null'}`);
+    throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm?.toLowerCase() ?? 'null'}, actual checksum Type: ${received.given?.toLowerCase() ?? 'null'}`);
   }
   const part = await storePart(context, upload, { number, ...received });
   const checksum: Record<string, string> = part.checksum === undefined ? {} : { [checksumHeader(part.checksum.algorithm)]: part.checksum.value };

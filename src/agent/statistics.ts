@@ -11,13 +11,21 @@ export class Statistics {
   readonly operations = new Map<string, number>();
   /** Answers by status. */
   readonly statuses = new Map<number, number>();
+  /** The last errors that were not S3 errors: defects of the endpoint or its layout, answered as InternalError. */
+  readonly failures: unknown[] = [];
   private readonly objects = new Map<string, Map<string, number>>();
+  private readonly perObject: boolean;
   private writing = 0;
+
+  /** Counting per object takes memory for every key asked for. */
+  constructor(perObject: boolean) {
+    this.perObject = perObject;
+  }
 
   record(request: Counted): void {
     bump(this.operations, request.operation);
     if (request.writes) this.writing += 1;
-    if (request.key === '') return;
+    if (request.key === '' || !this.perObject) return;
     const name = `${request.bucket}/${request.key}`;
     const counts = this.objects.get(name) ?? new Map<string, number>();
     this.objects.set(name, counts);
@@ -26,6 +34,11 @@ export class Statistics {
 
   answered(status: number): void {
     bump(this.statuses, status);
+  }
+
+  failed(error: unknown): void {
+    this.failures.push(error);
+    if (this.failures.length > 10) this.failures.shift();
   }
 
   /** Requests of one operation, or of all. */
@@ -48,6 +61,7 @@ export class Statistics {
     this.operations.clear();
     this.statuses.clear();
     this.objects.clear();
+    this.failures.length = 0;
     this.writing = 0;
   }
 }
