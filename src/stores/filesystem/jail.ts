@@ -239,6 +239,7 @@ export class Jail {
       if (create) throw this.#error('E_NAME_COLLISION', op, id, 'a file stands where a directory is needed');
       throw new BrigadeError({ code: 'E_NOT_FOUND', kind: 'gone', message: 'no such file', op, location: this.location(id) });
     }
+    if (code === 'ENOENT' && !create) throw new BrigadeError({ code: 'E_NOT_FOUND', kind: 'gone', message: 'no such file', op, location: this.location(id) });
     throw fsError(error, op, this.location(id));
   }
 
