@@ -6,7 +6,6 @@
 import { hash } from 'node:crypto';
 import { BrigadeError } from '../../core/errors.ts';
 import { createHasher } from '../../core/checksum.ts';
-import type { Hasher } from '../../core/checksum.ts';
 import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
 import { KiB } from '../../core/units.ts';
 import { EMPTY_SHA256, hmacHex } from './sigv4.ts';
@@ -16,18 +15,30 @@ export const FRAME = 256 * KiB;
 export const STREAMING_SIGNED = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
 export const STREAMING_TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
 
+const HELD_BACK = 4 * KiB;
 const SIGNATURE_LENGTH = ';chunk-signature='.length + 64;
 
-/** The body as it is, counted: one byte too many or too few fails before the request is whole (F012). Feeds `hasher` on the way. */
-export async function* metered(source: AsyncIterable<Uint8Array>, size: number, where: () => string, hasher?: Hasher): AsyncGenerator<Uint8Array> {
+/**
+ * The body as it is, counted: one byte too many or too few fails before the request is whole (F012). The end of the last chunk is held
+ * back (as a copy, since the chunk may be reused) until the source has really ended: else the store would have all it waits for.
+ */
+export async function* metered(source: AsyncIterable<Uint8Array>, size: number, where: () => string): AsyncGenerator<Uint8Array> {
   let sent = 0;
+  let tail: Uint8Array | undefined;
   for await (const chunk of source) {
+    if (chunk.length === 0) continue;
     sent += chunk.length;
     if (sent > size) throw wrongSize(sent, size, where());
-    hasher?.update(chunk);
-    yield chunk;
+    if (sent < size) {
+      yield chunk;
+      continue;
+    }
+    const cut = Math.max(0, chunk.length - HELD_BACK);
+    tail = Uint8Array.prototype.slice.call(chunk, cut);
+    if (cut > 0) yield chunk.subarray(0, cut);
   }
   if (sent !== size) throw wrongSize(sent, size, where());
+  if (tail !== undefined) yield tail;
 }
 
 export function wrongSize(sent: number, size: number, location: string): BrigadeError {

@@ -60,6 +60,7 @@ export interface S3Call {
   readonly body?: Payload;
   readonly scope: Circumstances['scope'];
   readonly pinned?: boolean;
+  readonly guarded?: boolean;
   readonly headersTimeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -150,7 +151,7 @@ export class S3Client {
 
   /** For errors found in the body of a 200 (F009, F010). */
   circumstances(call: S3Call): Circumstances {
-    return { op: call.op, location: this.locate(call.key), scope: call.scope, nowMs: this.options.clock.now(), ...(call.pinned === undefined ? {} : { pinned: call.pinned }) };
+    return { op: call.op, location: this.locate(call.key), scope: call.scope, nowMs: this.options.clock.now(), pinned: call.pinned === true, guarded: call.guarded === true };
   }
 
   close(): Promise<void> {

@@ -28,6 +28,8 @@ export interface Circumstances {
   readonly scope: 'object' | 'upload' | 'bucket';
   /** The request carried a pin (If-Match on a read, or on a copy source). */
   readonly pinned?: boolean;
+  /** The request is a write under a guard. */
+  readonly guarded?: boolean;
   /** For Retry-After dates, milliseconds since 1970. */
   readonly nowMs: number;
 }
@@ -174,7 +176,8 @@ function meaningOf(failure: Failure, where: Circumstances): Meaning {
 /** Definitive only with its own status: a body that contradicts the status line proves nothing. */
 function noSuchKey(status: number, where: Circumstances): Meaning {
   if (status !== 404) return meaning('E_UNEXPECTED_ANSWER', 'transient');
-  return where.scope === 'bucket' ? bucketMissing : meaning('E_GONE', 'gone');
+  if (where.scope === 'bucket') return bucketMissing;
+  return where.guarded === true ? conflict : meaning('E_GONE', 'gone'); // If-Match on a write: the version that was to be replaced is gone
 }
 
 /** A 404 without a code that we know: a proxy, a wrong path, a store that is coming up. Never "gone". */

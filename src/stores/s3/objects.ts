@@ -17,7 +17,6 @@ import type { HttpResponse, ResponseHeaders } from './transport.ts';
 import { childText, children, rootOf } from './xml.ts';
 
 const SMALL_BODY = 1 * MiB;
-const ALGORITHMS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', 'sha256', 'sha1'];
 
 /** Which checksum goes with writes; `none` and MD5 included. From the option and what the profile or a probe allows. */
 export type ChecksumChoice = ChecksumAlgorithm | 'none';
@@ -30,7 +29,7 @@ export async function headObject(client: S3Client, key: Key, options: { readonly
     response.body.discard();
     const size = lengthOf(response.headers);
     if (size === undefined) throw new BrigadeError({ code: 'E_UNEXPECTED_ANSWER', kind: 'transient', op: 'HeadObject', location: client.locate(key), message: 'HEAD was answered without Content-Length' });
-    return infoOf(key, response.headers, size);
+    return infoOf(key, response.headers, size, client.profile.checksums.headers);
   } catch (thrown) {
     throw await explainHead(client, call, thrown);
   }
@@ -71,7 +70,7 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
   });
   try {
     const length = range === undefined ? wholeLength(client, request, response) : rangeLength(client, request, response);
-    const info = infoOf(key, response.headers, expectedSize);
+    const info = infoOf(key, response.headers, expectedSize, client.profile.checksums.headers);
     checkPin(client, key, pin, info);
     const { body } = response;
     const chunks = checked(client, key, body, length);
@@ -164,15 +163,23 @@ function readError(client: S3Client, key: Key, code: string, kind: BrigadeError[
 }
 
 export async function writeObject(client: S3Client, request: WriteRequest, choice: ChecksumChoice): Promise<Written> {
-  const { key, body, guard, signal } = request;
+  const { key, guard, signal } = request;
+  const body = await emptyProven(request.body, () => client.locate(key));
   await checkGuardBefore(client, key, guard, guard.kind === 'absent' ? client.profile.guards.absent : client.profile.guards.matches, signal);
   const plan = planChecksum(client, body, choice);
   const headers = [...attributeHeaders(request.attributes, client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers];
-  const response = await client.send({ op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', signal });
+  const response = await client.send({ op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', guarded: guard.kind !== 'none', signal });
   const text = (await response.body.collect(SMALL_BODY)).toString('utf8');
   if (/<Error[\s>]/.test(text)) throw classify(failureOf(response.status, response.headers, text), client.circumstances({ op: 'PutObject', method: 'PUT', key, scope: 'object' }));
   const token = tokenOf(response.headers) ?? (await headObject(client, key, signal === undefined ? {} : { signal })).token;
   return { token, ...plan.settle(response.headers, client.locate.bind(client), key) };
+}
+
+/** A body of 0 bytes is sent as such, once it has shown that it holds none (F012). */
+export async function emptyProven(body: Body, where: () => string): Promise<Body> {
+  if (body.size > 0 || body.bytes !== undefined) return body;
+  for await (const chunk of body.open()) if (chunk.length > 0) throw wrongSize(chunk.length, 0, where());
+  return { ...body, bytes: new Uint8Array(0) };
 }
 
 /** Where the store does not enforce a guard, a look just before the write is all there is (facts.guards says so). */
@@ -204,7 +211,8 @@ export function planChecksum(client: S3Client, body: Body, choice: ChecksumChoic
   const known = knownChecksum(client, body, choice);
   if (known !== undefined) {
     const headers = known.algorithm === 'md5' ? ['content-md5', base64Of(known)] : [checksumHeader(known.algorithm), base64Of(known)];
-    return { headers, payload: payloadOf(body, known), settle: (answer, locate, key) => ({ checksum: compared(known, answer, locate, key), sent: known }) };
+    const settle: ChecksumPlan['settle'] = (answer, locate, key) => (known.algorithm === 'md5' ? { sent: known } : { checksum: compared(known, answer, locate, key), sent: known });
+    return { headers, payload: payloadOf(body, known), settle };
   }
   if (body.bytes !== undefined || choice === 'none') {
     const sent = body.checksum === undefined ? {} : { sent: body.checksum };
@@ -289,13 +297,13 @@ function parseTags(client: S3Client, key: Key, text: string): ReadonlyMap<string
   return tags;
 }
 
-/** What the headers of an answer say of an object. `size` is of the whole object. */
-export function infoOf(key: Key, headers: ResponseHeaders, size: number): ObjectInfo {
+/** What the headers of an answer say of an object. `size` is of the whole object; `vouched`: the kinds of checksum that are believed. */
+export function infoOf(key: Key, headers: ResponseHeaders, size: number, vouched: readonly ChecksumAlgorithm[]): ObjectInfo {
   const modified = Date.parse(header(headers, 'last-modified') ?? '');
   const modifiedMs = Number.isNaN(modified) ? undefined : modified;
   const versionId = header(headers, 'x-amz-version-id');
   const tagCount = header(headers, 'x-amz-tagging-count');
-  const checksum = checksumIn(headers);
+  const checksum = checksumIn(headers, vouched);
   const restore = header(headers, 'x-amz-restore');
   return {
     key, size, token: tokenOf(headers) ?? timeToken(modifiedMs), ...readAttributes(headers),
@@ -308,9 +316,9 @@ export function infoOf(key: Key, headers: ResponseHeaders, size: number): Object
 }
 
 /** Only checksums over the whole object: a composite one (`…-3`, or of type COMPOSITE) says nothing of its bytes. */
-export function checksumIn(headers: ResponseHeaders): Checksum | undefined {
+function checksumIn(headers: ResponseHeaders, vouched: readonly ChecksumAlgorithm[]): Checksum | undefined {
   if (header(headers, 'x-amz-checksum-type') === 'COMPOSITE') return undefined;
-  for (const algorithm of ALGORITHMS) {
+  for (const algorithm of vouched) {
     const value = header(headers, checksumHeader(algorithm));
     if (value !== undefined && !value.includes('-')) return { algorithm, hex: hexOf(value) };
   }

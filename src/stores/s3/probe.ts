@@ -11,7 +11,7 @@ import type { Random } from '../../ports/clock.ts';
 import { base64Of, checksumHeader } from './chunked.ts';
 import { S3Client } from './client.ts';
 import type { Payload } from './client.ts';
-import { headObject, infoOf, quoted, removeObject } from './objects.ts';
+import { headObject, quoted, removeObject } from './objects.ts';
 import { encodeQuery } from './encode.ts';
 import { listPages } from './listing.ts';
 import type { ChecksumProfile, GuardProfile, ListingProfile, ProbedFacts } from './profiles.ts';
@@ -47,7 +47,7 @@ class Canary {
   constructor(client: S3Client, key: Key, signal: AbortSignal | undefined) {
     const { guards, checksums } = client.profile;
     // Nothing may hold the probe back: it finds out what happens.
-    const profile = { ...client.profile, normalisesDots: false, guards: { ...guards, sent: true }, checksums: { ...checksums, trailer: true } };
+    const profile = { ...client.profile, normalisesDots: false, guards: { ...guards, sent: true }, checksums: { ...checksums, headers: HEADERS, trailer: true } };
     this.#client = new S3Client({ ...client.options, region: client.region, profile });
     this.#key = key;
     this.#signal = signal;
@@ -137,9 +137,7 @@ class Canary {
 
   async #mustPut(key: Key, headers: readonly string[]): Promise<void> {
     this.#made.add(key);
-    const response = await this.#client.send({ op: 'PutObject', method: 'PUT', key, headers, body: whole(TEXT), scope: 'object', signal: this.#signal });
-    infoOf(key, response.headers, TEXT.length);
-    response.body.discard();
+    (await this.#client.send({ op: 'PutObject', method: 'PUT', key, headers, body: whole(TEXT), scope: 'object', signal: this.#signal })).body.discard();
   }
 
   async #put(key: Key, headers: readonly string[], body: Payload = whole(TEXT)): Promise<Outcome> {

@@ -124,9 +124,10 @@ function transportOf(options: S3Options): Transport {
   });
 }
 
-/** A checksum that the operator names is one the store has, and goes first. */
+/** A checksum that the operator names is one the store has, and goes first; `none` and `md5` mean that the store vouches for nothing. */
 function withChosen(profile: ProviderProfile, chosen: 'auto' | ChecksumChoice): ProviderProfile {
-  if (chosen === 'auto' || chosen === 'none' || chosen === 'md5') return profile;
+  if (chosen === 'auto') return profile;
+  if (chosen === 'none' || chosen === 'md5') return { ...profile, checksums: { ...profile.checksums, headers: [] } };
   const headers = [chosen, ...profile.checksums.headers.filter((algorithm) => algorithm !== chosen)];
   return { ...profile, checksums: { ...profile.checksums, headers } };
 }

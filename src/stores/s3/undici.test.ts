@@ -154,10 +154,18 @@ test('refused, unresolved, not HTTP, aborted: each has its own code', async () =
   await withServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n'), async ({ origin, transport }) => {
     await assert.rejects(transport.send(get(origin)), code('E_PROTOCOL'));
     await assert.rejects(transport.send(get('http://127.0.0.1:1')), code('E_NETWORK'));
-    await assert.rejects(transport.send(get(origin.replace('http', 'https'))), code('E_TLS', 'premise'));
     const signal = AbortSignal.abort();
     await assert.rejects(transport.send({ ...get(origin), signal }), code('E_CANCELLED', 'cancelled'));
   });
+});
+
+test('an endpoint that does not speak TLS is a premise, not a flaky network', async () => {
+  const server = net.createServer((socket) => socket.on('error', () => { /* the client hangs up */ }).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const transport = createUndiciTransport({ connections: 1, timeouts: DEFAULT_TIMEOUTS });
+  await assert.rejects(transport.send(get(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)), code('E_TLS', 'premise'));
+  await transport.close();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test('requests to a plain endpoint go through a proxy when one is given', async () => {

@@ -9,7 +9,7 @@ import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { classify, failureOf } from './errors.ts';
 import { attributeHeaders } from './metadata.ts';
-import { checkGuardBefore, guardHeaders, headObject, pays, planChecksum, tokenOf } from './objects.ts';
+import { checkGuardBefore, emptyProven, guardHeaders, headObject, pays, planChecksum, tokenOf } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { bareEtag, decodeEncoded } from './scanner.ts';
 import { childText, children, escapeText, rootOf } from './xml.ts';
@@ -58,7 +58,8 @@ function isFullObject(client: S3Client, algorithm: ChecksumAlgorithm): boolean {
   return client.profile.checksums.fullObject && LINEAR.has(algorithm);
 }
 
-async function putPart(client: S3Client, upload: Upload, number: number, body: Body, choice: ChecksumChoice, signal?: AbortSignal): Promise<Part> {
+async function putPart(client: S3Client, upload: Upload, number: number, given: Body, choice: ChecksumChoice, signal?: AbortSignal): Promise<Part> {
+  const body = await emptyProven(given, () => client.locate(upload.key));
   const plan = planChecksum(client, body, upload.checksumAlgorithm ?? (choice === 'none' ? choice : client.profile.checksums.md5 ? 'md5' : 'none'));
   const call: S3Call = {
     op: 'UploadPart', method: 'PUT', key: upload.key, query: encodeQuery({ partNumber: String(number), uploadId: upload.id }),
@@ -80,7 +81,7 @@ async function completeUpload(client: S3Client, request: CompleteRequest): Promi
   await checkGuardBefore(client, upload.key, guard, client.profile.guards.onComplete, signal);
   const xml = Buffer.from(partsXml(request), 'utf8');
   const call: S3Call = {
-    op: 'CompleteMultipartUpload', method: 'POST', key: upload.key, query: encodeQuery({ uploadId: upload.id }), scope: 'upload', signal, headersTimeoutMs: COMPLETE_MS,
+    op: 'CompleteMultipartUpload', method: 'POST', key: upload.key, query: encodeQuery({ uploadId: upload.id }), scope: 'upload', guarded: guard.kind !== 'none', signal, headersTimeoutMs: COMPLETE_MS,
     headers: ['content-type', 'application/xml', ...completeHeaders(client, request), ...pays(client)],
     body: { size: xml.length, bytes: xml, open: () => { throw new TypeError('bytes are at hand'); } },
   };
