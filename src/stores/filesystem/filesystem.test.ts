@@ -7,9 +7,10 @@ import { createFilesystemStore, type FilesystemOptions } from './index.ts';
 function subject(name: string, more: Partial<FilesystemOptions>): Subject {
   return {
     name,
+    options: { manyObjects: 250 },
     async create() {
       const root = await mkdtemp(join(tmpdir(), 'brigade-fs-'));
-      const open = (): ReturnType<typeof createFilesystemStore> => createFilesystemStore({ root, names: 'escaped', random: { next: Math.random }, durability: 'none', ...more });
+      const open = (): ReturnType<typeof createFilesystemStore> => createFilesystemStore({ root, names: 'escaped', random: { next: Math.random }, durability: 'none', pageSize: 100, ...more });
       return { store: open(), again: async () => open(), cleanup: () => rm(root, { recursive: true, force: true }) };
     },
   };
