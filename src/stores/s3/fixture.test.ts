@@ -1,4 +1,8 @@
 // What the tests of this folder share: our own S3 endpoint in this process, the AWS SDK as a stranger, and stores of this driver.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { CreateBucketCommand, S3Client as Sdk } from '@aws-sdk/client-s3';
 // eslint-disable-next-line import-x/no-restricted-paths -- the endpoint is the other side of the wire here, not a part of the driver
 import { startEndpoint } from '../../agent/endpoint.ts';
@@ -6,6 +10,7 @@ import { startEndpoint } from '../../agent/endpoint.ts';
 import type { Endpoint, EndpointOptions } from '../../agent/endpoint.ts';
 // eslint-disable-next-line import-x/no-restricted-paths -- as above
 import { memoryLayout } from '../../agent/memory.ts';
+import { BrigadeError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { KiB } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -92,4 +97,86 @@ export async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Buffer>
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk);
   return Buffer.concat(all);
+}
+
+export interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface Answer {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  /** Send only this many bytes of the body, then hang up. */
+  readonly cutAt?: number;
+  /** No Content-Length: the end of the connection is the end of the body. */
+  readonly unframed?: boolean;
+}
+
+export interface Scripted extends AsyncDisposable {
+  readonly asked: Asked[];
+  readonly url: string;
+  store(options?: Partial<S3Options>): Store;
+}
+
+/** A server that answers as it is told, also wrongly. */
+export async function startScripted(answer: (asked: Asked, count: number) => Answer): Promise<Scripted> {
+  const asked: Asked[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
+      const one: Asked = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks) };
+      asked.push(one);
+      reply(response, answer(one, asked.length));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const stores: Store[] = [];
+  return {
+    asked, url,
+    store(over = {}) {
+      const store = createS3Store({ endpoint: url, bucket: 'bucket', profile: smallParts('aws'), credentials: credentialsInTurn(keys), clock, ...over });
+      stores.push(store);
+      return store;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(stores.map((store) => store.close()));
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function reply(response: ServerResponse, { status = 200, headers = {}, body = '', cutAt, unframed }: Answer): void {
+  const bytes = Buffer.from(body as string);
+  response.sendDate = headers['date'] === undefined;
+  if (unframed === true) {
+    response.useChunkedEncodingByDefault = false;
+    response.writeHead(status, { connection: 'close', ...headers });
+  } else {
+    response.writeHead(status, { 'content-length': String(bytes.length), ...headers });
+  }
+  if (cutAt === undefined) response.end(bytes);
+  else response.write(bytes.subarray(0, cutAt), () => response.socket?.destroy());
+}
+
+export const errorXml = (code: string, more = ''): string => `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>m</Message>${more}</Error>`;
+
+export interface PageLine { readonly key: string; readonly size?: number }
+
+export function listXml(lines: readonly PageLine[], more: { readonly truncated?: boolean; readonly token?: string } = {}): string {
+  const contents = lines.map(({ key, size = 1 }) => `<Contents><Key>${encodeURIComponent(key)}</Key><LastModified>2026-11-21T09:00:00.000Z</LastModified><ETag>"e"</ETag><Size>${size}</Size></Contents>`);
+  const token = more.token === undefined ? '' : `<NextContinuationToken>${more.token}</NextContinuationToken>`;
+  return `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${String(more.truncated === true)}</IsTruncated>${token}${contents.join('')}</ListBucketResult>`;
+}
+
+/** The error of a call that must fail. */
+export async function errorOf(attempt: Promise<unknown>): Promise<BrigadeError> {
+  const thrown: unknown = await attempt.then(() => undefined, (error: unknown) => error);
+  assert.ok(thrown instanceof BrigadeError, `must fail with a BrigadeError, not ${String(thrown)}`);
+  return thrown;
 }

@@ -160,7 +160,7 @@ test('refused, unresolved, not HTTP, aborted: each has its own code', async () =
 });
 
 test('an endpoint that does not speak TLS is a premise, not a flaky network', async () => {
-  const server = net.createServer((socket) => socket.on('error', () => { /* the client hangs up */ }).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  const server = net.createServer((socket) => socket.on('error', () => { /* the client hangs up */ }).resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const transport = createUndiciTransport({ connections: 1, timeouts: DEFAULT_TIMEOUTS });
   await assert.rejects(transport.send(get(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)), code('E_TLS', 'premise'));
