@@ -131,6 +131,7 @@ test('killed at any moment, the ledger opens again, balanced, with every outcome
   for (let round = 0; round < 6; round++) {
     const path = join(folder(t), 'ledger.db');
     const child = fork(new URL('./worker.test.ts', import.meta.url), ['churn', path], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    t.after(() => child.kill('SIGKILL'));
     const acknowledged: string[] = [];
     child.on('message', (key) => acknowledged.push(String(key)));
     while (acknowledged.length === 0) await once(child, 'message');

@@ -155,6 +155,27 @@ test('an outcome for a key or task that was never planned is refused without har
   assert.equal(ledger.tally(1).copied.objects, 1);
 });
 
+test('an outcome that still waits for its commit is not handed out again', async (t) => {
+  const ledger = await planned(t);
+  const [task] = ledger.claim(1, 1, 'a');
+  ledger.releaseTasks(1);
+  const waiting = ledger.record(task?.id ?? 0, [copied(keyNumber(0))], false);
+  assert.equal(ledger.claim(1, 1, 'b')[0]?.items[0]?.key, keyNumber(1));
+  await waiting;
+});
+
+test('an outcome whose transaction failed is rejected, forgotten, and can be recorded again', async (t) => {
+  const ledger = await planned(t);
+  const [task] = ledger.claim(1, 1, 'a');
+  const waiting = ledger.record(task?.id ?? 0, [copied(keyNumber(0))], false);
+  const disorder = { tasks: plannedTasks(0, 1, 1), listing: listing(1) };
+  assert.throws(() => ledger.addPlan(1, disorder), { code: 'E_LEDGER_ORDER' });
+  await assert.rejects(waiting, { code: 'E_LEDGER_ORDER' });
+  assert.equal(ledger.tally(1).copied.objects, 0);
+  await ledger.record(task?.id ?? 0, [copied(keyNumber(0))], false);
+  assert.equal(ledger.tally(1).copied.objects, 1);
+});
+
 test('uploads and their parts are known until forgotten, and come with the task that is leased again (F072)', async (t) => {
   const ledger = await planned(t);
   const [task] = ledger.claim(1, 1, 'a');

@@ -29,6 +29,7 @@ async function filled(t: TestContext): Promise<string> {
 async function killed(t: TestContext): Promise<string> {
   const path = join(folder(t), 'ledger.db');
   const child = fork(new URL('./worker.test.ts', import.meta.url), ['churn', path], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  t.after(() => child.kill('SIGKILL'));
   for (let i = 0; i < 40; i++) await once(child, 'message');
   child.kill('SIGKILL');
   await once(child, 'exit');

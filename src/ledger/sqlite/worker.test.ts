@@ -4,6 +4,9 @@ import { lockExecutor } from './lock.ts';
 
 const [, , role, path] = process.argv;
 
+// None of them outlives the test that started it.
+process.once('disconnect', () => process.exit());
+
 /** Plans, claims and records for ever; tells its parent of every key whose outcome is safe. */
 async function churn(ledgerPath: string): Promise<void> {
   const ledger = await open(ledgerPath);
