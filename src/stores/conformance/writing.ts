@@ -121,6 +121,7 @@ export const writingChecks: Checks = {
     await bench.write('r2', patterned(2));
     await bench.store.remove('r');
     await bench.store.remove('r');
+    await bench.store.remove('never/was/there');
     assert.deepEqual(await bench.keys(), ['r2']);
   },
 };

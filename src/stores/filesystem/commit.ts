@@ -14,6 +14,8 @@ export interface Commit {
   /** Descriptor of the temporary, its bytes written. */
   readonly fd: number;
   readonly temporary: Raw;
+  /** Permission bits with which it was made. */
+  readonly createdMode: number;
   readonly name: Raw;
   readonly attributes: Attributes;
   readonly guard: Guard;
@@ -23,7 +25,7 @@ export interface Commit {
 
 /** Gives the file its attributes and its final name. The descriptor stays open; a temporary that is left is the caller's to remove. */
 export async function commitFile(commit: Commit): Promise<Token> {
-  await setAttributes(commit.fd, commit.attributes);
+  await setAttributes(commit);
   if (commit.durable) await fsync(commit.fd);
   await moveIn(commit);
   if (commit.durable) await commit.dir.sync();
@@ -31,8 +33,9 @@ export async function commitFile(commit: Commit): Promise<Token> {
 }
 
 /** Never setuid, setgid or sticky: they come from metadata that anybody could have written (F058). */
-async function setAttributes(fd: number, attributes: Attributes): Promise<void> {
-  await fchmod(fd, attributes.mode === undefined ? 0o666 & ~umask() : attributes.mode & 0o777);
+async function setAttributes({ fd, attributes, createdMode }: Commit): Promise<void> {
+  const mode = finalMode(attributes);
+  if (mode !== createdMode) await fchmod(fd, mode);
   if (attributes.mtimeNs === undefined) return;
   const seconds = secondsOf(attributes.mtimeNs);
   await futimes(fd, seconds, seconds);
@@ -40,10 +43,15 @@ async function setAttributes(fd: number, attributes: Attributes): Promise<void> 
 
 let mask: number | undefined;
 
-/** The process's umask, asked once: temporaries are private until they are finished. */
-export function umask(): number {
+/** Permission bits that the finished file has. */
+export function finalMode(attributes: Attributes): number {
   mask ??= process.umask();
-  return mask;
+  return attributes.mode === undefined ? 0o666 & ~mask : attributes.mode & 0o777;
+}
+
+/** What open() makes of it: the umask takes bits away, chmod does not. */
+export function createdMode(attributes: Attributes): number {
+  return finalMode(attributes) & ~(mask ?? 0);
 }
 
 async function moveIn(commit: Commit): Promise<void> {

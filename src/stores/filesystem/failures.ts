@@ -31,7 +31,7 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
 ]);
 
 /** Where a missing name means a missing object; anywhere else a directory was taken away under our hands. */
-const LOOKUPS: ReadonlySet<string> = new Set(['head', 'read', 'open', 'putPart', 'complete', 'listParts']);
+const LOOKUPS: ReadonlySet<string> = new Set(['head', 'read', 'putPart', 'complete', 'listParts']);
 const TAKEN: Meaning = { code: 'E_DIRECTORY_GONE', kind: 'transient', message: 'the directory was removed meanwhile' };
 
 export function errno(thrown: unknown): string | undefined {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { NO_ATTRIBUTES, type Attributes, type ObjectEntry } from '../../core/object.ts';
 import type { Body, Guard, ListRequest, Store, Written } from '../../ports/storage.ts';
-import { createFilesystemStore, type FilesystemOptions } from './index.ts';
+import { createFilesystemStore, type FilesystemOptions, type FilesystemStore } from './index.ts';
 
 export const random = { next: (): number => randomBytes(4).readUInt32BE() / 2 ** 32 };
 export const isRoot = process.getuid?.() === 0;
@@ -18,7 +18,7 @@ export async function freshRoot(t: TestContext): Promise<string> {
   return root;
 }
 
-export function storeOn(t: TestContext, root: string, more: Partial<FilesystemOptions> = {}): Store {
+export function storeOn(t: TestContext, root: string, more: Partial<FilesystemOptions> = {}): FilesystemStore {
   const store = createFilesystemStore({ root, names: 'escaped', random, ...more });
   t.after(() => store.close());
   return store;

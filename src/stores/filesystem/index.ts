@@ -7,11 +7,11 @@ import type { Random } from '../../ports/clock.ts';
 import type { ListPage, ListRequest, Store, StoreFacts } from '../../ports/storage.ts';
 import { Jail } from './jail.ts';
 import { fileMultipart, type Workshop } from './multipart.ts';
-import { isIndex, isRefusal, keyOf, markerRefusal, MAX_PATH_BYTES, placeOf, type NameMode, type Place, type Raw, type Refusal } from './names.ts';
+import { isRefusal, keyOf, markerRefusal, MAX_PATH_BYTES, placeOf, type NameMode, type Place, type Raw, type Refusal } from './names.ts';
 import { headFile, readFile, type Sight } from './read.ts';
 import { fstat } from './syscalls.ts';
 import { Walk } from './walk.ts';
-import { removeFile, writeFile } from './write.ts';
+import { removeFile, sweep, writeFile } from './write.ts';
 
 export { collisionKey, filesystemType, probeGranularity, probeNames, type FilesystemType, type NameProbe } from './probe.ts';
 export type { NameMode } from './names.ts';
@@ -54,7 +54,12 @@ interface Context extends Workshop, Sight {
   find(key: Key, size: number): Place | Refusal;
 }
 
-export function createFilesystemStore(options: FilesystemOptions): Store {
+export interface FilesystemStore extends Store {
+  /** Removes unfinished files of killed writers that last changed before this moment (milliseconds since 1970); answers how many. Uploads stay. */
+  sweep(beforeMs: number, signal?: AbortSignal): Promise<number>;
+}
+
+export function createFilesystemStore(options: FilesystemOptions): FilesystemStore {
   const context = contextOf(options);
   const { root, jail, reading } = context;
   const sight: Sight = { jail: reading, follow: context.follow, location: (key) => context.location(key) };
@@ -81,6 +86,7 @@ export function createFilesystemStore(options: FilesystemOptions): Store {
       return isRefusal(found) ? found : undefined;
     },
     multipart: fileMultipart(context),
+    sweep: async (beforeMs, signal) => sweep(context, context.temporaries(signal), beforeMs),
     close: async () => {
       await jail.close();
       if (reading !== jail) await reading.close();
@@ -115,7 +121,7 @@ function contextOf(options: FilesystemOptions): Context & { lookup(key: Key, op:
       if (isRefusal(found)) throw new BrigadeError({ code: 'E_NOT_FOUND', kind: 'gone', message: `no such file: ${found.message}`, op, location: location(key) });
       return found;
     },
-    indexes: (signal) => indexes(base, signal),
+    temporaries: (signal) => temporaries(base, signal),
   };
 }
 
@@ -140,11 +146,11 @@ async function* walk(context: Base, request: ListRequest, more: Partial<Construc
   }
 }
 
-/** Index files of unfinished uploads, found on one walk of the tree. */
-async function* indexes(context: Base, signal: AbortSignal | undefined): AsyncGenerator<{ readonly segments: readonly Raw[]; readonly name: Raw }> {
+/** Unfinished files, found on one walk of the tree. */
+async function* temporaries(context: Base, signal: AbortSignal | undefined): AsyncGenerator<{ readonly segments: readonly Raw[]; readonly name: Raw }> {
   const found: { readonly directory: Raw; readonly name: Raw }[] = [];
   const onTemporary = (directory: Raw, name: Raw): void => {
-    if (isIndex(name)) found.push({ directory, name });
+    found.push({ directory, name });
   };
   const request = signal === undefined ? {} : { signal };
   const segmentsOf = (directory: Raw): readonly Raw[] => {

@@ -10,7 +10,7 @@ import type { Body, CompleteRequest, Multipart, Part, Upload, UploadRequest, Wri
 import { commitFile } from './commit.ts';
 import { classified, errno } from './failures.ts';
 import type { Dir } from './jail.ts';
-import { indexName, temporaryName, type Place, type Raw } from './names.ts';
+import { indexName, isIndex, temporaryName, type Place, type Raw } from './names.ts';
 import { addPart, createIndex, partOf, readIndex, takeBack, type PartIndex } from './part-index.ts';
 import { close, fdatasync, fstat, fsync, ftruncate, open, unlink } from './syscalls.ts';
 import { CREATE, writeBody, type Desk } from './write.ts';
@@ -18,8 +18,8 @@ import { CREATE, writeBody, type Desk } from './write.ts';
 export interface Workshop extends Desk {
   /** Where the key stands; throws where it cannot. */
   place(key: Key, size: number): Place;
-  /** Paths of index files under the root: directory segments and name. */
-  indexes(signal: AbortSignal | undefined): AsyncIterable<{ readonly segments: readonly Raw[]; readonly name: Raw }>;
+  /** Unfinished files under the root: directory segments and name. */
+  temporaries(signal: AbortSignal | undefined): AsyncIterable<{ readonly segments: readonly Raw[]; readonly name: Raw }>;
 }
 
 /** One upload's files, its directory held. */
@@ -37,7 +37,7 @@ export function fileMultipart(shop: Workshop): Multipart {
     putPart: (upload, number, body, signal) => withBench(shop, upload, 'putPart', false, (bench) => putPart(bench, upload, number, body, signal)),
     complete: (request) => withBench(shop, request.upload, 'complete', false, (bench) => complete(shop, bench, request)),
     abort: (upload) => abort(shop, upload),
-    listParts: (upload) => withBench(shop, upload, 'listParts', false, async (bench) => inOrder(await indexOf(bench, 'listParts'))),
+    listParts: (upload) => withBench(shop, upload, 'listParts', false, listParts),
     listUploads: (signal) => listUploads(shop, signal),
   };
 }
@@ -117,7 +117,7 @@ async function complete(shop: Workshop, bench: Bench, request: CompleteRequest):
     const { attributes, guard } = request;
     const token = await classified('complete', bench.location, async () => {
       if (Number((await fstat(fd)).size) !== request.upload.size) throw invalid(bench.location, 'the staged file has another size');
-      return commitFile({ dir: bench.dir, fd, temporary: bench.data, name: bench.name, attributes, guard, durable: shop.durable, location: bench.location });
+      return commitFile({ dir: bench.dir, fd, temporary: bench.data, createdMode: 0o600, name: bench.name, attributes, guard, durable: shop.durable, location: bench.location });
     }, request.upload.size);
     await removeBoth(bench);
     return { token };
@@ -154,7 +154,8 @@ async function abort(shop: Workshop, upload: Upload): Promise<void> {
 }
 
 async function* listUploads(shop: Workshop, signal: AbortSignal | undefined): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
-  for await (const { segments, name } of shop.indexes(signal)) {
+  for await (const { segments, name } of shop.temporaries(signal)) {
+    if (!isIndex(name)) continue;
     const dir = await shop.jail.acquire(segments, false, 'listUploads');
     try {
       const index = await readIndex(dir.at(name)).catch(absent);
@@ -165,8 +166,11 @@ async function* listUploads(shop: Workshop, signal: AbortSignal | undefined): As
   }
 }
 
-function inOrder(index: PartIndex): readonly Part[] {
-  return [...index.parts.values()].sort((a, b) => a.number - b.number);
+/** An index that outlived its data (a crash just behind the final rename) claims nothing. */
+async function listParts(bench: Bench): Promise<readonly Part[]> {
+  const { parts } = await indexOf(bench, 'listParts');
+  await close(await openData(bench, 'listParts'));
+  return [...parts.values()].sort((a, b) => a.number - b.number);
 }
 
 async function indexOf(bench: Bench, op: string): Promise<PartIndex> {
@@ -176,7 +180,7 @@ async function indexOf(bench: Bench, op: string): Promise<PartIndex> {
 }
 
 async function openData(bench: Bench, op: string): Promise<number> {
-  const fd = await open(bench.dir.at(bench.data), constants.O_RDWR | constants.O_NOFOLLOW).catch(absent);
+  const fd = await classified(op, bench.location, async () => open(bench.dir.at(bench.data), constants.O_RDWR | constants.O_NOFOLLOW).catch(absent));
   if (fd === undefined) throw unknownUpload(op, bench.location);
   return fd;
 }

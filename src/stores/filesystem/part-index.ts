@@ -6,7 +6,7 @@
 import { constants } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { Part } from '../../ports/storage.ts';
-import { close, fdatasync, fstat, open, readAt, writeAt, type FsPath } from './syscalls.ts';
+import { append, close, fdatasync, fstat, open, readAt, type FsPath } from './syscalls.ts';
 
 export interface IndexHead {
   readonly key: string;
@@ -25,11 +25,11 @@ export async function createIndex(path: FsPath, head: IndexHead): Promise<void> 
 }
 
 export async function addPart(path: FsPath, part: Part): Promise<void> {
-  await append(path, `${part.number} ${part.size} ${part.token}`);
+  await addLine(path, `${part.number} ${part.size} ${part.token}`);
 }
 
 export async function takeBack(path: FsPath, number: number): Promise<void> {
-  await append(path, `${number} -`);
+  await addLine(path, `${number} -`);
 }
 
 /** Undefined where the head line itself is torn: the upload was never told to anybody. */
@@ -53,14 +53,13 @@ export function partOf(number: number, size: number, token: string): Part {
 }
 
 /** One write() each: lines of two processes never mix. A line break comes first, so that a torn line before spoils only itself. */
-async function append(path: FsPath, text: string): Promise<void> {
+async function addLine(path: FsPath, text: string): Promise<void> {
   await appendTo(await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW), text, '\n');
 }
 
 async function appendTo(fd: number, text: string, before = ''): Promise<void> {
   try {
-    const { size } = await fstat(fd);
-    await writeAt(fd, Buffer.from(`${before}${text} ${sumOf(text)}`), Number(size));
+    await append(fd, Buffer.from(`${before}${text} ${sumOf(text)}`));
     await fdatasync(fd);
   } finally {
     await close(fd);

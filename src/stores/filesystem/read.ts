@@ -104,7 +104,8 @@ class FileRead implements ObjectRead {
   }
 
   async *#read(from: number, end: number, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-    if (this.#started) return;
+    // An empty sequence would look like an empty object.
+    if (this.#started) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'a read was discarded or begun before', op: 'read', location: this.#location });
     this.#started = true;
     const buffer = Buffer.allocUnsafe(Math.min(CHUNK, end - from));
     try {

@@ -40,7 +40,12 @@ export async function writeAt(fd: number, bytes: Uint8Array, position: number): 
   for (let done = 0; done < bytes.length;) done += await writeSome(fd, bytes, done, position + done);
 }
 
-function writeSome(fd: number, bytes: Uint8Array, from: number, position: number): Promise<number> {
+/** At the end of a file that was opened to append; processes never mix their lines. */
+export async function append(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await writeSome(fd, bytes, done, null);
+}
+
+function writeSome(fd: number, bytes: Uint8Array, from: number, position: number | null): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.write(fd, bytes, from, bytes.length - from, position, (error, written) => (error === null ? resolve(written) : reject(error)));
   });

@@ -30,6 +30,10 @@ test('F024, F025: a writer killed in the middle leaves the old content, and noth
   assert.equal((await names(root)).length, 2);
   assert.deepEqual(await keysOf(store), ['victim']);
   assert.equal((await get(store, 'victim', 11)).toString(), 'old content');
+  await store.multipart?.create({ key: 'upload', size: 10, partSize: 10, attributes: NO_ATTRIBUTES });
+  assert.equal(await store.sweep(Date.now() - 60_000), 0);
+  assert.equal(await store.sweep(Date.now() + 60_000), 1);
+  assert.equal((await names(root)).length, 3);
 });
 
 test('F024: refused, failed and conflicting writes leave no temporary behind', async (t) => {

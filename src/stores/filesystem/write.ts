@@ -1,12 +1,12 @@
 /** One object in one go: a temporary in the same directory, fsync, then the final name. */
-import { constants } from 'node:fs';
+import { constants, type BigIntStats } from 'node:fs';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
-import { commitFile } from './commit.ts';
+import { commitFile, createdMode, finalMode } from './commit.ts';
 import { classified, errno, fsError } from './failures.ts';
 import type { Dir, Jail } from './jail.ts';
-import { temporaryName, type Place, type Raw } from './names.ts';
-import { close, fchmod, fstat, open, rmdir, unlink, writeAt } from './syscalls.ts';
+import { isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
+import { close, fchmod, fstat, lstat, open, rmdir, unlink, writeAt, type FsPath } from './syscalls.ts';
 import { tokenOf } from './token.ts';
 
 export const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
@@ -34,12 +34,12 @@ export async function writeFile(desk: Desk, request: WriteRequest, place: Place)
 async function writeInto(desk: Desk, dir: Dir, name: Raw, request: WriteRequest, location: string): Promise<Written> {
   const { body, attributes, guard } = request;
   const temporary = temporaryName(name, desk.newId());
-  const fd = await classified('create', location, async () => open(dir.at(temporary), CREATE, 0o600), body.size);
+  const fd = await classified('create', location, async () => open(dir.at(temporary), CREATE, finalMode(attributes)), body.size);
   let opened = true;
   try {
     await writeBody(fd, body, 0, location, request.signal);
     const token = await classified('commit', location, async () => {
-      const made = await commitFile({ dir, fd, temporary, name, attributes, guard, durable: desk.durable, location });
+      const made = await commitFile({ dir, fd, temporary, createdMode: createdMode(attributes), name, attributes, guard, durable: desk.durable, location });
       opened = false;
       // Some file systems tell of a failed write only here (F060).
       await close(fd);
@@ -102,6 +102,32 @@ async function checkMarker(desk: Desk, request: WriteRequest, place: Place, loca
     throw new BrigadeError({ code: 'E_PRECONDITION', kind: 'conflict', message: 'the directory is gone', op: 'mkdir', location });
   }
   await desk.jail.release(found);
+}
+
+/** Removes leftovers of killed writers; ctime, which nobody can set, tells their age. Those with an index beside are uploads, and stay. */
+export async function sweep(desk: Desk, found: AsyncIterable<{ readonly segments: readonly Raw[]; readonly name: Raw }>, beforeMs: number): Promise<number> {
+  let removed = 0;
+  for await (const { segments, name } of found) {
+    const dir = await desk.jail.acquire(segments, false, 'sweep');
+    try {
+      removed += await classified('sweep', desk.location(keyOf([...segments, name].join('/'))), async () => removeStale(dir, name, beforeMs));
+    } finally {
+      await desk.jail.release(dir);
+    }
+  }
+  return removed;
+}
+
+async function removeStale(dir: Dir, name: Raw, beforeMs: number): Promise<number> {
+  const exists = (path: FsPath): Promise<BigIntStats | undefined> => lstat(path).catch((error: unknown) => {
+    if (errno(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (isIndex(name) || (await exists(dir.at(`${name}s`))) !== undefined) return 0;
+  const stats = await exists(dir.at(name));
+  if (stats === undefined || !stats.isFile() || Number(stats.ctimeMs) >= beforeMs) return 0;
+  await unlink(dir.at(name));
+  return 1;
 }
 
 /** Only for what is ours. A directory goes only when it is empty. */
