@@ -4,7 +4,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { CredentialSource } from '../../ports/credentials.ts';
 import { NO_ATTRIBUTES } from '../../core/object.ts';
 import { bodyOf, clock, credentialsInTurn, errorOf, errorXml, keys, listXml, smallParts, startBench, startScripted, streamOf } from './fixture.test.ts';
-import { controlOf, detectProfile, probeStore, profileOf } from './index.ts';
+import { controlOf, detectProfile, findProfile, probeStore, profileOf } from './index.ts';
 import { createS3Store } from './store.ts';
 import type { S3Options } from './store.ts';
 import type { HttpRequest, Transport } from './transport.ts';
@@ -80,6 +80,7 @@ test('where requests go: virtual hosts, paths, addresses, dots in names, China',
   assert.equal(await target({}), 'https://b.s3.us-east-1.amazonaws.com/a//b%20c');
   assert.equal(await target({ region: 'cn-north-1' }), 'https://b.s3.cn-north-1.amazonaws.com.cn/a//b%20c');
   assert.equal(await target({ bucket: 'b.c' }), 'https://s3.us-east-1.amazonaws.com/b.c/a//b%20c');
+  assert.equal(await target({ bucket: 'B_c' }), 'https://s3.us-east-1.amazonaws.com/B_c/a//b%20c');
   assert.equal(await target({ pathStyle: true }), 'https://s3.us-east-1.amazonaws.com/b/a//b%20c');
   assert.equal(await target({ endpoint: 'https://s3.example:9000' }), 'https://b.s3.example:9000/a//b%20c');
   assert.equal(await target({ endpoint: 'https://10.0.0.1:9000' }), 'https://10.0.0.1:9000/b/a//b%20c');
@@ -118,6 +119,24 @@ test('the profile of an endpoint is known by its host, else by what the server c
     ['10.0.0.1:9000', 'MinIO', 'minio'], ['10.0.0.1', 'SeaweedFS S3', 'seaweedfs'], ['nas', 'nginx', undefined],
   ];
   for (const [host, server, name] of cases) assert.equal(detectProfile(host, server)?.name, name, host);
+});
+
+test('an unknown host is asked what it is, and one that does not say gets the careful profile', async () => {
+  const options = { bucket: 'b', credentials: credentialsInTurn(keys), clock };
+  await using ceph = await startScripted(() => ({ headers: { server: 'Ceph Object Gateway (squid)' } }));
+  await using silent = await startScripted(() => ({ status: 403 }));
+  assert.equal((await findProfile({ ...options, endpoint: ceph.url })).name, 'ceph');
+  assert.equal((await findProfile({ ...options, endpoint: silent.url })).name, 'generic');
+  assert.equal((await findProfile(options)).name, 'aws');
+});
+
+test('F068: headers beyond ASCII are signed as they go out', async () => {
+  await using bench = await startBench();
+  const store = bench.store();
+  const headers = { contentType: 'text/plain; name="Gr\u00fc\u00dfe"', contentDisposition: 'attachment; filename="é  two spaces"' };
+  await store.write({ key: 'k', body: bodyOf('x'), attributes: { headers, userMetadata: new Map([['a', ' awkward  value ']]) }, guard: { kind: 'none' } });
+  const info = await store.head('k');
+  assert.deepEqual([info.headers.contentType, info.headers.contentDisposition, info.userMetadata.get('a')], [headers.contentType, headers.contentDisposition, ' awkward  value ']);
 });
 
 test('control: facts of the bucket for doctor, and a bucket is made once', async () => {

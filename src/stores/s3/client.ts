@@ -67,6 +67,8 @@ export interface S3Call {
 
 const ERROR_BODY = 256 * KiB;
 const SKEW_WORTH_LEARNING = 60_000;
+/** A bucket that can be one label of a host name: dots break the wildcard of certificates, capitals and underscores are lost. */
+const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/;
 
 export class S3Client {
@@ -238,7 +240,8 @@ export class S3Client {
   #resolveTarget(): { origin: string; host: string; base: string } {
     const { endpoint, pathStyle = 'auto' } = this.options;
     const url = new URL(endpoint ?? awsEndpoint(this.#region));
-    const inPath = pathStyle === 'auto' ? (endpoint === undefined ? this.bucket.includes('.') : this.profile.pathStyle || isAddress(url.hostname) || this.bucket.includes('.')) : pathStyle;
+    const own = endpoint !== undefined && (this.profile.pathStyle || isAddress(url.hostname));
+    const inPath = pathStyle === 'auto' ? own || !HOST_LABEL.test(this.bucket) : pathStyle;
     const host = inPath ? url.host : `${this.bucket}.${url.host}`;
     const root = url.pathname.replace(/\/+$/, '');
     return { origin: `${url.protocol}//${host}`, host, base: inPath ? `${root}/${encodePath(this.bucket)}/` : `${root}/` };

@@ -60,7 +60,7 @@ export class Signer {
     const scope = `${day}/${region}/s3/aws4_request`;
     const text = `${request.method}\n${request.path}\n${request.query}\n${canonical.lines}\n${canonical.names}\n${request.payloadHash}`;
     const key = this.#key(credentials, day, region);
-    const signature = hmacHex(key, `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${hash('sha256', text, 'hex')}`);
+    const signature = hmacHex(key, `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${hash('sha256', wireBytes(text), 'hex')}`);
     headers.push('authorization', `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${canonical.names}, Signature=${signature}`);
     return { signature, key, amzDate, scope };
   }
@@ -81,6 +81,11 @@ export class Signer {
     this.#dayKey = { credentials, day, region, key };
     return key;
   }
+}
+
+/** Headers go out as latin-1, and so they are hashed; nearly all are ASCII, where the string will do. */
+function wireBytes(text: string): string | Buffer {
+  return /[^\u0000-\u007f]/.test(text) ? Buffer.from(text, 'latin1') : text;
 }
 
 export function hmacHex(key: KeyObject, text: string): string {

@@ -1,4 +1,5 @@
 /** The S3 driver: one bucket, or a prefix of one, behind the storage port. */
+import { isKind } from '../../core/errors.ts';
 import { keyLength } from '../../core/key.ts';
 import type { ChecksumAlgorithm } from '../../core/object.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
@@ -14,7 +15,7 @@ import type { Encryption } from './metadata.ts';
 import { headObject, readObject, readTags, removeObject, writeObject } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { probe } from './probe.ts';
-import { withProbed } from './profiles.ts';
+import { detectProfile, profileOf, withProbed } from './profiles.ts';
 import type { ProbedFacts, ProviderProfile } from './profiles.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { Timeouts, Transport } from './transport.ts';
@@ -94,6 +95,27 @@ export function createS3Store(options: S3Options): Store {
 export function controlOf(store: Store): S3Control | undefined {
   const driver = drivers.get(store);
   return driver === undefined ? undefined : createControl(driver.client);
+}
+
+/**
+ * The profile for `provider: auto`: by the endpoint's host, else by what the server calls itself, else the careful one. One HEAD of the
+ * bucket where the host says nothing; a refused one leaves the careful profile.
+ */
+export async function findProfile(options: Omit<S3Options, 'profile'>, signal?: AbortSignal): Promise<ProviderProfile> {
+  const host = options.endpoint === undefined ? undefined : new URL(options.endpoint).host;
+  const known = detectProfile(host);
+  if (known !== undefined) return known;
+  const careful = profileOf('generic');
+  const store = createS3Store({ ...options, profile: careful });
+  try {
+    const facts = await controlOf(store)?.headBucket(signal);
+    return detectProfile(host, facts?.server) ?? careful;
+  } catch (thrown) {
+    if (isKind(thrown, 'cancelled')) throw thrown;
+    return careful; // what is wrong shows at the first real request, with its own words
+  } finally {
+    if (options.transport === undefined) await store.close();
+  }
 }
 
 /** Measures a destination and lets what was found override its profile. Writes and removes canaries below `.brigade/`. */
