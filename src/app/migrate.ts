@@ -6,7 +6,8 @@ import { checkOverlap, type Environment, type Migration, specHash } from '../con
 import { asBrigadeError, BrigadeError, isKind } from '../core/errors.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
-import { coordinate, type OnPause, type RunEnd } from '../engine/coordinator.ts';
+import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
+import { findClashes } from '../engine/name-clashes.ts';
 import { createEntrySorter, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -17,6 +18,7 @@ import { ForkedCrew, InProcessCrew, type ManagedCrew } from './crew.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { planOptions } from './options.ts';
 import { ledgerPath } from './state.ts';
+import { narrowToObject } from './single.ts';
 import { openStores, type OpenStores } from './stores.ts';
 
 export interface RunFlags {
@@ -51,8 +53,9 @@ export interface RunResult {
 }
 
 /** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
-export async function runMigration(migration: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
-  checkOverlap(migration, flags.stateDir);
+export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+  checkOverlap(asked, flags.stateDir);
+  const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
   const totals: { keeper?: TotalsKeeper } = {};
   const events = fanOut([around.events, { emit: (event) => totals.keeper?.emit(event) }]);
   const stores = await openStores(migration, { ...around, events, share: 1 }).catch(refuseToStart);
@@ -113,6 +116,7 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
       plan: planOptions(migration, run.startedMs, stores.mtimeStepMs),
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
+      ...(await clashFinder(stores, dirname(ledger.path))),
     }, around.signal);
   } catch (error) {
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
@@ -121,6 +125,14 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
     await crew.close(around.signal.aborted ? flags.drainMs : 0);
     await ledger.flush();
   }
+}
+
+/** Only where the destination folder was seen to take different names for the same is the source listed once more for it. */
+async function clashFinder(stores: OpenStores, dir: string): Promise<Pick<CoordinatorOptions, 'clashes'>> {
+  const { names } = stores.probed;
+  if (names === undefined || (!names.foldsCase && !names.normalises)) return {};
+  const { collisionKey } = await import('../stores/filesystem/index.ts');
+  return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), signal) };
 }
 
 function gatherCrew(migration: Migration, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {

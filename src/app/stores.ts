@@ -1,7 +1,7 @@
 /** Opens the two stores of a migration and makes them dependable. Here the migration file meets the drivers. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { credentialSource, type Environment, type Location, type Migration, type S3Location } from '../config/index.ts';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
 import { createKeySelector } from '../core/select.ts';
 import { usageError } from '../core/errors.ts';
 import type { Clock, Random } from '../ports/clock.ts';
@@ -12,6 +12,7 @@ import { createGovernor } from '../stores/decorators/governor.ts';
 import { createLimiter } from '../stores/decorators/limited.ts';
 import { createRetryBudget, type RetryBudget } from '../stores/decorators/retrying.ts';
 import { openStore } from '../stores/registry.ts';
+import type { NameProbe } from '../stores/filesystem/index.ts';
 import type { ProbedFacts, ProviderProfile } from '../stores/s3/index.ts';
 import { stack } from '../stores/stack.ts';
 
@@ -32,6 +33,8 @@ export interface Probed {
   readonly destination?: ProbedSide;
   /** Coarsest step of modification times on the two sides, milliseconds. */
   readonly mtimeStepMs: number;
+  /** How the destination folder treats names that differ little (F040, F041). */
+  readonly names?: NameProbe;
 }
 
 interface ProbedSide {
@@ -60,7 +63,7 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   const known = deps.facts as Probed | undefined;
   const source = await openRaw('source', migration, deps, known?.source);
   const destination = await openRaw('destination', migration, deps, known?.destination);
-  const probed = known ?? { ...optionalSide('source', source.probed), ...optionalSide('destination', destination.probed), mtimeStepMs: await mtimeStep(migration, deps) };
+  const probed = known ?? { ...optionalSide('source', source.probed), ...optionalSide('destination', destination.probed), ...(await probeFolder(migration, deps)) };
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
   return {
@@ -111,27 +114,34 @@ function wantedBy(migration: Migration): (key: string, isDirectory: boolean) => 
 }
 
 async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed: ProbedSide }> {
-  const { applyProbed, controlOf, detectProfile, probeStore, profileOf } = await import('../stores/s3/index.ts');
+  const { applyProbed, probeStore, profileOf } = await import('../stores/s3/index.ts');
   const make = (profile: ProviderProfile, region: string | undefined): Promise<Store> => openStore('s3', bucketOptions(side, location, migration, deps, profile, region));
-  if (known !== undefined) {
-    const store = await make(profileOf(known.provider), known.region);
-    if (known.facts !== undefined) applyProbed(store, known.facts);
-    return { store, probed: known };
-  }
+  const found = known ?? (await askBucket(side, location, migration, make));
+  const store = await make(profileOf(found.provider), found.region);
+  if (found.facts !== undefined) applyProbed(store, found.facts);
+  if (known !== undefined || side === 'source') return { store, probed: found };
+  // Measured only where we may write; a source is taken at its profile's word, which every page and answer is checked against.
+  const facts = await probeStore(store, deps.random);
+  return { store, probed: { ...found, ...(facts === undefined ? {} : { facts }) } };
+}
+
+/** Who answers there, and for which region: from the host's name, else from the first answer. */
+async function askBucket(side: Side, location: S3Location, migration: Migration, make: (profile: ProviderProfile, region: string | undefined) => Promise<Store>): Promise<ProbedSide> {
+  const { controlOf, detectProfile, profileOf } = await import('../stores/s3/index.ts');
   const { connection } = location;
   const host = connection.endpoint === undefined ? undefined : new URL(connection.endpoint).host;
-  const first = await make(connection.provider === 'auto' ? detectProfile(host) ?? profileOf('generic') : profileOf(connection.provider), connection.region);
-  const control = controlOf(first);
-  if (side === 'destination' && migration.createBucket) await control?.createBucket();
-  const bucket = await control?.headBucket();
-  const detected = connection.provider === 'auto' ? detectProfile(host, bucket?.server) : undefined;
-  const profile = detected ?? (connection.provider === 'auto' ? profileOf('generic') : profileOf(connection.provider));
-  const region = connection.region ?? bucket?.region;
-  await first.close();
-  const store = await make(profile, region);
-  // Measured only where we may write; a source is taken at its profile's word, which every page and answer is checked against.
-  const facts = side === 'destination' ? await probeStore(store, deps.random) : undefined;
-  return { store, probed: { provider: profile.name, ...(region === undefined ? {} : { region }), ...(facts === undefined ? {} : { facts }) } };
+  const named = connection.provider === 'auto' ? undefined : profileOf(connection.provider);
+  const first = await make(named ?? detectProfile(host) ?? profileOf('generic'), connection.region);
+  try {
+    const control = controlOf(first);
+    if (side === 'destination' && migration.createBucket) await control?.createBucket();
+    const bucket = await control?.headBucket();
+    const region = connection.region ?? bucket?.region;
+    const profile = named ?? detectProfile(host, bucket?.server) ?? profileOf('generic');
+    return { provider: profile.name, ...(region === undefined ? {} : { region }) };
+  } finally {
+    await first.close();
+  }
 }
 
 function bucketOptions(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, profile: ProviderProfile, region: string | undefined) {
@@ -157,17 +167,15 @@ function readCa(path: string): string {
   }
 }
 
-/** Object stores keep seconds in listings; of a folder the mount itself is asked (F057). */
-async function mtimeStep(migration: Migration, deps: StoreDeps): Promise<number> {
-  if (migration.source.kind === 's3' || migration.destination.kind === 's3') return 1000;
-  if (!isFile(migration.destination)) return 0;
-  const { probeGranularity } = await import('../stores/filesystem/index.ts');
-  const { mkdirSync } = await import('node:fs');
-  mkdirSync(migration.destination.path, { recursive: true });
+/** Of a folder the mount itself is asked how finely it keeps times (F057) and names; object stores keep seconds in listings. */
+async function probeFolder(migration: Migration, deps: StoreDeps): Promise<Pick<Probed, 'mtimeStepMs' | 'names'>> {
+  const { destination } = migration;
+  const seconds = migration.source.kind === 's3' || destination.kind === 's3';
+  if (destination.kind !== 'file') return { mtimeStepMs: seconds ? 1000 : 0 };
+  const { probeGranularity, probeNames } = await import('../stores/filesystem/index.ts');
+  mkdirSync(destination.path, { recursive: true });
   const id = createHash('sha256').update(String(deps.random.next())).digest('hex').slice(0, 12);
-  return (await probeGranularity(migration.destination.path, id)) / 1e6;
-}
-
-function isFile(location: Location): location is Extract<Location, { kind: 'file' }> {
-  return location.kind === 'file';
+  const names = await probeNames(destination.path, id);
+  const stepMs = (await probeGranularity(destination.path, id)) / 1e6;
+  return { names, mtimeStepMs: seconds ? Math.max(1000, stepMs) : stepMs };
 }

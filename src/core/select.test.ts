@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compileGlob, createSelector } from './select.ts';
+import { compileGlob, createSelector, literalPrefix } from './select.ts';
 
 const cases: readonly [string, readonly string[], readonly string[]][] = [
   ['*.log', ['a.log', '.log', '..log'], ['a/b.log', 'a.logx']],
@@ -45,4 +45,14 @@ test('sizes and times bound objects, not directories', () => {
   assert.ok(!takes({ key: 'a', kind: 'object', size: 15, modifiedMs: 1000 }));
   assert.ok(!takes({ key: 'tmp/a', kind: 'object', size: 15 }));
   assert.ok(takes({ key: 'd/', kind: 'directory', size: 0 }));
+});
+
+test('what every included key begins with', () => {
+  assert.equal(literalPrefix([]), '');
+  assert.equal(literalPrefix(['logs/2024/**', 'logs/2025/*.gz']), 'logs/202');
+  assert.equal(literalPrefix(['*.log', 'logs/**']), '');
+  assert.equal(literalPrefix(['a\u{1F600}*', 'a\u{1F601}*']), 'a');
+  fc.assert(fc.property(fc.constantFrom('a/**', 'ab*', '{a,b}', 'a[b]c', 'ab\\*', 'abc'), fc.constantFrom('a/x', 'abc', 'a', 'b', 'ab*', 'ab'), (glob, key) => {
+    if (compileGlob(glob).test(key)) assert.ok(key.startsWith(literalPrefix([glob])));
+  }));
 });

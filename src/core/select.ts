@@ -39,6 +39,22 @@ function timeFits(modifiedMs: number | undefined, { modifiedAfterMs, modifiedBef
   return (modifiedAfterMs === undefined || modifiedMs >= modifiedAfterMs) && (modifiedBeforeMs === undefined || modifiedMs < modifiedBeforeMs);
 }
 
+/** The text that every key matched by any of the globs begins with; empty where there is none. */
+export function literalPrefix(include: readonly string[]): string {
+  const texts = include.map((glob) => {
+    const plain = glob.search(/[*?[{\\]/);
+    return plain < 0 ? glob : glob.slice(0, plain);
+  });
+  return texts.length === 0 ? '' : texts.reduce(commonStart);
+}
+
+function commonStart(a: string, b: string): string {
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  // Half of a surrogate pair is no prefix of anything.
+  return /[\ud800-\udbff]/.test(a[at - 1] ?? '') ? a.slice(0, at - 1) : a.slice(0, at);
+}
+
 /** @throws usage error E_GLOB for an unclosed class or brace. */
 export function compileGlob(glob: string): RegExp {
   const state = { glob, at: 0, depth: 0 };

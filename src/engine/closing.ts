@@ -3,6 +3,7 @@
  * LISTs only. What differs is planned again, so that a write that came late or never came is found before the run may end.
  */
 import type { Item, Problem } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
 import { merge } from '../core/merge.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { Events } from '../ports/events.ts';
@@ -15,6 +16,8 @@ export interface ClosingContext {
   readonly destination: Store;
   readonly ledger: Ledger;
   readonly run: number;
+  /** What every selected key begins with. */
+  readonly prefix: Key;
   readonly sorter: () => EntrySorter;
   readonly events: Events;
 }
@@ -30,7 +33,7 @@ export async function closeListing(context: ClosingContext, last: boolean, signa
   const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
   const nothing: Iterator<Item> = [][Symbol.iterator]();
   const changes: Change[] = [];
-  for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage }), nothing)) {
+  for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage, prefix: context.prefix }), nothing)) {
     if (item === undefined || stands(item, entry)) continue;
     changes.push(last ? givenUp(item) : plannedAgain(item, entry));
     if (changes.length >= MOST_CHANGES) break;

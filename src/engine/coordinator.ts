@@ -10,6 +10,8 @@
 import type { BrigadeError} from '../core/errors.ts';
 import { asBrigadeError, isKind } from '../core/errors.ts';
 import type { Problem, Tally } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
+import { literalPrefix } from '../core/select.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger, Run, Stage } from '../ports/ledger.ts';
@@ -49,6 +51,8 @@ export interface CoordinatorOptions {
   readonly crew: Crew;
   readonly sorter: () => EntrySorter;
   readonly probe: (signal: AbortSignal) => Promise<void>;
+  /** Keys that would be one name at the destination; asked once, before the listing begins. */
+  readonly clashes?: (signal: AbortSignal) => Promise<ReadonlySet<Key>>;
   readonly events: Events;
   readonly clock: Clock;
   readonly random: Random;
@@ -82,11 +86,13 @@ class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #signal: AbortSignal;
   readonly #run: number;
+  readonly #prefix: Key;
 
   constructor(options: CoordinatorOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
     this.#run = options.run.number;
+    this.#prefix = literalPrefix(options.plan.selection.include);
   }
 
   async run(): Promise<RunEnd> {
@@ -109,7 +115,7 @@ class Coordinator {
     await this.#unlessTrouble((stop) => this.#planAndDrain(stop));
     for (let round = 1; ledger.tally(this.#run).copied.objects > 0; round++) {
       this.#stage('closing');
-      const differing = await closeListing({ ...this.#options, run: this.#run }, round >= CLOSING_ROUNDS, this.#signal);
+      const differing = await closeListing({ ...this.#options, run: this.#run, prefix: this.#prefix }, round >= CLOSING_ROUNDS, this.#signal);
       if (differing === 0 || round > CLOSING_ROUNDS) break;
       this.#note(`closing listing: ${differing} objects at the destination are not what was written; planned again`);
       this.#stage('transferring');
@@ -141,7 +147,9 @@ class Coordinator {
     if (run !== undefined && !run.listing.sealed) {
       this.#stage('listing');
       const before = ledger.runs().filter(({ number, state }) => number < this.#run && state === 'finished').at(-1);
+      const clashes = await this.#options.clashes?.(signal);
       await plan({
+        ...(clashes === undefined ? {} : { clashes }),
         source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
         previous: (after) => (before === undefined ? [] : ledger.items(before.number, after)),
         save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); },
@@ -164,7 +172,7 @@ class Coordinator {
     this.#stage('verifying');
     let last = 0;
     return verifyRun({
-      ...this.#options, run: this.#run, level: verify, concurrency: this.#options.verifyConcurrency,
+      ...this.#options, run: this.#run, prefix: this.#prefix, level: verify, concurrency: this.#options.verifyConcurrency,
       onProgress: (checked) => { if (checked - last >= 1000) { last = checked; events.emit({ type: 'note', level: 'info', text: `verified ${checked} objects` }); } },
     }, this.#signal);
   }

@@ -10,6 +10,7 @@ import type { ListPage, Store } from '../ports/storage.ts';
 
 export interface ListingOptions {
   readonly startAfter?: Key;
+  readonly prefix?: Key;
   readonly signal: AbortSignal;
   readonly sorter: () => EntrySorter;
   readonly onPage: (objects: number, bytes: number) => void;
@@ -29,7 +30,7 @@ export async function* listInOrder(store: Store, options: ListingOptions): Async
 }
 
 async function* pagesAhead(store: Store, options: ListingOptions): AsyncGenerator<readonly ObjectEntry[], void, undefined> {
-  const pages = store.list({ signal: options.signal, ...(options.startAfter === undefined ? {} : { startAfter: options.startAfter }) })[Symbol.asyncIterator]();
+  const pages = store.list({ signal: options.signal, ...below(options.prefix), ...(options.startAfter === undefined ? {} : { startAfter: options.startAfter }) })[Symbol.asyncIterator]();
   try {
     let next = ahead(pages);
     for (let page = await next; !page.done; page = await next) {
@@ -42,6 +43,10 @@ async function* pagesAhead(store: Store, options: ListingOptions): AsyncGenerato
   }
 }
 
+function below(prefix: Key | undefined): { readonly prefix?: Key } {
+  return prefix === undefined || prefix === '' ? {} : { prefix };
+}
+
 /** The error of a page that nobody waits for yet is not lost: it is thrown when the page is asked for. */
 function ahead(pages: AsyncIterator<ListPage>): Promise<IteratorResult<ListPage>> {
   const next = pages.next();
@@ -52,7 +57,7 @@ function ahead(pages: AsyncIterator<ListPage>): Promise<IteratorResult<ListPage>
 async function* sortedPages(store: Store, options: ListingOptions): AsyncGenerator<readonly ObjectEntry[], void, undefined> {
   const sorter = options.sorter();
   try {
-    for await (const page of store.list({ signal: options.signal })) {
+    for await (const page of store.list({ signal: options.signal, ...below(options.prefix) })) {
       count(page, options);
       sorter.add(page.entries);
     }

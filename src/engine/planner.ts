@@ -9,12 +9,12 @@ import type { Key } from '../core/key.ts';
 import { type Merged, merge } from '../core/merge.ts';
 import type { EntryReason, ObjectEntry } from '../core/object.ts';
 import { Packer } from '../core/pack.ts';
-import { createSelector, type Selector } from '../core/select.ts';
+import { createSelector, literalPrefix, type Selector } from '../core/select.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Listing, PlannedPage, PlannedTask } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
-import type { Store } from '../ports/storage.ts';
+import type { Store, StoreFacts } from '../ports/storage.ts';
 import { CollisionGuard } from './collisions.ts';
 import { listInOrder } from './lister.ts';
 import type { PlanOptions } from './options.ts';
@@ -26,6 +26,8 @@ export interface PlanContext {
   readonly sorter: () => EntrySorter;
   readonly events: Events;
   readonly clock: Clock;
+  /** Keys that would be one name at the destination (names.ts); none of them is written. */
+  readonly clashes?: ReadonlySet<Key>;
   /** Items of the last finished run after a key, in key order: what "as we left it" means. */
   readonly previous: (after: Key | undefined) => Iterable<Item>;
   /** Makes one page durable. */
@@ -48,6 +50,8 @@ class Planner {
   readonly #context: PlanContext;
   readonly #signal: AbortSignal;
   readonly #select: Selector;
+  /** What every included key begins with: the rest of the stores need not be listed. */
+  readonly #prefix: Key;
   readonly #packer: Packer;
   readonly #collisions: CollisionGuard<Draft> | undefined;
   readonly #problems = new Map<Key, Problem>();
@@ -62,9 +66,10 @@ class Planner {
     this.#listing = from;
     this.#signal = signal;
     this.#select = createSelector(context.options.selection);
+    this.#prefix = literalPrefix(context.options.selection.include);
     this.#packer = new Packer(context.options.batch);
     this.#savedAt = context.clock.monotonic();
-    this.#collisions = context.destination.facts.names === 'posix' && context.source.facts.names === 'opaque' ? new CollisionGuard((prefix) => this.#sourceHas(prefix)) : undefined;
+    this.#collisions = isExclusive(context.destination.facts) && !isExclusive(context.source.facts) ? new CollisionGuard((prefix) => this.#sourceHas(prefix)) : undefined;
   }
 
   async run(): Promise<Listing> {
@@ -86,7 +91,7 @@ class Planner {
   #list(side: 'source' | 'destination', startAfter: Key | undefined): AsyncGenerator<ObjectEntry, void, undefined> {
     const { events, sorter } = this.#context;
     const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side, objects, bytes, done: false });
-    return listInOrder(this.#context[side], { signal: this.#signal, sorter, onPage, ...(startAfter === undefined ? {} : { startAfter }) });
+    return listInOrder(this.#context[side], { signal: this.#signal, sorter, onPage, prefix: this.#prefix, ...(startAfter === undefined ? {} : { startAfter }) });
   }
 
   #draft(row: Row): Draft | undefined {
@@ -103,6 +108,7 @@ class Planner {
     if (source.reason !== undefined) return reasonDecision(source.reason);
     const { facts } = this.#context.destination;
     if (source.kind === 'directory' && facts.names === 'opaque') return { action: 'skip', code: 'empty_directory', message: 'an object store has no empty directories' };
+    if (this.#context.clashes?.has(source.key)) return clash();
     const refusal = this.#context.destination.refuses(source);
     if (refusal !== undefined) return { action: 'fail', ...refusal, hint: 'exclude it (select.exclude), rename it at the source, or choose another destination' };
     if (source.size > facts.maxObjectSize) return { action: 'fail', code: 'E_TOO_LARGE', message: `${source.size} bytes, the destination takes ${facts.maxObjectSize} in one object`, hint: 'exclude it, or choose another destination' };
@@ -156,6 +162,11 @@ class Planner {
   }
 }
 
+/** Keys nest like folders: `a` and `a/b` cannot both exist. */
+function isExclusive(facts: StoreFacts): boolean {
+  return facts.names === 'posix' || facts.exclusivePrefixes === true;
+}
+
 /** The checkpoint counts what is in tasks, so that a resumed listing counts nothing twice. */
 function countItems(listing: Listing, items: readonly Item[], lastKey: Key): Listing {
   let { sourceObjects, sourceBytes, destinationObjects } = listing;
@@ -181,6 +192,10 @@ function draftOf(source: ObjectEntry, destination: ObjectEntry | undefined, deci
     case 'skip': return { item: { ...base, ...there, state: 'skipped', evidence: 'none', code: decision.code }, problem: { code: decision.code, message: decision.message } };
     case 'fail': return { item: { ...base, ...there, state: 'failed', evidence: 'none', code: decision.code }, problem: { code: decision.code, kind: 'object', message: decision.message, hint: decision.hint } };
   }
+}
+
+function clash(): Decision {
+  return { action: 'fail', code: 'E_NAME_COLLISION', message: 'the destination takes this name and another one of the source for the same', hint: 'rename one of them at the source, or choose a destination that tells them apart' };
 }
 
 function reasonDecision(reason: EntryReason): Decision {

@@ -8,6 +8,7 @@
  */
 import { asBrigadeError, isKind } from '../core/errors.ts';
 import type { Evidence, Item } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
 import { type Merged, merge } from '../core/merge.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -25,6 +26,8 @@ export interface VerifyContext {
   readonly destination: Store;
   readonly ledger: Ledger;
   readonly run: number;
+  /** What every selected key begins with; empty: everything is listed. */
+  readonly prefix?: Key;
   readonly level: VerifyLevel;
   readonly concurrency: number;
   readonly sorter: () => EntrySorter;
@@ -42,7 +45,7 @@ export interface Verified {
 }
 
 const MOST_FINDINGS = 10_000;
-const MOST_UPGRADES = 5_000;
+const UPGRADES_AT_ONCE = 5_000;
 
 export async function verifyRun(context: VerifyContext, signal: AbortSignal): Promise<Verified> {
   return new Verifier(context, signal).run();
@@ -78,7 +81,7 @@ class Verifier {
     }
     await Promise.all(open);
     if (this.#error !== undefined) throw this.#error.error;
-    ledger.amend(run, this.#upgrades);
+    this.#saveUpgrades();
     const summary: VerifySummary = { level, startedMs, endedMs: clock.now(), checked: this.#checked, bytesRead: this.#bytesRead, evidence: this.#evidence, findings: this.#found };
     ledger.saveVerify(run, summary, this.#findings);
     return { summary, findings: this.#findings, changedSince: this.#changedSince };
@@ -86,7 +89,7 @@ class Verifier {
 
   #rows(): AsyncGenerator<Merged<Item, ObjectEntry, ObjectEntry>, void, undefined> {
     const { ledger, run, source, destination, sorter } = this.#context;
-    const listing = { signal: this.#signal, sorter, onPage: () => undefined };
+    const listing = { signal: this.#signal, sorter, onPage: () => undefined, ...(this.#context.prefix === undefined ? {} : { prefix: this.#context.prefix }) };
     return merge(ledger.items(run)[Symbol.iterator](), listInOrder(source, listing), listInOrder(destination, listing));
   }
 
@@ -152,8 +155,14 @@ class Verifier {
 
   #prove(item: Item, evidence: Evidence, equality?: Equality): void {
     this.#evidence[evidence]++;
-    if (evidence === item.evidence || evidence === 'none' || this.#upgrades.length >= MOST_UPGRADES) return;
+    if (evidence === item.evidence || evidence === 'none') return;
     this.#upgrades.push({ item: { ...item, evidence, ...(equality?.checksum === undefined ? {} : { checksum: equality.checksum }) } });
+    if (this.#upgrades.length >= UPGRADES_AT_ONCE) this.#saveUpgrades();
+  }
+
+  #saveUpgrades(): void {
+    this.#context.ledger.amend(this.#context.run, this.#upgrades);
+    this.#upgrades = [];
   }
 
   #find(item: Item, kind: string, message: string): void {

@@ -12,6 +12,8 @@ export interface StoreFacts {
   readonly names: 'opaque' | 'posix';
   /** list() yields keys in ascending byte order, checked page by page; otherwise the planner sorts through SQLite. */
   readonly ordered: boolean;
+  /** `a` and `a/b` cannot both exist here, as on a file system (F043). */
+  readonly exclusivePrefixes?: boolean;
   readonly maxKeyBytes: number;
   readonly maxObjectSize: number;
   /** Largest object in one write(). */
