@@ -134,6 +134,7 @@ function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
   const key = client.prefix === '' ? entry.key : entry.key.slice(client.prefix.length);
   const token = entry.etag === '' ? timeToken(modifiedMs) : entry.etag;
   if (key === '') return { key, size, token, kind: 'special', reason: EMPTY_KEY };
+  if (modifiedMs !== undefined && storageClass !== undefined) return { key, size, token, kind: 'object', modifiedMs, storageClass }; // nearly all: no spreading
   return {
     key, size, token, kind: 'object',
     ...(modifiedMs === undefined ? {} : { modifiedMs }),
