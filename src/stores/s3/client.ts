@@ -151,6 +151,16 @@ export class S3Client {
     }
   }
 
+  /** The whole body of an answer; what breaks on the way says what was tried and where. */
+  async collect(call: S3Call, response: HttpResponse, limit: number): Promise<Buffer> {
+    try {
+      return await response.body.collect(limit);
+    } catch (thrown) {
+      if (thrown instanceof BrigadeError) throw located(thrown, call.op, this.locate(call.key));
+      throw thrown;
+    }
+  }
+
   /** For errors found in the body of a 200 (F009, F010). */
   circumstances(call: S3Call): Circumstances {
     return { op: call.op, location: this.locate(call.key), scope: call.scope, nowMs: this.options.clock.now(), pinned: call.pinned === true, guarded: call.guarded === true };
@@ -327,7 +337,7 @@ async function readFailure(response: HttpResponse): Promise<Failure> {
 }
 
 /** The same error with what was tried and where. */
-export function located(error: BrigadeError, op: string, location: string): BrigadeError {
+function located(error: BrigadeError, op: string, location: string): BrigadeError {
   const { code, kind, message, hint, status, retryAfterMs, cause } = error;
   return new BrigadeError({
     code, kind, op, location, message: kind === 'cancelled' || error.op !== undefined ? message : `${op}: ${message}`,

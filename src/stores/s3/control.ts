@@ -85,7 +85,7 @@ async function askBucket(client: S3Client, op: string, question: string, signal?
   const call: S3Call = { op, method: 'GET', query: `${question}=`, scope: 'bucket', signal };
   try {
     const response = await client.send(call);
-    return rootOf((await response.body.collect(ANSWER)).toString('utf8'))?.inner ?? '';
+    return rootOf((await client.collect(call, response, ANSWER)).toString('utf8'))?.inner ?? '';
   } catch (thrown) {
     if (thrown instanceof BrigadeError && /NotFoundError|NoSuch(?!Bucket)\w*Configuration/.test(thrown.message)) return '';
     if (isKind(thrown, 'unsupported')) return undefined;

@@ -39,7 +39,12 @@ export function createServerCopy(client: S3Client, clientOf: (store: Store) => S
 
 /** One request names both buckets, so both must live at one endpoint; Amazon's regions reach each other. */
 function sameEndpoint(a: S3Client, b: S3Client): boolean {
-  return a.options.endpoint === b.options.endpoint && a.profile.name === b.profile.name;
+  return a.options.endpoint === b.options.endpoint && a.profile.name === b.profile.name && partition(a) === partition(b);
+}
+
+/** Amazon's China and GovCloud are worlds of their own. */
+function partition({ region }: S3Client): string {
+  return /^(cn|us-gov|us-iso[a-z]?|eusc)-/.exec(region)?.[1] ?? 'aws';
 }
 
 async function copyObject(client: S3Client, source: S3Client, request: CopyRequest, choice: ChecksumChoice): Promise<Written> {

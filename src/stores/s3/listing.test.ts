@@ -104,3 +104,9 @@ test('the AWS SDK lists what we wrote, under the same keys', async () => {
   const answer = await bench.sdk.send(new ListObjectsV2Command({ Bucket: 'bucket' }));
   assert.deepEqual(new Set(answer.Contents?.map(({ Key }) => Key)), new Set(keys));
 });
+
+test('F001: a page cut on the way says that it was the listing of this store', async () => {
+  await using server = await startScripted(() => ({ body: listXml(lines('a', 'b')), cutAt: 100 }));
+  const error = await errorOf(keysOf(server.store()));
+  assert.deepEqual([error.code, error.kind, error.op, error.location], ['E_SHORT_READ', 'transient', 'ListObjects', 's3://bucket']);
+});

@@ -8,7 +8,7 @@ import type { Key } from '../../core/key.ts';
 import type { EntryReason, ObjectEntry } from '../../core/object.ts';
 import { MiB } from '../../core/units.ts';
 import type { ListPage, ListRequest } from '../../ports/storage.ts';
-import type { S3Client } from './client.ts';
+import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { scanListing } from './scanner.ts';
 import type { ScannedEntry, ScannedPage } from './scanner.ts';
@@ -50,8 +50,9 @@ async function fetchPage(client: S3Client, prefix: string, cursor: Cursor, signa
   const { listing } = client.profile;
   const query = listing.version === 'v2' ? queryV2(prefix, cursor) : queryV1(prefix, cursor);
   const headers = client.options.defaults.requesterPays === true ? ['x-amz-request-payer', 'requester'] : [];
-  const response = await client.send({ op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal });
-  const body = await response.body.collect(PAGE_BODY);
+  const call: S3Call = { op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal };
+  const response = await client.send(call);
+  const body = await client.collect(call, response, PAGE_BODY);
   return scanListing(body, { plusIsSpace: listing.plusIsSpace, location: client.address, contentType: header(response.headers, 'content-type') });
 }
 

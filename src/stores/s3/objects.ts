@@ -168,11 +168,19 @@ export async function writeObject(client: S3Client, request: WriteRequest, choic
   await checkGuardBefore(client, key, guard, guard.kind === 'absent' ? client.profile.guards.absent : client.profile.guards.matches, signal);
   const plan = planChecksum(client, body, choice);
   const headers = [...attributeHeaders(request.attributes, client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers];
-  const response = await client.send({ op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', guarded: guard.kind !== 'none', signal });
-  const text = (await response.body.collect(SMALL_BODY)).toString('utf8');
-  if (/<Error[\s>]/.test(text)) throw classify(failureOf(response.status, response.headers, text), client.circumstances({ op: 'PutObject', method: 'PUT', key, scope: 'object' }));
+  const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
+  const response = await client.send(call);
+  await refuseErrorInside(client, call, response);
   const token = tokenOf(response.headers) ?? (await headObject(client, key, signal === undefined ? {} : { signal })).token;
   return { token, ...plan.settle(response.headers, client.locate.bind(client), key) };
+}
+
+/** A success without content is what is expected; an error behind a 200 is one all the same. Frees the connection. */
+export async function refuseErrorInside(client: S3Client, call: S3Call, response: HttpResponse): Promise<void> {
+  const body = await client.collect(call, response, SMALL_BODY);
+  if (body.length === 0) return;
+  const text = body.toString('utf8');
+  if (/<Error[\s>]/.test(text)) throw classify(failureOf(500, response.headers, text), client.circumstances(call));
 }
 
 /** A body of 0 bytes is sent as such, once it has shown that it holds none (F012). */
@@ -278,13 +286,14 @@ export async function removeObject(client: S3Client, key: Key, signal?: AbortSig
 
 export async function readTags(client: S3Client, key: Key, pin?: Pin, signal?: AbortSignal): Promise<ReadonlyMap<string, string>> {
   const query = encodeQuery({ tagging: '', versionId: pin?.versionId });
-  const response = await client.send({ op: 'GetObjectTagging', method: 'GET', key, query, headers: pays(client), scope: 'object', signal }).catch((thrown: unknown) => {
+  const call: S3Call = { op: 'GetObjectTagging', method: 'GET', key, query, headers: pays(client), scope: 'object', signal };
+  const response = await client.send(call).catch((thrown: unknown) => {
     // Some stores answer "no tags" as an error of its own.
     if (thrown instanceof BrigadeError && /NoSuchTagSet/.test(thrown.message)) return undefined;
     throw thrown;
   });
   if (response === undefined) return new Map();
-  return parseTags(client, key, (await response.body.collect(SMALL_BODY)).toString('utf8'));
+  return parseTags(client, key, (await client.collect(call, response, SMALL_BODY)).toString('utf8'));
 }
 
 function parseTags(client: S3Client, key: Key, text: string): ReadonlyMap<string, string> {

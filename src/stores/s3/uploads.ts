@@ -9,7 +9,7 @@ import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { classify, failureOf } from './errors.ts';
 import { attributeHeaders } from './metadata.ts';
-import { checkGuardBefore, emptyProven, guardHeaders, headObject, pays, planChecksum, tokenOf } from './objects.ts';
+import { checkGuardBefore, emptyProven, guardHeaders, headObject, pays, planChecksum, refuseErrorInside, tokenOf } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { bareEtag, decodeEncoded } from './scanner.ts';
 import { childText, children, escapeText, rootOf } from './xml.ts';
@@ -66,8 +66,7 @@ async function putPart(client: S3Client, upload: Upload, number: number, given: 
     headers: [...plan.headers, ...pays(client)], body: plan.payload, scope: 'upload', signal,
   };
   const response = await client.send(call);
-  const text = (await response.body.collect(ANSWER)).toString('utf8');
-  if (/<Error[\s>]/.test(text)) throw classify(failureOf(response.status, response.headers, text), client.circumstances(call));
+  await refuseErrorInside(client, call, response);
   const token = tokenOf(response.headers);
   if (token === undefined) throw unexpected(client, call, 'the answer has no ETag');
   const { checksum, sent } = plan.settle(response.headers, (key) => client.locate(key), upload.key);
@@ -196,7 +195,7 @@ function keyDecoder(client: S3Client, inner: string): (text: string) => Key {
 /** The root of an answer, which must be this one: a 200 may hold an error or nothing (F009, F010). */
 export async function answer(client: S3Client, call: S3Call, root: string, limit = ANSWER): Promise<Element> {
   const response = await client.send(call);
-  const text = (await response.body.collect(limit)).toString('utf8');
+  const text = (await client.collect(call, response, limit)).toString('utf8');
   const found = rootOf(text);
   if (found?.name === root) return found;
   if (found?.name === 'Error') throw classify(errorInside(response.status, response.headers, text), client.circumstances(call));
