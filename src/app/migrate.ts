@@ -17,6 +17,7 @@ import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew } from './crew.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { planOptions } from './options.ts';
+import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
 import { openStores, type OpenStores } from './stores.ts';
@@ -86,10 +87,12 @@ async function openBound(migration: Migration, flags: RunFlags, stores: OpenStor
   const path = ledgerPath(flags.stateDir, migration.name);
   mkdirSync(dirname(path), { recursive: true });
   const [source, destination] = await Promise.all([stores.source.identity(around.signal), stores.destination.identity(around.signal)]).catch(refuseToStart);
-  return openLedger({
+  const ledger = await openLedger({
     path, clock: around.clock, mode: 'create', adopt: flags.adopt, fresh: flags.fresh, holder: { pid: process.pid, host: hostname() }, signal: around.signal,
     binding: { migration: migration.name, specHash: specHash(migration), source, destination },
   });
+  saveMigration(flags.stateDir, migration);
+  return ledger;
 }
 
 /** An unfinished run is resumed, after a finished one a delta begins; `fresh` closes the unfinished one (design §5, Runs). */

@@ -1,0 +1,175 @@
+/** Every command with its arguments and options, as data: the parser, --help, completion and docs/cli.md are made from it. Imports nothing heavy. */
+import { EXIT, type ExitCode } from '../core/exit-code.ts';
+import type { CommandModule } from './invocation.ts';
+
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly description: string;
+  readonly required: boolean;
+  readonly variadic?: boolean;
+}
+
+export interface OptionSpec {
+  /** `-o, --output <format>`: as commander reads it. */
+  readonly flags: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  /** How the value is checked; absent: any text, or none. `list`: comma-separated or repeated. */
+  readonly value?: 'count' | 'duration' | 'list';
+  /** Said in help; filled in where the option is used. */
+  readonly standard?: string;
+  /** The name by which a command asks for it; absent: the long name. */
+  readonly key?: string;
+}
+
+export interface CommandSpec {
+  /** Two words for a command below another: `ledger backup`. */
+  readonly name: string;
+  readonly summary: string;
+  /** More, for `--help` and the docs page. */
+  readonly about?: string;
+  readonly args: readonly ArgumentSpec[];
+  readonly options: readonly OptionSpec[];
+  readonly examples: readonly string[];
+  readonly exits: readonly ExitCode[];
+  readonly load: () => Promise<CommandModule>;
+}
+
+const STATE: OptionSpec = { flags: '--state <dir>', description: 'folder of the ledgers', standard: './.brigade', key: 'state-dir' };
+const FORMAT: OptionSpec = { flags: '-o, --format <format>', description: 'form of the result on stdout', choices: ['table', 'json', 'ndjson'], standard: 'table' };
+const PROGRESS: OptionSpec = { flags: '--progress <kind>', description: 'progress on stderr; auto is bar on a terminal, else plain (one dated line every 30 s)', choices: ['auto', 'bar', 'plain', 'json', 'none'], standard: 'auto' };
+const VERBOSE: OptionSpec = { flags: '-v, --verbose', description: 'also tell what is only of interest when something is wrong' };
+const LOG_FILE: OptionSpec = { flags: '--log-file <file>', description: 'append everything that happens as JSON lines' };
+const NO_COLOR: OptionSpec = { flags: '--no-color', description: 'no colours (also NO_COLOR; FORCE_COLOR for the contrary)' };
+
+/** Options that every command takes before its name, and after it too unless it has one of that name itself. */
+export const EVERYWHERE: readonly OptionSpec[] = [STATE, NO_COLOR];
+
+const SHOWING = [FORMAT];
+const WATCHING = [FORMAT, PROGRESS, VERBOSE, LOG_FILE];
+const RUNNING: readonly OptionSpec[] = [
+  ...WATCHING,
+  { flags: '--on-pause <what>', description: 'when credentials, bucket, disk or network fail: exit at once, or wait and probe; without it the network is waited for (1 h), the rest exits', choices: ['exit', 'wait'] },
+  { flags: '--drain <duration>', description: 'how long the first Ctrl-C lets objects in flight finish', value: 'duration', standard: '15s' },
+];
+const BEGINNING: readonly OptionSpec[] = [
+  { flags: '--new', description: 'close an unfinished run and plan afresh' },
+  { flags: '--adopt', description: 'accept that a store or the options are not those of the ledger; with --new also a damaged ledger' },
+  { flags: '--dry-run', description: 'only plan: list both sides and say what would be done; nothing is written' },
+  { flags: '--require-objects', description: 'exit 1 when there was no object to migrate' },
+];
+
+const RUN_ARG = { name: 'RUN', description: 'a run: NAME (its latest) or NAME@N', required: true };
+const FILE_ARG = { name: 'FILE', description: 'a migration file', required: true };
+const RUN_OR_FILE = { name: 'RUN|FILE', description: 'a run (NAME or NAME@N), or the migration file it came from', required: true };
+
+const CLASS: OptionSpec = { flags: '--class <words>', description: 'only failures of this class (throttled, transient, object …) or code', value: 'list' };
+const MOVING: readonly ExitCode[] = [EXIT.clean, EXIT.someFailed, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm];
+const LOOKING: readonly ExitCode[] = [EXIT.clean, EXIT.usage, EXIT.internal];
+
+/** `--source-…` and `--destination-…` of `copy`: the key of a location → what it says. */
+const END_FLAGS: readonly (readonly [flag: string, description: string])[] = [
+  ['endpoint <url>', 'address of an S3-compatible store; without it AWS'], ['region <region>', 'region for signing'],
+  ['provider <name>', 'profile of limits and abilities'], ['path-style <yes>', 'true, false or auto'], ['ca-file <file>', 'PEM file of further authorities'],
+  ['insecure-tls', 'do not check the certificate; for a laboratory only'], ['proxy <url>', 'HTTP proxy'], ['payload-signing <how>', 'auto, signed or unsigned'],
+  ['checksum <mode>', 'checksum sent with every write'], ['credentials <reference>', 'env:PREFIX, profile:NAME, file:PATH, anonymous … never the secret itself'],
+];
+const endOptions = (end: string): OptionSpec[] => END_FLAGS.map(([flag, description]) => ({ flags: `--${end}-${flag}`, description: `${end}: ${description}` }));
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'init', summary: 'write an example of a migration file', about: 'Asks nothing and never replaces a file.',
+    args: [{ name: 'FILE', description: 'where to write it; ./migration.yml by default', required: false }], options: [],
+    examples: ['brigade init', 'brigade init pairs/media.yml'], exits: [EXIT.clean, EXIT.usage], load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'doctor', summary: 'check everything a run needs, before the first byte',
+    about: 'One line per check: OK, WARN or FAIL with its fix. Writes only a canary below .brigade/ at the destination, and removes it.',
+    args: [FILE_ARG], options: [FORMAT], examples: ['brigade doctor media.yml', 'brigade doctor media.yml -o json'],
+    exits: [EXIT.clean, EXIT.usage, EXIT.doctorBlocker, EXIT.internal], load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'plan', summary: 'say what a run would do, what is odd, and how long it takes', about: 'Lists both sides; writes nothing anywhere.',
+    args: [FILE_ARG], options: WATCHING, examples: ['brigade plan media.yml'], exits: LOOKING, load: () => import('./commands/plan.ts'),
+  },
+  {
+    name: 'run', summary: 'run a migration, or go on with one',
+    about: 'An unfinished run is resumed where it was; after a finished one a delta run begins. Several files, or a folder of *.yml, run side by side, one process and one ledger each: what happens to one does not touch another.',
+    args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }], options: [...BEGINNING, ...RUNNING],
+    examples: ['brigade run media.yml', 'brigade run pairs/', 'brigade run media.yml --dry-run'], exits: MOVING, load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'copy', summary: 'copy from one place to another, without a file',
+    about: 'The contents of SRC go into DST, never the folder itself. Credentials come from BRIGADE_SOURCE_ACCESS_KEY_ID, BRIGADE_SOURCE_SECRET_ACCESS_KEY, BRIGADE_SOURCE_SESSION_TOKEN and BRIGADE_DESTINATION_…, else from the AWS default chain. The same command again resumes.',
+    args: [
+      { name: 'SRC', description: 's3://bucket/prefix/, s3://bucket/object, or a folder', required: true },
+      { name: 'DST', description: 's3://bucket/prefix/ or a folder', required: true },
+    ],
+    options: [
+      { flags: '--name <name>', description: 'name of the run; by default made from SRC and DST' },
+      { flags: '--include <globs>', description: 'only keys that match', value: 'list' }, { flags: '--exclude <globs>', description: 'not the keys that match', value: 'list' },
+      { flags: '--verify <level>', description: 'none, inline, checksum or full', standard: 'inline' }, { flags: '--bandwidth <rate>', description: 'such as 50 Mbit/s or 20 MiB/s' },
+      { flags: '--on-conflict <what>', description: 'overwrite, skip-newer or fail', standard: 'overwrite' }, { flags: '--compare <how>', description: 'auto, size-mtime or checksum', standard: 'auto' },
+      { flags: '--executors <n>', description: 'copying processes, or auto', standard: 'auto' },
+      ...BEGINNING, ...RUNNING, ...endOptions('source'), ...endOptions('destination'),
+    ],
+    examples: ['brigade copy /srv/export s3://archive/2024/ --destination-region eu-central-1', 'brigade copy s3://media/ /srv/media --source-endpoint https://s3.example.com'],
+    exits: MOVING, load: () => import('./commands/copy.ts'),
+  },
+  {
+    name: 'status', summary: 'how far a run is', about: 'Read from the ledger, also while the run works. Without RUN: the latest run of each migration.',
+    args: [{ ...RUN_ARG, required: false }], options: SHOWING, examples: ['brigade status', 'brigade status media'], exits: LOOKING, load: () => import('./commands/status.ts'),
+  },
+  { name: 'runs', summary: 'list all runs of all migrations', args: [], options: SHOWING, examples: ['brigade runs', 'brigade runs -o json'], exits: LOOKING, load: () => import('./commands/runs.ts') },
+  {
+    name: 'objects', summary: 'list the objects of a run', args: [RUN_ARG],
+    options: [
+      ...SHOWING,
+      { flags: '--state <states>', description: 'only objects of these states; the folder of the ledgers is then named before the command: brigade --state DIR objects …', value: 'list', choices: ['pending', 'copied', 'unchanged', 'skipped', 'failed', 'extra'] },
+      CLASS, { flags: '--code <codes>', description: 'only these reasons, such as E_ACCESS_DENIED', value: 'list' },
+      { flags: '--prefix <prefix>', description: 'only keys that begin so' }, { flags: '--limit <n>', description: 'at most so many', value: 'count' },
+    ],
+    examples: ['brigade objects media --state failed', 'brigade objects media@2 --class throttled --limit 20 -o ndjson'], exits: LOOKING, load: () => import('./commands/objects.ts'),
+  },
+  {
+    name: 'retry', summary: 'try failed objects of the latest run again', about: 'They become pending and the run goes on with just those.', args: [RUN_OR_FILE],
+    options: [CLASS, { flags: '--code <codes>', description: 'only these codes', value: 'list' }, { flags: '--prefix <prefix>', description: 'only keys that begin so' }, ...RUNNING],
+    examples: ['brigade retry media', 'brigade retry media --class throttled'], exits: MOVING, load: () => import('./commands/retry.ts'),
+  },
+  {
+    name: 'verify', summary: 'compare both ends again, apart from the copying', args: [RUN_OR_FILE],
+    options: [{ flags: '--level <level>', description: 'none: sizes; inline: sizes and versions; checksum: store checksums, else one end read; full: both ends read', choices: ['none', 'inline', 'checksum', 'full'], standard: 'checksum, or the migration’s full' }, ...WATCHING],
+    examples: ['brigade verify media', 'brigade verify media --level full'], exits: [EXIT.clean, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'report', summary: 'the account of a run, for people, programs and auditors', about: 'text and json: the account; csv and ndjson: one row per object.', args: [RUN_ARG],
+    options: [{ flags: '-o, --format <format>', description: 'form of the report', choices: ['text', 'json', 'csv', 'ndjson'], standard: 'text' }, { flags: '--output <file>', description: 'write it there instead of stdout; an existing file is replaced' }],
+    examples: ['brigade report media', 'brigade report media@1 -o csv --output media.csv'], exits: LOOKING, load: () => import('./commands/report.ts'),
+  },
+  {
+    name: 'ledger backup', summary: 'copy a ledger, also while a run works on it', args: [{ name: 'NAME', description: 'the migration', required: true }, { name: 'TARGET', description: 'the file to write; must not exist', required: true }], options: [],
+    examples: ['brigade ledger backup media /backup/media.db'], exits: LOOKING, load: () => import('./commands/ledger-backup.ts'),
+  },
+  {
+    name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one.', args: [{ name: 'NAME', description: 'the migration', required: true }],
+    options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
+  },
+  {
+    name: 'completion', summary: 'print a completion script', args: [{ name: 'SHELL', description: 'bash, zsh or fish', required: true }], options: [],
+    examples: ['source <(brigade completion bash)', 'brigade completion fish > ~/.config/fish/completions/brigade.fish'], exits: [EXIT.clean, EXIT.usage], load: () => import('./commands/completion.ts'),
+  },
+  { name: 'version', summary: 'print the version', args: [], options: [FORMAT], examples: ['brigade version'], exits: [EXIT.clean, EXIT.usage], load: () => import('./commands/version.ts') },
+];
+
+export function longName(flags: string): string {
+  return /--([a-z-]+)/.exec(flags)?.[1] ?? flags;
+}
+
+export function optionsOf(command: CommandSpec): readonly OptionSpec[] {
+  const own = new Set(command.options.map(({ flags }) => longName(flags)));
+  return [...command.options, ...EVERYWHERE.filter(({ flags }) => !own.has(longName(flags)))];
+}
+
+export function keyOf(option: OptionSpec): string {
+  return option.key ?? longName(option.flags);
+}

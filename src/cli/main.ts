@@ -1,0 +1,41 @@
+/** The entry of `brigade`, started by bin/brigade.cjs. */
+import { systemClock } from '../telemetry/clock.ts';
+import { systemRandom } from '../telemetry/random.ts';
+import { complain, main } from './command-line.ts';
+import { type Io, Output, type StopSignal } from './io.ts';
+
+function systemIo(): Io {
+  return {
+    out: new Output(process.stdout), err: new Output(process.stderr), env: process.env, cwd: process.cwd(), clock: systemClock(), random: systemRandom(),
+    onSignal: (listener) => {
+      const signals: readonly StopSignal[] = ['SIGINT', 'SIGTERM'];
+      for (const signal of signals) process.on(signal, listener);
+      const orphaned = (): void => listener('SIGTERM');
+      // One of several (several.ts): without the process that shows and ends us, we drain.
+      process.once('disconnect', orphaned);
+      process.channel?.unref();
+      return () => {
+        process.off('disconnect', orphaned);
+        for (const signal of signals) process.off(signal, listener);
+      };
+    },
+    die: (code) => process.exit(code),
+  };
+}
+
+/** What still holds the process open after its command is done (an idle socket, a timer) may not hold it for long. */
+const LINGER_MS = 2_000;
+
+async function start(): Promise<void> {
+  const io = systemIo();
+  const defect = (thrown: unknown): void => {
+    complain(thrown, io);
+    process.exit(70);
+  };
+  process.on('uncaughtException', defect);
+  process.on('unhandledRejection', defect);
+  process.exitCode = await main(process.argv.slice(2), io);
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}
+
+await start();

@@ -1,0 +1,167 @@
+/** What a screen shows of a run at one moment: events tell what moves, the ledger what is done (never counted twice, F090). */
+import { showKey } from '../../core/key.ts';
+import type { Count, Problem, Tally } from '../../core/item.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Events, RunEvent } from '../../ports/events.ts';
+import type { Stage } from '../../ports/ledger.ts';
+
+export interface InFlight {
+  /** JSON-escaped. */
+  readonly key: string;
+  readonly size: number;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+export interface Snapshot {
+  readonly migration: string;
+  readonly stage: Stage | 'starting';
+  /** Both listings are complete: totals are final. */
+  readonly listed: boolean;
+  readonly elapsedMs: number;
+  readonly objects: { readonly done: number; readonly total: number };
+  readonly bytes: { readonly done: number; readonly total: number };
+  readonly failed: number;
+  readonly skipped: number;
+  readonly bytesPerSecond: number;
+  readonly objectsPerSecond: number;
+  /** Absent while nothing can be said. A lower bound while `listed` is false. */
+  readonly etaMs?: number;
+  readonly retries: number;
+  readonly throttled: number;
+  /** The three that are on their way for longest. */
+  readonly slowest: readonly InFlight[];
+  readonly waiting?: { readonly code: string; readonly message: string; readonly hint?: string; readonly ms: number };
+}
+
+/** What the ledger says now; undefined before the run has one. */
+export type ReadTally = () => { readonly tally: Tally; readonly sealed: boolean } | undefined;
+
+const SLOWEST = 3;
+const NOTHING: Count = { objects: 0, bytes: 0 };
+/** Rates follow what happened over about this long. */
+const MEMORY_MS = 10_000;
+
+/** A rate as an exponentially weighted mean, right from its first second. */
+export class Rate {
+  #mean = 0;
+  #weight = 0;
+
+  sample(amount: number, ms: number): void {
+    if (ms <= 0) return;
+    const share = 1 - Math.exp(-ms / MEMORY_MS);
+    this.#mean += share * ((amount / ms) * 1000 - this.#mean);
+    this.#weight += share * (1 - this.#weight);
+  }
+
+  get perSecond(): number {
+    return this.#weight === 0 ? 0 : this.#mean / this.#weight;
+  }
+}
+
+interface Flight { size: number; bytes: number; sinceMs: number }
+
+export class ProgressState implements Events {
+  readonly #migration: string;
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+  readonly #flights = new Map<string, Flight>();
+  readonly #rates = { bytes: new Rate(), objects: new Rate() };
+  #stage: Stage | 'starting' = 'starting';
+  #retries = 0;
+  #throttled = 0;
+  #waiting: { problem: Problem; startedMs: number } | undefined;
+  #moved = 0;
+  #sampledMs: number;
+  #ended = 0;
+
+  constructor(migration: string, clock: Clock) {
+    this.#migration = migration;
+    this.#clock = clock;
+    this.#startedMs = clock.monotonic();
+    this.#sampledMs = this.#startedMs;
+  }
+
+  get stage(): Stage | 'starting' {
+    return this.#stage;
+  }
+
+  get waiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  emit(event: RunEvent): void {
+    switch (event.type) {
+      case 'stage': this.#stage = event.stage; this.#waiting = undefined; return;
+      case 'started': this.#flight(event.key).size = event.size; return;
+      case 'bytes': this.#flight(event.key).bytes += event.bytes; this.#moved += event.bytes; return;
+      case 'ended':
+        this.#flights.delete(event.outcome.key);
+        if (event.outcome.state !== 'pending') this.#ended++;
+        return;
+      case 'retry': this.#retries++; return;
+      case 'throttled': this.#throttled++; return;
+      case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;
+      case 'resumed': this.#waiting = undefined; return;
+      case 'listed': case 'request': case 'requests': case 'stalled': case 'note': return;
+    }
+  }
+
+  snapshot(read: ReadTally): Snapshot {
+    const now = this.#clock.monotonic();
+    const account = read();
+    const { tally } = account ?? {};
+    const { total, left } = this.#amounts(tally);
+    this.#sample(now);
+    const eta = this.#eta(left);
+    return {
+      migration: this.#migration, stage: this.#stage, listed: account?.sealed ?? false, elapsedMs: now - this.#startedMs,
+      objects: { done: total.objects - left.objects, total: total.objects }, bytes: { done: total.bytes - left.bytes, total: total.bytes },
+      failed: tally?.failed.objects ?? 0, skipped: tally?.skipped.objects ?? 0, retries: this.#retries, throttled: this.#throttled,
+      bytesPerSecond: this.#rates.bytes.perSecond, objectsPerSecond: this.#rates.objects.perSecond, slowest: this.#slowest(now),
+      ...(eta === undefined ? {} : { etaMs: eta }), ...(this.#waiting === undefined ? {} : { waiting: waitingOf(this.#waiting.problem, now - this.#waiting.startedMs) }),
+    };
+  }
+
+  /** What is on its way counts as done by the bytes that were sent. */
+  #amounts(tally: Tally | undefined): { total: Count; left: Count } {
+    if (tally === undefined) return { total: NOTHING, left: NOTHING };
+    const onTheWay = [...this.#flights.values()].reduce((sum, { size, bytes }) => sum + Math.min(size, bytes), 0);
+    return { total: tally.listed, left: { objects: tally.pending.objects, bytes: Math.max(0, tally.pending.bytes - onTheWay) } };
+  }
+
+  #flight(key: string): Flight {
+    const known = this.#flights.get(key);
+    if (known !== undefined) return known;
+    const flight = { size: 0, bytes: 0, sinceMs: this.#clock.monotonic() };
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  #sample(now: number): void {
+    const ms = now - this.#sampledMs;
+    if (ms < 100) return;
+    this.#rates.bytes.sample(this.#moved, ms);
+    this.#rates.objects.sample(this.#ended, ms);
+    this.#moved = 0;
+    this.#ended = 0;
+    this.#sampledMs = now;
+  }
+
+  /** The slower of bytes and objects decides. */
+  #eta(left: { objects: number; bytes: number }): number | undefined {
+    if (left.objects === 0) return undefined;
+    const byBytes = left.bytes === 0 ? 0 : left.bytes / this.#rates.bytes.perSecond;
+    const seconds = Math.max(byBytes, left.objects / this.#rates.objects.perSecond);
+    return Number.isFinite(seconds) ? seconds * 1000 : undefined;
+  }
+
+  #slowest(now: number): InFlight[] {
+    const all = [...this.#flights].sort(([, a], [, b]) => a.sinceMs - b.sinceMs).slice(0, SLOWEST);
+    return all.map(([key, { size, bytes, sinceMs }]) => ({ key: showKey(key), size, bytes: Math.min(size, bytes), ms: now - sinceMs }));
+  }
+}
+
+function waitingOf({ code, message, hint }: Problem, ms: number): NonNullable<Snapshot['waiting']> {
+  return { code, message, ms, ...(hint === undefined ? {} : { hint }) };
+}
