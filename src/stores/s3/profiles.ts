@@ -106,7 +106,7 @@ const PROFILES: Readonly<Record<string, ProviderProfile>> = {
   ceph: { ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true } },
   /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html */
   minio: {
-    ...generic, name: 'minio', maxObjectSize: 50 * TiB,
+    ...generic, name: 'minio', maxObjectSize: 10_000 * 5 * GiB,
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: false },
     forbids: [DOT_SEGMENT, { pattern: /\/\//, rule: 'may not have two slashes in a row' }, { pattern: /^\//, rule: 'may not begin with a slash' }],
