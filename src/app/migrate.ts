@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { checkOverlap, type Environment, type Migration, specHash } from '../config/index.ts';
-import { asBrigadeError, BrigadeError, isKind } from '../core/errors.ts';
+import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
@@ -57,22 +57,52 @@ export interface RunResult {
 export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
   checkOverlap(asked, flags.stateDir);
   const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
+  try {
+    return await runOnce(migration, flags, around, false);
+  } catch (error) {
+    if (!(error instanceof BrigadeError) || error.code !== 'E_LIST_ORDER') throw error;
+    around.events.emit({ type: 'note', level: 'warn', text: `${errorLine(error)}: planned again with listings sorted here` });
+    return runOnce(migration, { ...flags, fresh: true }, around, true);
+  }
+}
+
+async function runOnce(migration: Migration, flags: RunFlags, around: Surroundings, unordered: boolean): Promise<RunResult> {
   const totals: { keeper?: TotalsKeeper } = {};
   const events = fanOut([around.events, { emit: (event) => totals.keeper?.emit(event) }]);
-  const stores = await openStores(migration, { ...around, events, share: 1 }).catch(refuseToStart);
+  const stores = await openStores(migration, { ...around, events, share: 1, unordered }).catch(refuseToStart);
   try {
     const ledger = await openBound(migration, flags, stores, around);
     try {
-      const run = startRun(ledger, flags);
-      totals.keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
-      const end = await work(migration, flags, { ...around, events }, stores, ledger, run);
-      totals.keeper.flush();
-      return resultOf(migration, flags, ledger, run.number, end);
+      return await carryOut(migration, flags, { ...around, events }, stores, ledger, totals);
     } finally {
       await ledger.close();
     }
   } finally {
     await stores.close();
+  }
+}
+
+/**
+ * One run to its end. A store that turns out not to list in key order is listed as a set from then on; what was planned by that order
+ * may lack keys, so that run is given up and a new one planned (F050). Each side can show it once.
+ */
+async function carryOut(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, totals: { keeper?: TotalsKeeper }): Promise<RunResult> {
+  for (let run = startRun(ledger, flags), disorders = 0; ; ) {
+    const { number, kind } = run;
+    const keeper = new TotalsKeeper((sums) => ledger.addTotals(number, sums));
+    totals.keeper = keeper;
+    try {
+      const end = await work(migration, flags, around, stores, ledger, run);
+      return resultOf(migration, flags, ledger, number, end);
+    } catch (error) {
+      if (!(error instanceof BrigadeError) || error.code !== 'E_LIST_ORDER' || ++disorders > 2) throw error;
+      around.events.emit({ type: 'note', level: 'warn', text: `${error.message}; planned again without relying on order` });
+      ledger.updateRun(number, { state: 'abandoned' });
+      run = ledger.beginRun(kind);
+    } finally {
+      // Also on the way out with an error: its timer must not outlive the ledger.
+      keeper.flush();
+    }
   }
 }
 

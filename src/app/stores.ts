@@ -25,6 +25,8 @@ export interface StoreDeps {
   readonly share: number;
   /** What the coordinator measured, for an executor; absent: measure. */
   readonly facts?: unknown;
+  /** A listing proved that a store does not keep key order: both are taken as unordered and sorted here (F050). */
+  readonly unordered?: boolean;
 }
 
 /** What was found out about the two stores once, for every process of the run. Plain data. */
@@ -64,6 +66,7 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   const source = await openRaw('source', migration, deps, known?.source);
   const destination = await openRaw('destination', migration, deps, known?.destination);
   const probed = known ?? { ...optionalSide('source', source.probed), ...optionalSide('destination', destination.probed), ...(await probeFolder(migration, deps)) };
+  if (deps.unordered === true) await forgetOrder(source.store, destination.store);
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
   return {
@@ -73,6 +76,11 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
     close: async () => { await Promise.all([source.store.close(), destination.store.close()]); },
   };
+}
+
+async function forgetOrder(...stores: readonly Store[]): Promise<void> {
+  const { applyProbed } = await import('../stores/s3/index.ts');
+  for (const store of stores) applyProbed(store, { listing: { ordered: false } });
 }
 
 function optionalSide<S extends Side>(side: S, probed: ProbedSide | undefined): { readonly [K in S]?: ProbedSide } {

@@ -24,7 +24,7 @@ import { type Equality, sameContent, type Version } from './content.ts';
 import { copyBuffered, copyStreamed } from './copy-whole.ts';
 import { copyInParts } from './copy-parts.ts';
 import { copyOnServer } from './copy-server.ts';
-import { type CopyOptions, VERSIONS } from './options.ts';
+import { type CopyOptions, SIZE_IN_DOUBT, VERSIONS } from './options.ts';
 
 export interface CopyContext {
   readonly source: Store;
@@ -84,6 +84,10 @@ async function skipArchived(context: CopyContext, item: Item, signal: AbortSigna
 
 /** Compares first where the planner asked for it, or where an earlier holder of the task may have written it. */
 async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
+  if (item.code === SIZE_IN_DOUBT) {
+    const settled = await settleBySize(context, item, signal);
+    if (settled !== undefined) return settled;
+  }
   const compare = item.code === 'compare';
   if (item.kind === 'directory' || (!task.inDoubt && !compare)) return undefined;
   const pair = await comparable(context, item, compare, signal);
@@ -92,6 +96,13 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
   const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
   if (same?.equal) return adopted(compare && !task.inDoubt ? 'unchanged' : 'copied', pair.there, same);
   return compare ? answerConflict(context, pair.here, pair.there) : undefined;
+}
+
+/** Listed with another size, but both ends are the versions that were copied: the objects' own sizes decide (F022). */
+async function settleBySize(context: CopyContext, item: Item, signal: AbortSignal): Promise<Ending | undefined> {
+  const [here, there] = await Promise.all([headOrNone(context.source, item, signal), headOrNone(context.destination, item, signal)]);
+  if (here?.token !== item.source.token || there === undefined || there.token !== item.destination || here.size !== there.size) return undefined;
+  return { state: 'unchanged', destination: there.token, size: here.size, evidence: item.evidence, ...optional('checksum', item.checksum) };
 }
 
 /** Both objects, where the destination's may be the listed version of the source's: of equal size, and not what the plan saw there. */
@@ -119,9 +130,9 @@ async function followVersions(context: CopyContext, task: Task, item: Item, prog
   for (let turn = 1; ; turn++) {
     try {
       const ending = await copyVersion(context, task, item, version, guard, progress, signal);
-      return version.pin.token === item.source.token ? ending : { ...ending, source: version.pin, size: version.size };
+      return version.pin.token === item.source.token && version.size === item.size ? ending : { ...ending, source: version.pin, size: version.size };
     } catch (error) {
-      if (isKind(error, 'changed') && turn < VERSIONS) version = await currentVersion(context.source, version, signal);
+      if (isKind(error, 'changed') && turn < VERSIONS) version = await nextVersion(context, version, signal);
       else if (isKind(error, 'changed')) throw changedTooOften(error);
       else if (isKind(error, 'gone')) return await confirmGone(context, item, error, signal);
       else if (isKind(error, 'conflict')) {
@@ -151,8 +162,27 @@ async function copyThrough(step: CopyStep): Promise<Copied> {
   switch (cut.way) {
     case 'buffer': return copyBuffered(step);
     case 'stream': return copyStreamed(step);
-    case 'parts': return copyInParts(step, cut.partSize);
+    case 'parts': return copyInParts(step, cut.partSize).catch((error: unknown) => withoutRanges(step, error));
   }
+}
+
+/** A store that does not answer ranges as asked is read in one stream; nothing is ever written at an offset it did not confirm (F021). */
+function withoutRanges(step: CopyStep, error: unknown): Promise<Copied> {
+  const { source, destination, events } = step.context;
+  if (!(error instanceof BrigadeError) || error.code !== 'E_RANGE_IGNORED' || step.version.size > destination.facts.maxSingleWrite) throw error;
+  sayOnce(source, 'E_RANGE_IGNORED', () => events.emit({ type: 'note', level: 'warn', text: `${source.address} does not answer ranges as asked: large objects are read in one stream (E_RANGE_IGNORED)` }));
+  return copyStreamed(step);
+}
+
+const said = new WeakMap<Store, Set<string>>();
+
+/** Once per store and process: what is true of a store need not be told of each of its objects. */
+function sayOnce(store: Store, what: string, say: () => void): void {
+  const before = said.get(store) ?? new Set();
+  said.set(store, before);
+  if (before.has(what)) return;
+  before.add(what);
+  say();
 }
 
 /** An empty directory, or the marker that stands for one. */
@@ -206,6 +236,15 @@ async function confirmGone(context: CopyContext, item: Item, error: BrigadeError
   if (still !== undefined) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'transient', message: 'the source object came back while it was copied', cause: error });
   const problem = { code: 'source_gone', message: 'deleted at the source after it was listed' };
   return context.options.sourceGone === 'skip' ? { state: 'skipped', evidence: 'none', problem } : { state: 'failed', evidence: 'none', problem: { ...problem, code: 'E_SOURCE_GONE', kind: 'object' } };
+}
+
+/** The version to follow. The same one with another size than listed: the store lists sizes that are not those of its objects (F022). */
+async function nextVersion({ source, events }: CopyContext, version: Version, signal: AbortSignal): Promise<Version> {
+  const next = await currentVersion(source, version, signal);
+  if (next.pin.token === version.pin.token && next.size !== version.size) {
+    sayOnce(source, 'E_SIZE_LIST_MISMATCH', () => events.emit({ type: 'note', level: 'warn', text: `${source.address} lists sizes that are not those of its objects: each is asked for its own (E_SIZE_LIST_MISMATCH)` }));
+  }
+  return next;
 }
 
 async function currentVersion(source: Store, version: Version, signal: AbortSignal): Promise<Version> {

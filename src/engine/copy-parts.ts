@@ -42,7 +42,7 @@ export async function transferParts(step: CopyStep, partSize: number, algorithm:
     const computed = wholeChecksum(parts);
     return { written, carried, ...(computed === undefined ? {} : { computed }) };
   } catch (error) {
-    if (isKind(error, 'changed', 'gone', 'conflict', 'object')) await abandon(step, multipart, upload);
+    if (isKind(error, 'changed', 'gone', 'conflict', 'object', 'unsupported')) await abandon(step, multipart, upload);
     throw error;
   }
 }

@@ -1,15 +1,13 @@
 /**
  * What travels with the bytes (D8, S0.8, S0.41): the source's attributes, changed as the migration says, cut to what the destination can
- * hold, and the list of what was lost on the way (I12). A file's mtime and mode travel to an object store as user metadata and come back
- * from there, so that file system → store → file system returns both.
+ * hold, and the list of what was lost on the way (I12). A file's mtime and mode travel to an object store too, where its driver keeps them
+ * as user metadata, so that file system → store → file system returns both.
  */
 import { BrigadeError } from '../core/errors.ts';
 import type { Attributes, ContentHeaders, ObjectInfo } from '../core/object.ts';
 import type { StoreFacts } from '../ports/storage.ts';
 import type { CopyOptions, FidelityAttribute } from './options.ts';
 
-export const MTIME_NAME = 'brigade-mtime';
-export const MODE_NAME = 'brigade-mode';
 /** What stores answer when nobody said a type: losing it loses nothing. */
 const NO_TYPE = new Set(['binary/octet-stream', 'application/octet-stream']);
 
@@ -31,10 +29,10 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
     return false;
   };
   const headers = keep('contentHeaders', hasHeaders(info.headers)) ? info.headers : {};
-  const userMetadata = carryMetadata(info, from, to, rules, keep);
+  const userMetadata = carryMetadata(info, to, rules, keep);
   const allTags = carryTags(tags, rules, to, keep);
   const storageClass = carryClass(info, rules, keep);
-  const times = to.names === 'posix' ? fileAttributes(info, from, rules) : {};
+  const times = carryFileAttributes(info, from, to, keep);
   refuseLosses(lost, rules);
   refuseTooLarge(userMetadata, to);
   return {
@@ -45,13 +43,9 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
 
 type Keep = (attribute: FidelityAttribute, present: boolean) => boolean;
 
-function carryMetadata(info: ObjectInfo, from: StoreFacts, to: StoreFacts, rules: Rules, keep: Keep): Map<string, string> {
-  const own = new Map([...info.userMetadata].filter(([name]) => to.names === 'opaque' || (name !== MTIME_NAME && name !== MODE_NAME)));
-  const carried = keep('userMetadata', own.size > 0) ? own : new Map<string, string>();
+function carryMetadata(info: ObjectInfo, to: StoreFacts, rules: Rules, keep: Keep): Map<string, string> {
+  const carried = new Map(keep('userMetadata', info.userMetadata.size > 0) ? info.userMetadata : []);
   if (to.attributes.userMetadata) for (const [name, value] of Object.entries(rules.metadata)) carried.set(name.toLowerCase(), value);
-  if (from.names !== 'posix' || to.names === 'posix') return carried;
-  if (info.mtimeNs !== undefined && rules.fidelity.mtime !== 'ignore') carried.set(MTIME_NAME, info.mtimeNs);
-  if (info.mode !== undefined && rules.fidelity.mode !== 'ignore') carried.set(MODE_NAME, (info.mode & 0o777).toString(8).padStart(4, '0'));
   return carried;
 }
 
@@ -67,24 +61,15 @@ function carryClass(info: ObjectInfo, rules: Rules, keep: Keep): string | undefi
   return keep('storageClass', wanted !== undefined && wanted !== 'STANDARD') ? wanted : undefined;
 }
 
-/** mtime and mode for a file: from the file, from our metadata names, or the store's LastModified. */
-function fileAttributes(info: ObjectInfo, from: StoreFacts, rules: Rules): Pick<Attributes, 'mtimeNs' | 'mode'> {
-  const mtimeNs = info.mtimeNs ?? validNs(info.userMetadata.get(MTIME_NAME)) ?? (info.modifiedMs === undefined ? undefined : String(BigInt(Math.round(info.modifiedMs)) * 1_000_000n));
-  const mode = info.mode ?? validMode(from.names === 'posix' ? undefined : info.userMetadata.get(MODE_NAME));
+/** For a file the store's LastModified is better than now; an object that never was a file loses nothing without it. */
+function carryFileAttributes(info: ObjectInfo, from: StoreFacts, to: StoreFacts, keep: Keep): Pick<Attributes, 'mtimeNs' | 'mode'> {
+  const modified = from.names === 'opaque' && to.names === 'posix' && info.modifiedMs !== undefined ? String(BigInt(Math.round(info.modifiedMs)) * 1_000_000n) : undefined;
+  const mtimeNs = info.mtimeNs ?? modified;
   return {
-    ...(mtimeNs === undefined || rules.fidelity.mtime === 'ignore' ? {} : { mtimeNs }),
-    ...(mode === undefined || rules.fidelity.mode === 'ignore' ? {} : { mode: mode & 0o777 }),
+    ...(mtimeNs !== undefined && keep('mtime', true) ? { mtimeNs } : {}),
+    // Only permission bits, never setuid, setgid or sticky (F058).
+    ...(info.mode !== undefined && keep('mode', true) ? { mode: info.mode & 0o777 } : {}),
   };
-}
-
-/** Metadata comes from strangers: only a plain number is a time. */
-function validNs(text: string | undefined): string | undefined {
-  return text !== undefined && /^-?\d{1,19}$/.test(text) ? text : undefined;
-}
-
-/** Only permission bits, never setuid, setgid or sticky (F058). */
-function validMode(text: string | undefined): number | undefined {
-  return text !== undefined && /^[0-7]{1,6}$/.test(text) ? Number.parseInt(text, 8) & 0o777 : undefined;
 }
 
 function hasHeaders(headers: ContentHeaders): boolean {

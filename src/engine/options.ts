@@ -38,3 +38,5 @@ export interface PlanOptions {
 export const ATTEMPTS = 5;
 /** Versions of a changing source that one attempt follows before it gives up (F026). */
 export const VERSIONS = 3;
+/** Code of a pending item of which only the listed size differs from what was copied: sizes of listings may lie (F022). */
+export const SIZE_IN_DOUBT = 'size';

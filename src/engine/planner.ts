@@ -17,7 +17,7 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store, StoreFacts } from '../ports/storage.ts';
 import { CollisionGuard } from './collisions.ts';
 import { listInOrder } from './lister.ts';
-import type { PlanOptions } from './options.ts';
+import { type PlanOptions, SIZE_IN_DOUBT } from './options.ts';
 
 export interface PlanContext {
   readonly source: Store;
@@ -101,7 +101,8 @@ class Planner {
     // A directory that holds something is made by what it holds; only an empty one is an item of its own.
     if (source.kind === 'directory' && !source.empty) return undefined;
     if (!this.#select(source)) return undefined;
-    return draftOf(source, row.b, this.#decide(source, row.b, row.c), this.#context.destination.facts.names === 'posix');
+    const draft = draftOf(source, row.b, this.#decide(source, row.b, row.c), this.#context.destination.facts.names === 'posix');
+    return draft.item.state === 'pending' ? { ...draft, item: withSizeDoubt(draft.item, row.c) } : draft;
   }
 
   #decide(source: ObjectEntry, destination: ObjectEntry | undefined, previous: Item | undefined): Decision {
@@ -192,6 +193,13 @@ function draftOf(source: ObjectEntry, destination: ObjectEntry | undefined, deci
     case 'skip': return { item: { ...base, ...there, state: 'skipped', evidence: 'none', code: decision.code }, problem: { code: decision.code, message: decision.message } };
     case 'fail': return { item: { ...base, ...there, state: 'failed', evidence: 'none', code: decision.code }, problem: { code: decision.code, kind: 'object', message: decision.message, hint: decision.hint } };
   }
+}
+
+/** Both ends show the versions that were copied, under another size: the copier asks the objects themselves (F022). */
+function withSizeDoubt(item: Item, previous: Item | undefined): Item {
+  const sameVersions = previous !== undefined && item.source.token !== '' && previous.source.token === item.source.token && previous.destination !== undefined && previous.destination === item.destination;
+  if (!sameVersions || previous.size === item.size || (previous.state !== 'copied' && previous.state !== 'unchanged')) return item;
+  return { ...item, code: SIZE_IN_DOUBT, evidence: previous.evidence, ...(previous.checksum === undefined ? {} : { checksum: previous.checksum }) };
 }
 
 function clash(): Decision {

@@ -99,10 +99,21 @@ class Verifier {
     this.#checked++;
     if (destination === undefined) return this.#find(item, 'missing', 'the destination has no such object');
     if (item.kind === 'directory') return this.#prove(item, 'none');
-    if (destination.size !== item.size) return this.#find(item, 'size', `the destination holds ${destination.size} bytes, copied were ${item.size}`);
+    if (await this.#sizeDiffers(item, destination)) return this.#find(item, 'size', `the destination holds ${destination.size} bytes, copied were ${item.size}`);
     if (source === undefined || source.token !== item.source.token) this.#changedSince++;
     await this.#checkContent(item, source, destination);
     this.#context.onProgress?.(this.#checked, this.#bytesRead);
+  }
+
+  /** Where the listing disagrees the object itself decides: some stores list sizes that are not those of their objects (F022). */
+  async #sizeDiffers(item: Item, destination: ObjectEntry): Promise<boolean> {
+    if (destination.size === item.size) return false;
+    try {
+      return (await this.#context.destination.head(item.key, { signal: this.#signal })).size !== item.size;
+    } catch (thrown) {
+      if (isKind(thrown, 'gone', 'object')) return true;
+      throw thrown;
+    }
   }
 
   async #checkContent(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry): Promise<void> {
