@@ -108,9 +108,9 @@ async function settleBySize(context: CopyContext, item: Item, signal: AbortSigna
 /** Both objects, where the destination's may be the listed version of the source's: of equal size, and not what the plan saw there. */
 async function comparable(context: CopyContext, item: Item, compare: boolean, signal: AbortSignal): Promise<{ here: ObjectInfo; there: ObjectInfo } | undefined> {
   const there = await headOrNone(context.destination, item, signal);
-  if (there?.size !== item.size || (!compare && there.token === item.destination)) return undefined;
+  if (there === undefined || there.size !== item.size || (!compare && there.token === item.destination)) return undefined;
   const here = await headOrNone(context.source, item, signal);
-  return here?.token === item.source.token ? { here, there } : undefined;
+  return here !== undefined && here.token === item.source.token ? { here, there } : undefined;
 }
 
 function adopted(state: 'unchanged' | 'copied', there: ObjectInfo, same: Equality): Ending {
