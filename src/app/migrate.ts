@@ -82,27 +82,16 @@ async function runOnce(migration: Migration, flags: RunFlags, around: Surroundin
   }
 }
 
-/**
- * One run to its end. A store that turns out not to list in key order is listed as a set from then on; what was planned by that order
- * may lack keys, so that run is given up and a new one planned (F050). Each side can show it once.
- */
 async function carryOut(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, totals: { keeper?: TotalsKeeper }): Promise<RunResult> {
-  for (let run = startRun(ledger, flags), disorders = 0; ; ) {
-    const { number, kind } = run;
-    const keeper = new TotalsKeeper((sums) => ledger.addTotals(number, sums));
-    totals.keeper = keeper;
-    try {
-      const end = await work(migration, flags, around, stores, ledger, run);
-      return resultOf(migration, flags, ledger, number, end);
-    } catch (error) {
-      if (!(error instanceof BrigadeError) || error.code !== 'E_LIST_ORDER' || ++disorders > 2) throw error;
-      around.events.emit({ type: 'note', level: 'warn', text: `${error.message}; planned again without relying on order` });
-      ledger.updateRun(number, { state: 'abandoned' });
-      run = ledger.beginRun(kind);
-    } finally {
-      // Also on the way out with an error: its timer must not outlive the ledger.
-      keeper.flush();
-    }
+  const run = startRun(ledger, flags);
+  const keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
+  totals.keeper = keeper;
+  try {
+    const end = await work(migration, flags, around, stores, ledger, run);
+    return resultOf(migration, flags, ledger, run.number, end);
+  } finally {
+    // Also on the way out with an error: its timer must not outlive the ledger.
+    keeper.flush();
   }
 }
 
