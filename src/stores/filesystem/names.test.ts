@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { decodeSegment, encodeSegment, indexName, isIndex, isRefusal, isTemporary, keyOf, markerRefusal, MAX_NAME_BYTES, placeOf, rawOf, temporaryName, type Place } from './names.ts';
+import { NameList } from './name-list.ts';
 import { collisionKey } from './probe.ts';
 
 /** Segments made of what could be mistaken, mixed with any bytes. */
@@ -116,4 +117,16 @@ test('F041: where the file system folds case, Readme and README collide; elsewhe
   assert.notEqual(folding('a'), folding('b'));
   const exact = collisionKey({ foldsCase: false, normalises: false });
   assert.notEqual(exact('dir/Readme'), exact('DIR/README'));
+});
+
+test('F048: a list of names comes out in byte order, whatever the bytes, a few at a time', () => {
+  fc.assert(fc.property(fc.uniqueArray(anyRaw), fc.integer({ min: 1, max: 5 }), (wished, most) => {
+    const list = new NameList();
+    for (const name of wished) list.push(name);
+    list.sort();
+    const found: string[] = [];
+    for (let some = list.take(most); some.length > 0; some = list.take(most)) found.push(...some);
+    const sorted = wished.map((name) => Buffer.from(name, 'latin1')).sort((a, b) => Buffer.compare(a, b));
+    assert.deepEqual(found, sorted.map((bytes) => bytes.toString('latin1')));
+  }));
 });

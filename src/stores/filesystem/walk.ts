@@ -1,6 +1,6 @@
 /**
  * The tree as one sequence of keys in byte order: a directory sorts as its name with the slash (F049). One list of names per level is
- * held, as one-byte strings; files are looked at a window at a time; a start deep in the tree is reached without reading what lies before.
+ * held (name-list.ts); files are looked at a window at a time; a start deep in the tree is reached without reading what lies before.
  */
 import { constants, type BigIntStats, type Dirent } from 'node:fs';
 import { opendir } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import type { Key } from '../../core/key.ts';
 import type { EntryReason, ObjectEntry } from '../../core/object.ts';
 import { errno, fsError } from './failures.ts';
 import { decodeSegment, encodeSegment, isTemporary, keyOf, OWN_FOLDER, pathOf, rawOf, type NameMode, type Raw } from './names.ts';
+import { NameList } from './name-list.ts';
 import { close, fstat, lstat, open, stat, type FsPath } from './syscalls.ts';
 import { modifiedMs, tokenOf } from './token.ts';
 
@@ -28,14 +29,15 @@ export interface WalkOptions {
   readonly onTemporary?: (directory: Raw, name: Raw) => void;
 }
 
-/** One level: an open directory and its names still to come, last first. */
+/** One level: an open directory and what is still to come of it. */
 interface Level {
   readonly fd: number;
   readonly base: Raw;
   /** Raw key so far, ending with `/`, or empty at the root. */
   readonly raw: Raw;
-  /** Sort names, reversed: decoded, directories with `/`. */
-  readonly names: Raw[];
+  /** Sort names still to come: decoded, directories with `/`. */
+  readonly names: NameList;
+  /** Looked at already, last first. */
   readonly ready: Looked[];
   readonly dev: bigint;
   readonly ino: bigint;
@@ -110,7 +112,7 @@ export class Walk {
   }
 
   async #look(level: Level): Promise<void> {
-    const names = level.names.splice(Math.max(0, level.names.length - WINDOW));
+    const names = level.names.take(WINDOW).reverse();
     level.ready.push(...await Promise.all(names.map((name) => this.#lookAt(level, name))));
   }
 
@@ -196,9 +198,9 @@ export class Walk {
     }
   }
 
-  /** Sort names of a directory that can matter for prefix and startAfter, last first. */
-  async #names(base: Raw, raw: Raw): Promise<{ readonly names: Raw[]; readonly empty: boolean }> {
-    const names: Raw[] = [];
+  /** Sort names of a directory that can matter for prefix and startAfter. */
+  async #names(base: Raw, raw: Raw): Promise<{ readonly names: NameList; readonly empty: boolean }> {
+    const names = new NameList();
     let empty = true;
     for await (const found of await opendir(pathOf(base), { encoding: 'latin1', bufferSize: 1024 })) {
       if (isTemporary(found.name)) this.#options.onTemporary?.(raw, found.name);
@@ -209,7 +211,8 @@ export class Walk {
       const sortName = directory ? `${name}/` : name;
       if (this.#matters(raw + sortName)) names.push(sortName);
     }
-    return { names: names.sort((a, b) => (a < b ? 1 : -1)), empty };
+    names.sort();
+    return { names, empty };
   }
 
   /** Some file systems do not tell the type with the name; a link is a directory when it is followed to one. */
