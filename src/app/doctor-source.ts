@@ -1,0 +1,107 @@
+/** May the source be listed and read? Nothing is ever written there, not even a canary. */
+import { type FileLocation, showLocation, type S3Location } from '../config/index.ts';
+import type { ObjectEntry } from '../core/object.ts';
+import { showKey } from '../core/key.ts';
+import { showCount } from '../core/units.ts';
+import type { ListPage, Store } from '../ports/storage.ts';
+import { examineBucket, type ExaminedBucket, firstPage } from './doctor-bucket.ts';
+import { type Examination, failure, type Findings, ok, patiently, Permissions, settle, warn } from './doctor-lines.ts';
+import { openRawSide } from './doctor-open.ts';
+
+/** Classes that cannot be read before they are restored (https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html). */
+export const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
+export async function* examineSource(exam: Examination): Findings {
+  const { source } = exam.migration;
+  if (source.kind === 's3') yield* examineSourceBucket(exam, source);
+  else if (source.kind === 'file') yield* examineFolder(exam, source);
+  else yield ok('source: reach', `${showLocation(source)} is made up on this machine`);
+}
+
+async function* examineSourceBucket(exam: Examination, location: S3Location): Findings {
+  const examined = yield* examineBucket(exam, 'source', location);
+  if (examined === undefined) return;
+  try {
+    const { store, page } = examined;
+    if (page !== undefined) yield* examinePage(exam, store, page);
+    yield* examinePermissions(exam, location, examined);
+  } finally {
+    await examined.store.close();
+  }
+}
+
+async function* examinePage(exam: Examination, store: Store, page: ListPage): Findings {
+  const order = store.facts.ordered ? 'in key order' : 'in no order: sorted on this machine\'s disk first';
+  const { length } = page.entries;
+  if (length === 0) {
+    yield warn('source: list', `there is no object in ${showLocation(exam.migration.source)}`, 'check the bucket, prefix or path, if that is not what you expect');
+    return;
+  }
+  yield ok('source: list', `a page of ${showCount(length)} objects, proven, ${order}`);
+  const archived = page.entries.filter(isArchived);
+  if (archived.length === 0) return;
+  const says = `${showCount(archived.length)} of the first ${showCount(length)} objects are archived (${archived[0]?.storageClass ?? ''}): those not restored are skipped`;
+  yield exam.migration.allowArchived ? ok('source: archived', says) : warn('source: archived', `${says}, and the run ends with exit 1`, 'restore them first, exclude them, or set allow_archived: true');
+}
+
+function isArchived({ storageClass }: ObjectEntry): boolean {
+  return storageClass !== undefined && ARCHIVE_CLASSES.has(storageClass);
+}
+
+async function* examinePermissions(exam: Examination, location: S3Location, { store, page }: ExaminedBucket): Findings {
+  const { migration, around } = exam;
+  const permissions = new Permissions();
+  await permissions.use('s3:ListBucket', 'to list', () => (page === undefined ? firstPage(store, around.signal) : Promise.resolve(page)));
+  const sample = page?.entries.find((entry) => entry.kind === 'object' && !isArchived(entry));
+  if (sample !== undefined) {
+    const read = await settle(tryReading(exam, store, sample, permissions));
+    if (read.error === undefined) yield ok('source: read', `${showKey(sample.key)} ${read.value === true ? 'can be read' : 'was tried'}`);
+    else yield failure('source: read', read.error);
+  }
+  yield permissions.line('source: permissions', arnsOf(location));
+  if (sample === undefined && (page?.entries.length ?? 0) > 0) yield warn('source: read', 'no object of the first page can be read now, so reading was not tried', 'restore one, or let the run find out');
+  if (migration.requesterPays) yield ok('source: requester pays', 'requests and traffic of this bucket are billed to these credentials');
+}
+
+/** One byte, the facts, and the tags where they are copied: what the run will ask of each object. False when reading is denied. */
+async function tryReading(exam: Examination, store: Store, entry: ObjectEntry, permissions: Permissions): Promise<boolean> {
+  const { migration, around: { clock, signal } } = exam;
+  const { key, size, token } = entry;
+  const range = size > 0 ? { range: { offset: 0, length: 1 } } : {};
+  const read = await permissions.use('s3:GetObject', 'to read', () => patiently(clock, signal, async () => {
+    const opened = await store.read({ key, pin: { token }, ...range, expectedSize: size, signal });
+    for await (const chunk of opened.chunks) if (chunk.length > size) break;
+  }));
+  if (read !== undefined) await permissions.use('s3:GetObject', 'to read', () => patiently(clock, signal, () => store.head(key, { signal })));
+  const carriesTags = migration.transform.tags.copy && migration.fidelity.tags !== 'ignore' && migration.destination.kind !== 'file';
+  if (carriesTags && store.readTags !== undefined) {
+    await permissions.use('s3:GetObjectTagging', 'tags are copied; without it set transform.tags.copy: false', () => patiently(clock, signal, async () => store.readTags?.(key, { token }, signal)));
+  }
+  return read !== undefined;
+}
+
+export function arnsOf(location: S3Location): string {
+  const arn = `arn:aws:s3:::${location.bucket}`;
+  return `${arn} and ${arn}/${location.prefix}*`;
+}
+
+async function* examineFolder(exam: Examination, location: FileLocation): Findings {
+  const store = await openRawSide(exam.migration, 'source', exam.around, undefined);
+  try {
+    const page = await settle(firstPage(store, exam.around.signal));
+    if (page.error !== undefined) {
+      yield page.error.code === 'E_NO_ROOT' ? failure('source: reach', page.error, `make ${location.path}, or correct the path`) : failure('source: reach', page.error, `give the user of this process access to ${location.path}`);
+      return;
+    }
+    yield* examinePage(exam, store, page.value);
+    const sample = page.value.entries.find((entry) => entry.kind === 'object');
+    if (sample === undefined) return;
+    const permissions = new Permissions();
+    const read = await settle(tryReading(exam, store, sample, permissions));
+    if (read.error !== undefined) yield failure('source: read', read.error);
+    else if (read.value) yield ok('source: read', `${showKey(sample.key)} can be read`);
+    else yield warn('source: read', `${showKey(sample.key)} may not be read by this user`, 'give the reader access, or exclude such files (select.exclude)');
+  } finally {
+    await store.close();
+  }
+}
