@@ -182,3 +182,20 @@ test('F085: a run that stops while the circuit is open leaves no timer behind', 
   await waits;
   assert.equal(rig.clock.sleeping, 0);
 });
+
+test('F085: a probe that is stopped by us makes room for another one', async () => {
+  const rig = rigOf([
+    { ops: ['head'], times: 10, effect: { kind: 'throw', error: 'transient', code: 'E_NETWORK' } },
+    { ops: ['head'], effect: { kind: 'delay', ms: 1_000 } },
+  ]);
+  for (let i = 0; i < 10; i++) await assert.rejects(rig.gated.head('a'));
+  const stop = new AbortController();
+  const probe = assert.rejects(rig.gated.head('a', { signal: stop.signal }), failing('cancelled'));
+  const other = rig.gated.head('a');
+  await rig.clock.advance(1_500);
+  assert.equal(rig.governor.inUse, 1);
+  stop.abort();
+  await probe;
+  assert.equal((await rig.clock.run(other)).size, 200_000);
+  assert.equal(rig.governor.open, false);
+});

@@ -77,10 +77,10 @@ test('no bytes at all is a pause that can be lifted', async () => {
 
 test('who waits can leave, and the next one moves up', async () => {
   const rig = createRig();
-  const bucket = createBucket(rig.clock, { perSecond: 1, burst: 1 });
-  await bucket.take(1);
+  const bucket = createBucket(rig.clock, { perSecond: 1, burst: 10 });
+  await bucket.take(10);
   const stop = new AbortController();
-  const leaves = assert.rejects(bucket.take(1000, stop.signal), failing('cancelled'));
+  const leaves = assert.rejects(bucket.take(10, stop.signal), failing('cancelled'));
   let next = false;
   void bucket.take(1).then(() => (next = true));
   await rig.clock.advance(500);
@@ -89,6 +89,24 @@ test('who waits can leave, and the next one moves up', async () => {
   await rig.clock.advance(600);
   assert.equal(next, true);
   await assert.rejects(bucket.take(1, AbortSignal.abort()), failing('cancelled'));
+});
+
+test('what is there already is not given to a latecomer while another one waits for more', async () => {
+  const rig = createRig();
+  const bucket = createBucket(rig.clock, { perSecond: 1, burst: 10 });
+  const order: string[] = [];
+  await bucket.take(10);
+  const early = bucket.take(8).then(() => order.push('early'));
+  await rig.clock.advance(5_000);
+  const late = bucket.take(1).then(() => order.push('late'));
+  await rig.clock.run(Promise.all([early, late]));
+  assert.deepEqual(order, ['early', 'late']);
+});
+
+test('reads count as requests too', async () => {
+  const rig = rigOf({ requestsPerSecond: 1 });
+  for (let i = 0; i < 5; i++) (await rig.clock.run(rig.limited.read({ key: 'a', expectedSize: rig.size }))).discard();
+  assert.equal(Math.round(rig.clock.monotonic()), 4000);
 });
 
 test('first come, first served: small ones do not overtake a large one', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createBucket } from './bucket.ts';
 import type { Effect, Fault } from './faulty.ts';
 import { bytesOf, createRig, drain, failing, readAll } from './rig.ts';
 import { resuming } from './resuming.ts';
@@ -162,4 +163,24 @@ test('asked to stop between resumes, it stops', async () => {
   await new Promise((resolve) => setImmediate(resolve));
   stop.abort();
   await rig.clock.run(outcome);
+});
+
+test('I14: resumes are retries and take from the budget', async () => {
+  const rig = rigOf(always({ kind: 'cut', after: 110_000 }));
+  const budget = createBucket(rig.clock, { perSecond: 0.1, burst: 1 });
+  const store = resuming(rig.store, { ...rig.common, budget });
+  await rig.clock.run(readAll(store, 'a', SIZE));
+  // Nine resumes, one saved up, the others ten seconds apart.
+  assert.ok(rig.clock.monotonic() >= 80_000, String(rig.clock.monotonic()));
+});
+
+test('F002: silence is noticed also after a consumer took its time, and the body is freed', async () => {
+  const rig = createRig(always({ kind: 'stall', after: 100_000 }));
+  rig.memory.put('a', bytesOf(SIZE));
+  const read = await watched(rig.store, rig.common).read({ key: 'a', expectedSize: SIZE });
+  await assert.rejects(rig.clock.run((async () => {
+    for await (const chunk of read.chunks) await rig.clock.sleep(chunk.length > 0 ? 100_000 : 0);
+  })()), failing('transient', 'E_STALLED'));
+  assert.equal(rig.store.openBodies, 0);
+  assert.equal(rig.clock.monotonic(), 2 * 100_000 + 30_000);
 });

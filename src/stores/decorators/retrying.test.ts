@@ -171,3 +171,12 @@ test('the opening of a read is retried; what follows in the body is not its busi
   cut.memory.put('a', bytesOf(1000));
   await assert.rejects(cut.clock.run(readAll(retrying(cut.store, cut.common), 'a', 1000)), failing('transient', 'E_SHORT_READ'));
 });
+
+test('a question that is answered after a lost answer is not in doubt', async () => {
+  const rig = createRig([{ ops: ['head'], times: 1, effect: { kind: 'drop-answer' } }]);
+  rig.memory.put('b', 'x');
+  const head = retrying(rig.store, rig.common).head('b');
+  await rig.memory.remove('b');
+  const thrown = await rig.clock.run(head.catch((e: unknown) => e));
+  assert.ok(thrown instanceof BrigadeError && thrown.kind === 'gone' && thrown.cause === undefined && thrown.hint === undefined);
+});
