@@ -1,0 +1,53 @@
+/** Processes that die, freeze and wake: one writer at a time (I13), and every run ends in the state of the undisturbed one (I4). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Killer, noKills, total } from '../chaos/killer.ts';
+import { claimOf, endsWithin, kill } from '../chaos/product.ts';
+import { openSite, type Site } from '../chaos/site.ts';
+
+const PATIENCE_MS = 90_000;
+
+async function assertWhole(site: Site): Promise<void> {
+  const { tally, finished } = await claimOf(site.migration);
+  assert.equal(finished, true);
+  assert.deepEqual({ copied: tally.copied.objects + tally.unchanged.objects, failed: tally.failed.objects, pending: tally.pending.objects }, { copied: site.objects, failed: 0, pending: 0 });
+  assert.deepEqual(await site.differing(), []);
+}
+
+test('F106: a second coordinator is refused, whether the first works or is frozen', async () => {
+  await using site = await openSite();
+  const first = site.run();
+  await site.until(30);
+  const second = await endsWithin(site.run(), site.migration, PATIENCE_MS);
+  assert.equal(second.code, 2, site.log);
+  assert.match(site.log, new RegExp(`another coordinator \\(pid ${first.pid},.*\\[E_LOCKED_RUN\\]`));
+  kill(first.pid, 'SIGSTOP');
+  const third = await endsWithin(site.run(), site.migration, PATIENCE_MS);
+  assert.equal(third.code, 2, site.log);
+  kill(first.pid, 'SIGCONT');
+  assert.equal((await endsWithin(first, site.migration, PATIENCE_MS)).code, 0, site.log);
+  await assertWhole(site);
+});
+
+test('F107: an executor that is killed, or frozen for a while, takes nothing with it', async () => {
+  await using site = await openSite();
+  const run = site.run();
+  await site.until(30);
+  const [victim = 0, sleeper = 0] = run.executors();
+  assert.ok(kill(victim, 'SIGKILL') && kill(sleeper, 'SIGSTOP'));
+  await site.until(60);
+  await sleep(1000);
+  assert.ok(kill(sleeper, 'SIGCONT'));
+  assert.equal((await endsWithin(run, site.migration, PATIENCE_MS)).code, 0, site.log);
+  await assertWhole(site);
+});
+
+test('I4: eight kills at random instants, and the run ends as if there had been none', async () => {
+  await using site = await openSite();
+  const kills = noKills();
+  const code = await new Killer(site.migration, 20_261_121, { leastMs: 50, mostMs: 400 }, kills).run(8);
+  assert.equal(code, 0, site.log);
+  assert.equal(total(kills), 8);
+  await assertWhole(site);
+});
