@@ -1,0 +1,3 @@
+module nullserver
+
+go 1.26

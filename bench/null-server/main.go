@@ -1,0 +1,78 @@
+// A null S3 server for benchmarks: it lists and serves any number of made-up objects, forgets the bytes that are written and remembers
+// only key, size and ETag. It speaks plain HTTP/1.1 by hand, so that the client is what a measurement measures. Signatures are ignored.
+//
+//	null-server [-listen 127.0.0.1:0] [-latency 0ms]
+//
+// Prints `listening ADDRESS`. Ends when its standard input is closed, so that it cannot outlive who started it.
+//
+//	PUT /_bucket/NAME?count=N&size=BYTES   a bucket of N made-up objects
+//	PUT /_bucket/NAME                      an empty bucket to write to
+//	GET /_counts                           requests by bucket and operation, bytes in and out (JSON)
+//	POST /_reset                           counts to zero
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+)
+
+const readBuffer = 128 << 10
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "address")
+	latency := flag.Duration("latency", 0, "waits this long before each answer")
+	flag.Parse()
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening %s\n", listener.Addr())
+	go endWithStdin()
+	server := newServer(*latency)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		go server.serve(conn)
+	}
+}
+
+func endWithStdin() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+type server struct {
+	latency time.Duration
+	store   *store
+	counts  *counts
+}
+
+func newServer(latency time.Duration) *server {
+	return &server{latency: latency, store: newStore(), counts: newCounts()}
+}
+
+// serve answers one connection, request after request, until either side closes it or breaks the protocol.
+func (s *server) serve(conn net.Conn) {
+	defer conn.Close()
+	c := &connection{conn: conn, in: bufio.NewReaderSize(conn, readBuffer)}
+	for {
+		request, err := c.readRequest()
+		if err != nil {
+			return
+		}
+		if s.latency > 0 {
+			time.Sleep(s.latency)
+		}
+		if err := s.answer(c, request); err != nil || request.closes {
+			return
+		}
+	}
+}
