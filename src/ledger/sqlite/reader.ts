@@ -105,8 +105,8 @@ export class LedgerReader {
   /** Tasks in key order from the one that holds `after`, one block in memory. */
   *#tasks(run: number, after?: Key): Generator<{ id: number; first: Uint8Array; last: Uint8Array; lines: Map<Key, Line> }> {
     this.#refusePruned(run);
-    const start = after === undefined ? undefined : this.#get('taskAt', run, keyToBytes(after));
-    let row = start ?? this.#get('nextTask', run, FIRST);
+    // The empty key is a key too: an object named as its prefix.
+    let row = this.#get('taskAt', run, after === undefined ? FIRST : keyToBytes(after)) ?? this.#get('nextTask', run, FIRST);
     while (row !== undefined) {
       const id = Number(row['id']);
       const first = row['first_key'] as Uint8Array;

@@ -88,6 +88,7 @@ export function markerRefusal(place: Place, size: number): Refusal | undefined {
 
 function refusalOf(names: readonly Raw[], rootBytes: number): Refusal | undefined {
   let bytes = rootBytes;
+  if (names[0] === OWN_FOLDER) return { code: 'E_NAME_FORBIDDEN', message: `the folder ${OWN_FOLDER} is kept for the canaries of this program and never listed` };
   for (const name of names) {
     bytes += name.length + 1;
     if (name === '' || name === '.' || name === '..') return { code: 'E_NAME_FORBIDDEN', message: `a segment ${JSON.stringify(name)} is not a file name; names: escaped would hold it` };
