@@ -98,7 +98,11 @@ export class Lab {
   get state(): string { return join(this.dir, 'state'); }
 
   async put(key: string, content: string | Buffer = `content of ${key}`, more: Partial<SeedObject> = {}): Promise<void> {
-    await seedObject(this.layout, 'from', { key, ...more }, content);
+    await this.putAt('from', key, content, more);
+  }
+
+  async putAt(bucket: string, key: string, content: string | Buffer, more: Partial<SeedObject> = {}): Promise<void> {
+    await seedObject(this.layout, bucket, { key, ...more }, content);
   }
 
   async putMany(count: number): Promise<string[]> {
