@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
 import { createKeySelector } from '../core/select.ts';
-import { usageError } from '../core/errors.ts';
+import { isKind, usageError } from '../core/errors.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
@@ -94,7 +94,13 @@ function dependable(side: Side, store: Store, migration: Migration, deps: StoreD
     ...(bandwidth === undefined || side === 'destination' ? {} : { bytesPerSecond: bandwidth / deps.share }),
     ...(requests === undefined ? {} : { requestsPerSecond: requests / deps.share }),
   });
-  const governor = createGovernor({ clock: deps.clock, ...GATE });
+  let openedAt = 0;
+  const onCircuit = (open: boolean): void => {
+    if (open) openedAt = deps.clock.monotonic();
+    deps.events.emit(open ? { type: 'waiting', problem: { code: 'E_NETWORK', message: `${store.address} does not answer` }, sinceMs: 0 } : { type: 'resumed' });
+    if (!open) deps.events.emit({ type: 'note', level: 'info', text: `${store.address} answers again after ${Math.round((deps.clock.monotonic() - openedAt) / 1000)} s` });
+  };
+  const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit });
   return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs });
 }
 
@@ -124,13 +130,32 @@ function wantedBy(migration: Migration): (key: string, isDirectory: boolean) => 
 async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed: ProbedSide }> {
   const { applyProbed, probeStore, profileOf } = await import('../stores/s3/index.ts');
   const make = (profile: ProviderProfile, region: string | undefined): Promise<Store> => openStore('s3', bucketOptions(side, location, migration, deps, profile, region));
-  const found = known ?? (await askBucket(side, location, migration, make));
+  const found = known ?? (await patiently(deps, () => askBucket(side, location, migration, make)));
   const store = await make(profileOf(found.provider), found.region);
   if (found.facts !== undefined) applyProbed(store, found.facts);
   if (known !== undefined || side === 'source') return { store, probed: found };
   // Measured only where we may write; a source is taken at its profile's word, which every page and answer is checked against.
-  const facts = await probeStore(store, deps.random);
+  const facts = await patiently(deps, () => probeStore(store, deps.random));
   return { store, probed: { ...found, ...(facts === undefined ? {} : { facts }) } };
+}
+
+/** Somebody has a bucket of this name. Some stores say so of our own too: whether it is ours shows when it is looked at. */
+function onlyConflict(thrown: unknown): void {
+  if (!isKind(thrown, 'conflict')) throw thrown;
+}
+
+const FIRST_TRIES = 4;
+
+/** The first questions go to the bare driver, before there is a stack that retries. */
+async function patiently<T>(deps: StoreDeps, ask: () => Promise<T>): Promise<T> {
+  for (let turn = 1; ; turn++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (turn >= FIRST_TRIES || !isKind(error, 'transient', 'throttled')) throw error;
+      await deps.clock.sleep(500 * 2 ** turn * (0.5 + deps.random.next() / 2));
+    }
+  }
 }
 
 /** Who answers there, and for which region: from the host's name, else from the first answer. */
@@ -142,7 +167,7 @@ async function askBucket(side: Side, location: S3Location, migration: Migration,
   const first = await make(named ?? detectProfile(host) ?? profileOf('generic'), connection.region);
   try {
     const control = controlOf(first);
-    if (side === 'destination' && migration.createBucket) await control?.createBucket();
+    if (side === 'destination' && migration.createBucket) await control?.createBucket().catch(onlyConflict);
     const bucket = await control?.headBucket();
     const region = connection.region ?? bucket?.region;
     const profile = named ?? detectProfile(host, bucket?.server) ?? profileOf('generic');

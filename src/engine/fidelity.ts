@@ -29,6 +29,7 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
     return false;
   };
   const headers = keep('contentHeaders', hasHeaders(info.headers)) ? info.headers : {};
+  if (to.lostHeaders?.some((name) => headers[name] !== undefined) === true) lost.push('contentHeaders');
   const userMetadata = carryMetadata(info, to, rules, keep);
   const allTags = carryTags(tags, rules, to, keep);
   const storageClass = carryClass(info, rules, keep);

@@ -3,7 +3,7 @@
  * prefix, or directory). A driver performs one request per call: it never retries, logs, counts or throttles; decorators do
  * (stores/stack.ts). It classifies every failure as a BrigadeError; the engine decides.
  */
-import type { Attributes, Checksum, ChecksumAlgorithm, ObjectEntry, ObjectInfo, Pin, Token } from '../core/object.ts';
+import type { Attributes, Checksum, ChecksumAlgorithm, ContentHeaders, ObjectEntry, ObjectInfo, Pin, Token } from '../core/object.ts';
 import type { Key } from '../core/key.ts';
 
 /** Declared facts, never discovered by failing. Sizes in bytes; `Infinity` where there is no limit. */
@@ -39,6 +39,8 @@ export interface StoreFacts {
     readonly mtime: boolean;
     readonly mode: boolean;
   };
+  /** Content headers that the store drops although it takes the others. */
+  readonly lostHeaders?: readonly (keyof ContentHeaders)[];
   readonly maxUserMetadataBytes: number;
   readonly maxTags: number;
   /** Lower-case provider or file system name, for messages: `aws`, `ceph`, `ext4`. */

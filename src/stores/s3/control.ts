@@ -63,9 +63,14 @@ async function headBucket(client: S3Client, signal?: AbortSignal): Promise<Bucke
   const middle = (before + clock.now()) / 2;
   return {
     region: header(response.headers, 'x-amz-bucket-region'),
-    server: header(response.headers, 'server'),
+    server: header(response.headers, 'server') ?? serverOfRequestId(header(response.headers, 'x-amz-request-id')),
     skewMs: Number.isNaN(date) ? undefined : Math.round(date + 500 - middle),
   };
+}
+
+/** radosgw says no Server; its request ids are transactions: `tx000…-<time>-<host>-<zone>`. */
+function serverOfRequestId(id: string | undefined): string | undefined {
+  return id !== undefined && /^tx0[0-9a-f]+-/.test(id) ? 'ceph' : undefined;
 }
 
 async function createBucket(client: S3Client, signal?: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import { hexOf } from './chunked.ts';
 import type { S3Call, S3Client } from './client.ts';
 import { encodePath, encodeQuery, encodeValue } from './encode.ts';
 import { attributeHeaders } from './metadata.ts';
-import { checkGuardBefore, guardHeaders, headObject, pays, pinHeader } from './objects.ts';
+import { checkGuardBefore, guardHeaders, headObject, laterTags, pays, pinHeader, putTags, withoutTags } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { bareEtag } from './scanner.ts';
 import { answer } from './uploads.ts';
@@ -50,9 +50,10 @@ function partition({ region }: S3Client): string {
 async function copyObject(client: S3Client, source: S3Client, request: CopyRequest, choice: ChecksumChoice): Promise<Written> {
   const { key, size, pin, guard, signal, attributes } = request;
   const { onCopy } = client.profile.guards;
+  const later = laterTags(client, attributes, 'copy');
   await checkGuardBefore(client, key, guard, onCopy, signal);
   const headers = [
-    ...copySource(source, key, pin), ...attributeHeaders(attributes, client.profile, client.options.defaults, client.locate(key)),
+    ...copySource(source, key, pin), ...attributeHeaders(withoutTags(attributes, later), client.profile, client.options.defaults, client.locate(key)),
     'x-amz-metadata-directive', 'REPLACE', ...(onCopy ? guardHeaders(client, guard) : []),
   ];
   // Without tags in the request the source's are kept: they were not read, which is not "none".
@@ -67,7 +68,16 @@ async function copyObject(client: S3Client, source: S3Client, request: CopyReque
   if (info.size !== size || (etag !== '' && etag !== info.token)) {
     throw new BrigadeError({ code: 'E_COPY_UNPROVEN', kind: 'transient', op: 'CopyObject', location: client.locate(key), message: `the store said that it copied ${size} bytes, and shows ${info.size}` });
   }
+  await checkPinAfter(client, source, key, pin, signal);
+  if (later !== undefined) await putTags(client, key, later, signal);
   return { token: info.token, ...(info.checksum === undefined ? {} : { checksum: info.checksum }) };
+}
+
+/** Where the store does not pin the source of a copy, an unchanged token afterwards says that it read the pinned version (truth 3). */
+async function checkPinAfter(client: S3Client, source: S3Client, key: Key, pin: Pin, signal: AbortSignal | undefined): Promise<void> {
+  if (client.profile.copiesUnpinned !== true) return;
+  const info = await headObject(source, key, signal === undefined ? {} : { signal });
+  if (info.token !== pin.token) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'changed', op: 'CopyObject', location: source.locate(key), message: 'the source object changed while the store copied it' });
 }
 
 /** A 412 with a guard and a pin: the source still being the pinned one proves that the guard refused. */
@@ -87,6 +97,7 @@ async function copyPart(client: S3Client, source: S3Client, upload: Upload, numb
   const { inner } = await answer(client, call, 'CopyPartResult', ANSWER);
   const token = bareEtag(childText(inner, 'ETag') ?? '');
   if (token === '') throw new BrigadeError({ code: 'E_UNEXPECTED_ANSWER', kind: 'transient', op: call.op, location: client.locate(upload.key), message: 'the answer has no ETag' });
+  await checkPinAfter(client, source, key, pin, signal);
   const algorithm = upload.checksumAlgorithm;
   const sum = algorithm === undefined ? undefined : childText(inner, `Checksum${algorithm.toUpperCase()}`);
   return { number, size: range.length, token, ...(algorithm === undefined || sum === undefined ? {} : { checksum: { algorithm, hex: hexOf(sum) } }) };

@@ -110,3 +110,13 @@ test('F001: a page cut on the way says that it was the listing of this store', a
   const error = await errorOf(keysOf(server.store()));
   assert.deepEqual([error.code, error.kind, error.op, error.location], ['E_SHORT_READ', 'transient', 'ListObjects', 's3://bucket']);
 });
+
+test('F038: U+FFFD in a listing that is not encoded: a key that really holds it is listed, one that stands for lost bytes fails alone', async () => {
+  await using server = await startScripted((asked) => {
+    if (asked.method === 'HEAD') return asked.url.includes('lost') ? { status: 404 } : { headers: { etag: '"e"' } };
+    return { body: decodeURIComponent(listXml(lines('a', 'lost\ufffd', 'real\ufffd', 'z'))).replace('<EncodingType>url</EncodingType>', '') };
+  });
+  const entries = [];
+  for await (const page of server.store().list({})) entries.push(...page.entries);
+  assert.deepEqual(entries.map(({ key, kind, reason }) => [key, kind, reason?.code]), [['a', 'object', undefined], ['lost\ufffd', 'special', 'E_LIST_LOSSY'], ['real\ufffd', 'object', undefined], ['z', 'object', undefined]]);
+});

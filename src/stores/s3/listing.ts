@@ -2,7 +2,7 @@
  * A listing, page by page, each proven before it is handed out (truth 2): its form (scanner.ts), that keys lie under the prefix and
  * behind the start, that they ascend where order is promised (F050), and that the next page is another one (F007, F008).
  */
-import { BrigadeError } from '../../core/errors.ts';
+import { BrigadeError, isKind } from '../../core/errors.ts';
 import { compareKeys, isUtf8Key, showKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import type { EntryReason, ObjectEntry } from '../../core/object.ts';
@@ -10,6 +10,8 @@ import { MiB } from '../../core/units.ts';
 import type { ListPage, ListRequest } from '../../ports/storage.ts';
 import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
+import { headObject } from './objects.ts';
+import { timeToken } from './time-token.ts';
 import { scanListing } from './scanner.ts';
 import type { ScannedEntry, ScannedPage } from './scanner.ts';
 import { header } from './transport.ts';
@@ -32,7 +34,7 @@ interface Cursor {
   emptyPages: number;
 }
 
-/** @throws {BrigadeError} E_LIST_INVALID (transient), E_LIST_ORDER (unsupported, once), E_LIST_LOOP, E_LIST_TRUNCATED, E_LIST_LOSSY (premise). */
+/** @throws {BrigadeError} E_LIST_INVALID (transient), E_LIST_ORDER (unsupported, once), E_LIST_LOOP, E_LIST_TRUNCATED (premise). A key that cannot be read from the listing is a failed entry, E_LIST_LOSSY (F038). */
 export async function* listPages(client: S3Client, request: ListRequest, state: ListingState): AsyncGenerator<ListPage> {
   const prefix = client.prefix + (request.prefix ?? '');
   const start = request.startAfter === undefined ? '' : client.prefix + request.startAfter;
@@ -41,7 +43,7 @@ export async function* listPages(client: S3Client, request: ListRequest, state: 
     const page = await fetchPage(client, prefix, cursor, request.signal);
     checkPage(client, page, prefix, cursor, state);
     const more = advance(client, page, cursor, state);
-    if (page.entries.length > 0 || !more) yield { entries: page.entries.map((entry) => toEntry(client, entry)) };
+    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, request.signal) };
     if (!more) return;
   }
 }
@@ -128,6 +130,30 @@ function checkProgress(client: S3Client, page: ScannedPage, cursor: Cursor): voi
   if (cursor.emptyPages > MOST_EMPTY_PAGES) throw listError(client, 'E_LIST_LOOP', 'premise', `${MOST_EMPTY_PAGES} pages in a row without a key`);
 }
 
+function entriesOf(client: S3Client, page: ScannedPage, signal: AbortSignal | undefined): ObjectEntry[] | Promise<ObjectEntry[]> {
+  const suspect = !page.encoded && page.entries.some(({ key }) => key.includes(REPLACEMENT));
+  if (!suspect) return page.entries.map((entry) => toEntry(client, entry));
+  return Promise.all(page.entries.map(async (entry) => (entry.key.includes(REPLACEMENT) && (await isLossy(client, entry, signal)) ? lossyEntry(client, entry) : toEntry(client, entry))));
+}
+
+const REPLACEMENT = '\ufffd';
+
+/** U+FFFD in a listing that is not encoded: a key that really holds it, or bytes that the store could not write as XML (F038)? The object itself tells. */
+async function isLossy(client: S3Client, entry: ScannedEntry, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    const info = await headObject(client, entry.key.slice(client.prefix.length), signal === undefined ? {} : { signal });
+    return entry.etag !== '' && info.token !== entry.etag;
+  } catch (thrown) {
+    if (isKind(thrown, 'gone')) return true;
+    throw thrown;
+  }
+}
+
+function lossyEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
+  const reason: EntryReason = { state: 'failed', code: 'E_LIST_LOSSY', message: 'the listing shows U+FFFD in place of bytes of this key, so the object cannot be named: rename it at the source, or exclude it' };
+  return { ...toEntry(client, entry), kind: 'special', reason };
+}
+
 const EMPTY_KEY: EntryReason = { state: 'failed', code: 'E_KEY_EMPTY', message: 'an object whose key is the prefix itself has no name below it' };
 
 function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
@@ -142,13 +168,6 @@ function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
     ...(storageClass === undefined ? {} : { storageClass }),
   };
 }
-
-/** A gateway over files may know no ETag: then the time of the last change is the token. Reads check it (objects.ts). */
-export function timeToken(modifiedMs: number | undefined): string {
-  return modifiedMs === undefined ? '' : `${TIME_TOKEN}${Math.floor(modifiedMs / 1000)}`;
-}
-
-export const TIME_TOKEN = 'modified:';
 
 function listError(client: S3Client, code: string, kind: BrigadeError['kind'], message: string, hint?: string): BrigadeError {
   return new BrigadeError({ code, kind, op: 'ListObjects', location: client.address, message, ...(hint === undefined ? {} : { hint }) });

@@ -2,19 +2,19 @@
 import { checksumOf, createHasher } from '../../core/checksum.ts';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
-import type { Checksum, ChecksumAlgorithm, ObjectInfo, Pin, Token } from '../../core/object.ts';
+import type { Attributes, Checksum, ChecksumAlgorithm, ObjectInfo, Pin, Token } from '../../core/object.ts';
 import { MiB } from '../../core/units.ts';
 import type { Body, Guard, ObjectRead, ReadRequest, WriteRequest, Written } from '../../ports/storage.ts';
 import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
 import type { Payload, S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { failureOf, classify } from './errors.ts';
-import { TIME_TOKEN, timeToken } from './listing.ts';
+import { TIME_TOKEN, timeToken } from './time-token.ts';
 import { attributeHeaders, readAttributes } from './metadata.ts';
 import { bareEtag } from './scanner.ts';
 import { header } from './transport.ts';
 import type { HttpResponse, ResponseHeaders } from './transport.ts';
-import { childText, children, rootOf } from './xml.ts';
+import { childText, children, escapeText, rootOf } from './xml.ts';
 
 const SMALL_BODY = 1 * MiB;
 
@@ -167,12 +167,35 @@ export async function writeObject(client: S3Client, request: WriteRequest, choic
   const body = await emptyProven(request.body, () => client.locate(key));
   await checkGuardBefore(client, key, guard, guard.kind === 'absent' ? client.profile.guards.absent : client.profile.guards.matches, signal);
   const plan = planChecksum(client, body, choice);
-  const headers = [...attributeHeaders(request.attributes, client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers];
+  const later = laterTags(client, request.attributes, 'write');
+  const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers];
   const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
   const response = await client.send(call);
   await refuseErrorInside(client, call, response);
   const token = tokenOf(response.headers) ?? (await headObject(client, key, signal === undefined ? {} : { signal })).token;
+  if (later !== undefined) await putTags(client, key, later, signal);
   return { token, ...plan.settle(response.headers, client.locate.bind(client), key) };
+}
+
+/** Tags that this store must be told after the object stands, because it loses them on the way (profiles.ts, tagsAfter). */
+export function laterTags(client: S3Client, attributes: Attributes, when: 'write' | 'complete' | 'copy'): ReadonlyMap<string, string> | undefined {
+  return client.profile.tagsAfter?.[when] === true && attributes.tags !== undefined && attributes.tags.size > 0 ? attributes.tags : undefined;
+}
+
+export function withoutTags(attributes: Attributes, later: ReadonlyMap<string, string> | undefined): Attributes {
+  if (later === undefined) return attributes;
+  const { tags: _, ...rest } = attributes;
+  return rest;
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html */
+export async function putTags(client: S3Client, key: Key, tags: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void> {
+  const set = [...tags].map(([name, value]) => `<Tag><Key>${escapeText(name)}</Key><Value>${escapeText(value)}</Value></Tag>`).join('');
+  const xml = Buffer.from(`<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet>${set}</TagSet></Tagging>`, 'utf8');
+  const body = { size: xml.length, bytes: xml, open: () => { throw new TypeError('bytes are at hand'); } };
+  const headers = ['content-type', 'application/xml', 'content-md5', base64Of(checksumOf('md5', xml)), ...pays(client)];
+  const call: S3Call = { op: 'PutObjectTagging', method: 'PUT', key, query: 'tagging=', headers, body, scope: 'object', signal };
+  await refuseErrorInside(client, call, await client.send(call));
 }
 
 /** A success without content is what is expected; an error behind a 200 is one all the same. Frees the connection. */
@@ -204,7 +227,7 @@ export async function checkGuardBefore(client: S3Client, key: Key, guard: Guard,
 
 export function guardHeaders(client: S3Client, guard: Guard): string[] {
   if (guard.kind === 'none' || !client.profile.guards.sent) return [];
-  return guard.kind === 'absent' ? ['if-none-match', '*'] : ['if-match', quoted(guard.token)];
+  return guard.kind === 'absent' ? ['if-none-match', '*'] : ['if-match', client.profile.guards.bare === true ? guard.token : quoted(guard.token)];
 }
 
 /** How a body is protected on its way, and what the answer must then say. */

@@ -2,7 +2,7 @@
  * What each provider promises, as data. Limits and abilities come from the provider's own pages; what a page leaves open is set to the
  * careful side and can be raised by a probe of the real endpoint (probe.ts). Sizes in bytes.
  */
-import type { ChecksumAlgorithm } from '../../core/object.ts';
+import type { ChecksumAlgorithm, ContentHeaders } from '../../core/object.ts';
 import { GiB, KiB, MiB, TiB } from '../../core/units.ts';
 
 export interface ProviderProfile {
@@ -29,6 +29,16 @@ export interface ProviderProfile {
   readonly forbids: readonly NameRule[];
   /** `.` and `..` segments are rewritten before the store sees them, so such keys cannot be addressed (F035). */
   readonly normalisesDots: boolean;
+  /** Objects are files underneath: `a` and `a/b` cannot both exist, and a key that ends with a slash holds no bytes. */
+  readonly exclusivePrefixes?: boolean;
+  /** Most bytes between two slashes. */
+  readonly maxSegmentBytes?: number;
+  /** Where x-amz-tagging is lost or kept encoded, tags are set by a request of their own after the object stands. */
+  readonly tagsAfter?: { readonly write: boolean; readonly complete: boolean; readonly copy: boolean };
+  /** `x-amz-copy-source-if-match` is ignored: the source is looked at again after each copy (truth 3). */
+  readonly copiesUnpinned?: boolean;
+  /** System headers that it drops, for the report (I12). */
+  readonly lostHeaders?: readonly (keyof ContentHeaders)[];
 }
 
 export interface ListingProfile {
@@ -46,6 +56,8 @@ export interface GuardProfile {
   readonly onComplete: boolean;
   readonly onCopy: boolean;
   readonly sent: boolean;
+  /** If-Match on writes is understood without quotes only. */
+  readonly bare?: boolean;
 }
 
 export interface ChecksumProfile {
@@ -98,26 +110,48 @@ const generic: ProviderProfile = {
 };
 
 const DOT_SEGMENT: NameRule = { pattern: /(?:^|\/)\.\.?(?:\/|$)/, rule: 'may not have a `.` or `..` between slashes' };
+/** Stores over a file system fold these silently into another key (measured), so that two objects would become one. */
+const EMPTY_SEGMENT: NameRule = { pattern: /^\/|\/\//, rule: 'may not begin with a slash or have two in a row: the store folds them into one' };
+const NOT_IN_XML: NameRule = {
+   
+  pattern: /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/, rule: 'may not hold control characters: the store cannot list them',
+};
 
 const PROFILES: Readonly<Record<string, ProviderProfile>> = {
   aws,
   generic,
-  /** https://docs.ceph.com/en/latest/radosgw/s3/objectops/ ; stored checksums only in newer releases: left to the probe. */
-  ceph: { ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true } },
-  /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html */
+  /** https://docs.ceph.com/en/latest/radosgw/s3/objectops/ ; measured on 16.2.15: no stored checksums, no guard on Complete, tags of uploads lost. */
+  ceph: {
+    ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true, bare: true },
+    tagsAfter: { write: false, complete: true, copy: true }, copiesUnpinned: true,
+  },
+  /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html ; names measured on 2026-02-12. */
   minio: {
-    ...generic, name: 'minio', maxObjectSize: 10_000 * 5 * GiB,
+    ...generic, name: 'minio', maxObjectSize: 10_000 * 5 * GiB, maxUserMetadataBytes: 2 * KiB - 256,
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: false },
-    forbids: [DOT_SEGMENT, { pattern: /\/\//, rule: 'may not have two slashes in a row' }, { pattern: /^\//, rule: 'may not begin with a slash' }],
+    forbids: [DOT_SEGMENT, EMPTY_SEGMENT], exclusivePrefixes: true, maxSegmentBytes: 255,
   },
+  /** https://github.com/versity/versitygw/wiki ; names measured on 1.8.0 over a POSIX folder. */
   versitygw: {
-    ...generic, name: 'versitygw',
+    ...generic, name: 'versitygw', region: 'us-east-1',
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'crc64nvme', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: true },
-    normalisesDots: true,
+    forbids: [EMPTY_SEGMENT, NOT_IN_XML], normalisesDots: true, exclusivePrefixes: true, maxSegmentBytes: 255, storageClasses: false,
   },
-  seaweedfs: { ...generic, name: 'seaweedfs', normalisesDots: true, listing: { version: 'v2', ordered: true, plusIsSpace: true } },
+  /** https://github.com/seaweedfs/seaweedfs/wiki/Amazon-S3-API ; measured on 3.39: folders first in listings, no guards, nothing verified. */
+  seaweedfs: {
+    ...generic, name: 'seaweedfs', listing: { version: 'v2', ordered: false, plusIsSpace: true },
+    checksums: { headers: [], trailer: false, md5: false, fullObject: false }, serverCopy: false,
+    forbids: [
+      EMPTY_SEGMENT, NOT_IN_XML,
+       
+      { pattern: /[\n\r\u007f]/, rule: 'may not hold line feeds or DEL' },
+      { pattern: /\/$/, rule: 'may not end with a slash: the store cannot give such an object back' },
+    ],
+    normalisesDots: true, exclusivePrefixes: true, maxSegmentBytes: 255, tagsAfter: { write: true, complete: true, copy: true }, copiesUnpinned: true,
+    lostHeaders: ['contentLanguage', 'cacheControl', 'contentDisposition', 'expires'],
+  },
   /** https://cloud.ibm.com/docs/cloud-object-storage?topic=cloud-object-storage-compatibility-api */
   'ibm-cos': {
     ...generic, name: 'ibm-cos', maxObjectSize: 10 * TiB, guards: { ...NO_GUARDS, absent: true, matches: true }, region: 'us-south', pathStyle: true, maxTags: 10,
@@ -196,6 +230,7 @@ export function withProbed(profile: ProviderProfile, probed: ProbedFacts): Provi
     guards: { ...profile.guards, ...probed.guards },
     checksums: { ...profile.checksums, ...probed.checksums },
     listing: { ...profile.listing, ...probed.listing },
-    normalisesDots: probed.normalisesDots ?? profile.normalisesDots,
+    // A profile that says so was measured on more keys than one canary.
+    normalisesDots: profile.normalisesDots || (probed.normalisesDots ?? false),
   };
 }

@@ -4,7 +4,7 @@
  * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
  */
 import { BrigadeError, oneLine } from '../../core/errors.ts';
-import { keyFromBytes, showKey } from '../../core/key.ts';
+import { keyFromBytes } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import { decodeText } from './xml.ts';
 
@@ -19,6 +19,8 @@ export interface ScannedEntry {
 
 export interface ScannedPage {
   readonly entries: readonly ScannedEntry[];
+  /** Keys came percent-encoded, so that every byte of them is exact; otherwise U+FFFD may stand for bytes that XML cannot hold (F038). */
+  readonly encoded: boolean;
   readonly truncated: boolean;
   /** NextContinuationToken (V2) or NextMarker (V1, decoded). */
   readonly nextToken: string | undefined;
@@ -36,7 +38,7 @@ const ROOT = 'ListBucketResult';
 const LESS = 60;
 const SLASH = 47;
 
-/** @throws {BrigadeError} E_LIST_INVALID (transient) or E_LIST_LOSSY (premise, F038). */
+/** @throws {BrigadeError} E_LIST_INVALID (transient). */
 export function scanListing(body: Buffer, options: ScanOptions): ScannedPage {
   return new Scan(body, options).page();
 }
@@ -63,7 +65,7 @@ class Scan {
     if (truncated !== 'true' && truncated !== 'false') throw this.#invalid('it does not say whether it is the last page (IsTruncated)');
     const count = this.#fields.get('KeyCount');
     if (count !== undefined && Number(count) !== this.#entries.length + this.#prefixes) throw this.#invalid(`it says ${oneLine(count, 20)} keys and holds ${this.#entries.length + this.#prefixes}`);
-    return { entries: this.#entries, truncated: truncated === 'true', nextToken: this.#next() };
+    return { entries: this.#entries, encoded: this.#encoded, truncated: truncated === 'true', nextToken: this.#next() };
   }
 
   #next(): string | undefined {
@@ -178,13 +180,6 @@ class Scan {
   #decodeKey(raw: string): Key {
     const key = raw.includes('&') ? decodeText(raw) : raw;
     if (this.#encoded) return decodeEncoded(key, this.#options.plusIsSpace);
-    if (key.includes('\ufffd')) {
-      throw new BrigadeError({
-        code: 'E_LIST_LOSSY', kind: 'premise', op: 'ListObjects', location: this.#options.location,
-        message: `the listing replaces bytes of keys by U+FFFD, so their objects cannot be named: ${showKey(key)}`,
-        hint: 'this provider cannot list such keys; rename them, or exclude their prefix',
-      });
-    }
     return key;
   }
 

@@ -184,6 +184,8 @@ function factsOf(client: S3Client, ordered: boolean, choice: ChecksumChoice): St
     verifiesOnWrite: choice !== 'none' || client.signsPayloads,
     attributes: { contentHeaders: true, userMetadata: true, tags: profile.maxTags > 0, storageClass: profile.storageClasses, mtime: true, mode: true },
     maxUserMetadataBytes: profile.maxUserMetadataBytes, maxTags: profile.maxTags,
+    ...(profile.exclusivePrefixes === true ? { exclusivePrefixes: true } : {}),
+    ...(profile.lostHeaders === undefined ? {} : { lostHeaders: profile.lostHeaders }),
   };
 }
 
@@ -195,6 +197,8 @@ function refusal(client: S3Client, key: string, size: number): { readonly code: 
   const length = keyLength(absolute);
   if (length > profile.maxKeyBytes) return { code: 'E_NAME_TOO_LONG', message: `the key takes ${length} bytes, ${profile.name} holds ${profile.maxKeyBytes}` };
   if (size > profile.maxObjectSize) return { code: 'E_TOO_LARGE', message: `the object takes ${size} bytes, ${profile.name} holds ${profile.maxObjectSize}` };
+  if (absolute.split('/').some((segment) => keyLength(segment) > (profile.maxSegmentBytes ?? Infinity))) return { code: 'E_NAME_TOO_LONG', message: `a name between two slashes takes more than the ${profile.maxSegmentBytes} bytes that ${profile.name} holds` };
+  if (profile.exclusivePrefixes === true && size > 0 && key.endsWith('/')) return { code: 'E_DIR_MARKER_HAS_DATA', message: `a key that ends with a slash is a folder at ${profile.name} and holds no bytes` };
   const rule = profile.forbids.find(({ pattern }) => pattern.test(absolute));
   return rule === undefined ? undefined : { code: 'E_NAME_FORBIDDEN', message: `keys at ${profile.name} ${rule.rule}` };
 }

@@ -9,7 +9,7 @@ import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { classify, failureOf } from './errors.ts';
 import { attributeHeaders } from './metadata.ts';
-import { checkGuardBefore, emptyProven, guardHeaders, headObject, pays, planChecksum, refuseErrorInside, tokenOf } from './objects.ts';
+import { checkGuardBefore, emptyProven, guardHeaders, headObject, laterTags, pays, planChecksum, putTags, refuseErrorInside, tokenOf, withoutTags } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { bareEtag, decodeEncoded } from './scanner.ts';
 import { childText, children, escapeText, rootOf } from './xml.ts';
@@ -37,7 +37,7 @@ export function createMultipart(client: S3Client, choice: () => ChecksumChoice):
 async function createUpload(client: S3Client, request: UploadRequest, choice: ChecksumChoice): Promise<Upload> {
   const { key, size, partSize, signal } = request;
   const algorithm = uploadAlgorithm(client, request.checksumAlgorithm, choice);
-  const headers = attributeHeaders(request.attributes, client.profile, client.options.defaults, client.locate(key));
+  const headers = attributeHeaders(withoutTags(request.attributes, laterTags(client, request.attributes, 'complete')), client.profile, client.options.defaults, client.locate(key));
   if (algorithm !== undefined) {
     headers.push('x-amz-checksum-algorithm', algorithm.toUpperCase());
     if (isFullObject(client, algorithm)) headers.push('x-amz-checksum-type', 'FULL_OBJECT');
@@ -89,6 +89,8 @@ async function completeUpload(client: S3Client, request: CompleteRequest): Promi
   const checksum = answeredChecksum(client, call, inner, request);
   // Some stores (older radosgw) leave the ETag out: then one HEAD tells it.
   const token = etag === '' ? (await headObject(client, upload.key, signal === undefined ? {} : { signal })).token : etag;
+  const later = laterTags(client, request.attributes, 'complete');
+  if (later !== undefined) await putTags(client, upload.key, later, signal);
   return { token, ...(checksum === undefined ? {} : { checksum }) };
 }
 
