@@ -6,6 +6,7 @@ import type { Migration } from '../config/index.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DoctorLine } from './doctor-types.ts';
 import type { Side } from './doctor-lines.ts';
+import type { ProbedSide } from './doctor-open.ts';
 
 const KEEP_MS = 24 * 3600_000;
 
@@ -13,6 +14,8 @@ interface Entry {
   readonly checkedMs: number;
   /** Only warnings: what was fine needs no telling again. */
   readonly lines: readonly DoctorLine[];
+  /** What was measured of a destination. */
+  readonly probed?: ProbedSide;
 }
 
 interface Saved { readonly v: 1; readonly entries: Readonly<Record<string, Entry>> }
@@ -35,17 +38,17 @@ export class DoctorCache {
     return createHash('sha256').update(JSON.stringify(asked)).digest('hex');
   }
 
-  get(key: string): readonly DoctorLine[] | undefined {
+  get(key: string): Entry | undefined {
     const entry = this.#read()[key];
-    return entry !== undefined && this.#isFresh(entry) ? entry.lines : undefined;
+    return entry !== undefined && this.#isFresh(entry) ? entry : undefined;
   }
 
-  put(key: string, lines: readonly DoctorLine[]): void {
+  put(key: string, lines: readonly DoctorLine[], probed?: ProbedSide): void {
     const kept = Object.entries(this.#read()).filter(([, entry]) => this.#isFresh(entry));
     const warnings = lines.filter(({ status }) => status !== 'OK');
     // A bucket that is still to be made has not been looked at.
     if (warnings.some(({ name }) => name.endsWith(': bucket'))) return;
-    const saved: Saved = { v: 1, entries: { ...Object.fromEntries(kept), [key]: { checkedMs: this.#clock.now(), lines: warnings } } };
+    const saved: Saved = { v: 1, entries: { ...Object.fromEntries(kept), [key]: { checkedMs: this.#clock.now(), lines: warnings, ...(probed === undefined ? {} : { probed }) } } };
     mkdirSync(this.#stateDir, { recursive: true });
     const draft = `${this.#path}.${process.pid}`;
     writeFileSync(draft, `${JSON.stringify(saved, null, 1)}\n`, { mode: 0o600 });

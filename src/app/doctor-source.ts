@@ -73,7 +73,7 @@ async function tryReading(exam: Examination, store: Store, entry: ObjectEntry, p
     for await (const chunk of opened.chunks) if (chunk.length > size) break;
   }));
   if (read !== undefined) await permissions.use('s3:GetObject', 'to read', () => patiently(clock, signal, () => store.head(key, { signal })));
-  const carriesTags = migration.transform.tags.copy && migration.fidelity.tags !== 'ignore' && migration.destination.kind !== 'file';
+  const carriesTags = migration.transform.tags.copy && migration.fidelity.tags !== 'ignore';
   if (carriesTags && store.readTags !== undefined) {
     await permissions.use('s3:GetObjectTagging', 'tags are copied; without it set transform.tags.copy: false', () => patiently(clock, signal, async () => store.readTags?.(key, { token }, signal)));
   }

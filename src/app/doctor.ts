@@ -1,9 +1,10 @@
 /** `doctor`: everything that can be known to be wrong before a run, each with its fix. `preflight`: the same for `run`, at most once a day. */
 import { BrigadeError } from '../core/errors.ts';
 import { examineDestination } from './doctor-destination.ts';
-import type { Examination, Findings } from './doctor-lines.ts';
+import type { Examination, Findings, Side } from './doctor-lines.ts';
 import { examineMachine } from './doctor-machine.ts';
 import { DoctorCache } from './doctor-cache.ts';
+import type { ProbedSide } from './doctor-open.ts';
 import { examineSource } from './doctor-source.ts';
 import type { Doctor, DoctorAround, DoctorLine } from './doctor-types.ts';
 import type { Migration } from '../config/index.ts';
@@ -21,6 +22,8 @@ export interface Preflight {
   readonly warnings: readonly DoctorLine[];
   /** Whether the stores were asked, or answered within the last 24 hours. */
   readonly cached: boolean;
+  /** What was measured of a destination bucket, so that the run need not measure it again. */
+  readonly destination?: ProbedSide;
 }
 
 /**
@@ -30,26 +33,45 @@ export interface Preflight {
 export async function preflight(migration: Migration, around: DoctorAround): Promise<Preflight> {
   const exam: Examination = { migration, around };
   const cache = new DoctorCache(around.stateDir, around.clock);
-  const lines = await collect(examineMachine(exam));
+  const lines: DoctorLine[] = [];
+  await collect(examineMachine(exam), lines);
   refuse(lines);
-  let cached = true;
-  for (const [side, examine] of [['source', examineSource], ['destination', examineDestination]] as const) {
-    const key = cache.keyOf(migration, side);
-    const known = key === undefined ? undefined : cache.get(key);
-    const found = known ?? await collect(examine(exam));
-    refuse(found);
-    lines.push(...found);
-    if (known !== undefined) continue;
-    cached = false;
-    if (key !== undefined) cache.put(key, found);
-  }
-  return { warnings: lines.filter(({ status }) => status === 'WARN'), cached };
+  const source = await once(exam, cache, 'source', lines);
+  const destination = await once(exam, cache, 'destination', lines);
+  return {
+    warnings: lines.filter(({ status }) => status === 'WARN'), cached: source.cached && destination.cached,
+    ...(destination.probed === undefined ? {} : { destination: destination.probed }),
+  };
 }
 
-async function collect(findings: Findings<unknown>): Promise<DoctorLine[]> {
-  const lines: DoctorLine[] = [];
-  for await (const line of findings) lines.push(line);
-  return lines;
+/** One side, from the cache or anew; its lines go behind the others. */
+async function once(exam: Examination, cache: DoctorCache, side: Side, lines: DoctorLine[]): Promise<{ readonly cached: boolean; readonly probed?: ProbedSide }> {
+  const key = cache.keyOf(exam.migration, side);
+  const known = key === undefined ? undefined : cache.get(key);
+  if (known !== undefined) {
+    lines.push(...known.lines);
+    return { cached: true, ...(known.probed === undefined ? {} : { probed: known.probed }) };
+  }
+  const found: DoctorLine[] = [];
+  const probed = await collect(sideOf(exam, side), found);
+  refuse(found);
+  lines.push(...found);
+  if (key !== undefined) cache.put(key, found, probed);
+  return { cached: false, ...(probed === undefined ? {} : { probed }) };
+}
+
+async function* sideOf(exam: Examination, side: Side): Findings<ProbedSide | undefined> {
+  if (side === 'destination') return yield* examineDestination(exam);
+  yield* examineSource(exam);
+  return undefined;
+}
+
+async function collect<T>(findings: Findings<T>, lines: DoctorLine[]): Promise<T> {
+  for (;;) {
+    const step = await findings.next();
+    if (step.done === true) return step.value;
+    lines.push(step.value);
+  }
 }
 
 function refuse(lines: readonly DoctorLine[]): void {

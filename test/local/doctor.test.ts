@@ -387,8 +387,10 @@ describe('preflight', () => {
     await assert.rejects(preflight(migrationOf(), around()), refused);
     await assert.rejects(preflight(migrationOf(), around()), refused);
     endpoint?.setHook(undefined);
-    assert.deepEqual(await preflight(migrationOf(), around()), { warnings: [], cached: false });
-    assert.equal((await preflight(migrationOf(), around())).cached, true);
+    const fresh = await preflight(migrationOf(), around());
+    assert.deepEqual([fresh.warnings, fresh.cached], [[], false]);
+    assert.deepEqual(fresh.destination?.facts?.guards, { absent: true, matches: true, sent: true });
+    assert.deepEqual(await preflight(migrationOf(), around()), { ...fresh, cached: true });
   });
 
   test('a broken cache is no cache', async () => {
