@@ -37,7 +37,7 @@ async function* examinePage(exam: Examination, store: Store, page: ListPage): Fi
     yield warn('source: list', `there is no object in ${showLocation(exam.migration.source)}`, 'check the bucket, prefix or path, if that is not what you expect');
     return;
   }
-  yield ok('source: list', `a page of ${showCount(length)} objects, proven, ${order}`);
+  yield ok('source: list', `a page of ${showCount(length)} entries, proven, ${order}`);
   const archived = page.entries.filter(isArchived);
   if (archived.length === 0) return;
   const says = `${showCount(archived.length)} of the first ${showCount(length)} objects are archived (${archived[0]?.storageClass ?? ''}): those not restored are skipped`;
