@@ -9,7 +9,8 @@ import type { ExecutorSpec } from './crew.ts';
 import { EventBatcher } from './events.ts';
 import { openStores, type OpenStores } from './stores.ts';
 
-const BEAT_MS = 5_000;
+/** Beats within the silence that the coordinator puts up with. */
+const BEATS = 12;
 
 class Executor {
   readonly #clock = systemClock();
@@ -21,16 +22,13 @@ class Executor {
   #stop = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
-  begin(): void {
-    // A frozen data path must not look alive: the beat is a timer of the same thread on purpose.
-    setInterval(() => this.#connection.report({ type: 'beat' }), BEAT_MS).unref();
-  }
-
   async #obey(order: Order<ExecutorSpec>): Promise<void> {
     switch (order.type) {
       case 'start':
         this.#spec = order.spec;
         lockExecutor(order.spec.ledger);
+        // A frozen data path must not look alive: the beat is a timer of the same thread on purpose.
+        setInterval(() => this.#connection.report({ type: 'beat' }), order.spec.silenceMs / BEATS).unref();
         return this.#work();
       case 'go': return this.#work();
       case 'hold': return this.#hold();
@@ -76,4 +74,4 @@ function processWire(): Wire {
 // The terminal's Ctrl-C goes to the whole group; it is the coordinator that decides how to drain.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
-new Executor().begin();
+new Executor();

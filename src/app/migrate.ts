@@ -14,7 +14,7 @@ import type { Events } from '../ports/events.ts';
 import type { Ledger, Run } from '../ports/ledger.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
-import { ForkedCrew, InProcessCrew, type ManagedCrew } from './crew.ts';
+import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
@@ -32,6 +32,8 @@ export interface RunFlags {
   /** 0 objects is exit 1. */
   readonly requireObjects: boolean;
   readonly drainMs: number;
+  /** Silence after which an executor is taken for frozen. Default 60 s. */
+  readonly silenceMs?: number;
 }
 
 export interface Surroundings {
@@ -130,7 +132,7 @@ function startRun(ledger: Ledger, flags: RunFlags): Run {
 
 async function work(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
   const queue = new LocalQueue(ledger, run.number);
-  const crew = gatherCrew(migration, around, stores, ledger, queue);
+  const crew = gatherCrew(migration, flags, around, stores, ledger, queue);
   try {
     return await coordinate({
       ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
@@ -157,9 +159,9 @@ async function clashFinder(stores: OpenStores, dir: string): Promise<Pick<Coordi
   return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), signal) };
 }
 
-function gatherCrew(migration: Migration, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
+function gatherCrew(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
   const share = executorsOf(migration);
-  if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed }, around.events, around.clock);
+  if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed, silenceMs: flags.silenceMs ?? SILENCE_MS }, around.events, around.clock);
   return new InProcessCrew(queue, { migration, share: 1, source: stores.source, destination: stores.destination, events: around.events, clock: around.clock, random: around.random });
 }
 
