@@ -2,6 +2,7 @@
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import { KiB } from '../../core/units.ts';
 import type { S3Call, S3Client } from './client.ts';
+import { pays } from './objects.ts';
 import { childText, escapeText, rootOf } from './xml.ts';
 import { header } from './transport.ts';
 
@@ -57,7 +58,7 @@ export function createControl(client: S3Client): S3Control {
 async function headBucket(client: S3Client, signal?: AbortSignal): Promise<BucketFacts> {
   const { clock } = client.options;
   const before = clock.now();
-  const response = await client.send({ op: 'HeadBucket', method: 'HEAD', scope: 'bucket', signal });
+  const response = await client.send({ op: 'HeadBucket', method: 'HEAD', headers: pays(client), scope: 'bucket', signal });
   response.body.discard();
   const date = Date.parse(header(response.headers, 'date') ?? '');
   const middle = (before + clock.now()) / 2;
@@ -87,7 +88,7 @@ async function createBucket(client: S3Client, signal?: AbortSignal): Promise<voi
 
 /** The inside of the answer's root; `undefined` when the store does not know the question, '' when nothing is configured. */
 async function askBucket(client: S3Client, op: string, question: string, signal?: AbortSignal): Promise<string | undefined> {
-  const call: S3Call = { op, method: 'GET', query: `${question}=`, scope: 'bucket', signal };
+  const call: S3Call = { op, method: 'GET', query: `${question}=`, headers: pays(client), scope: 'bucket', signal };
   try {
     const response = await client.send(call);
     return rootOf((await client.collect(call, response, ANSWER)).toString('utf8'))?.inner ?? '';
