@@ -9,6 +9,7 @@ import type { Events } from '../ports/events.ts';
 import { type Order, type Report, serveExecutor, type Wire } from '../queues/local/channel.ts';
 import type { LocalQueue } from '../queues/local/local-queue.ts';
 import { copyTasks, type CopyingOptions } from './copying.ts';
+import { limitYoungGeneration, YOUNG_GENERATION_FLAG } from './young-generation.ts';
 
 /** What a forked executor needs to build the same stores: no secrets, references only. */
 export interface ExecutorSpec {
@@ -103,11 +104,6 @@ const EXECUTOR = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './exec
 export const SILENCE_MS = 60_000;
 /** How long a drain waits for executors to say that they hold still. */
 const HOLD_MS = 60_000;
-/**
- * Megabytes of V8's young generation. At its default the garbage of small objects alone takes an executor beyond 256 MiB; with
- * this it stays at half, for the same CPU time (bench/scale.ts).
- */
-const YOUNG_MB = 4;
 /** More deaths than this within a minute are no accident. */
 const MOST_DEATHS = 10;
 
@@ -139,6 +135,7 @@ export class ForkedCrew implements ManagedCrew {
     this.#spec = spec;
     this.#events = events;
     this.#clock = clock;
+    limitYoungGeneration();
     for (let i = 0; i < spec.share; i++) this.#start();
     this.#lookedMs = clock.monotonic();
     this.#watch = setInterval(() => this.#endSilent(), spec.silenceMs / 4);
@@ -192,7 +189,7 @@ export class ForkedCrew implements ManagedCrew {
 
   #start(): void {
     const holder = `executor-${process.pid}-${++this.#serial}`;
-    const child = fork(EXECUTOR, [], { serialization: 'advanced', execArgv: [...process.execArgv, `--max-semi-space-size=${YOUNG_MB}`], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(EXECUTOR, [], { serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const order = serveExecutor<ExecutorSpec>(wireOf(child), this.#queue, holder, (report) => this.#hear(holder, report));
     this.#executors.set(holder, { child, holder, order, heardMs: this.#clock.monotonic(), held: false });
     child.once('exit', (code, signal) => this.#ended(holder, code, signal));
