@@ -22,7 +22,7 @@ MOST_NAMED = 20
 
 
 def plan(spec):
-    """(key, size) of every object, the large one in the middle of the key order."""
+    """(key, size) of every object, the large one first in the key order: most kills are to hit it."""
     chance = random.Random(spec['seed'])
     for i in range(spec['objects']):
         name = f'{AWKWARD[i]}' if i < len(AWKWARD) else f'part-{i:05d}.bin'
@@ -37,7 +37,7 @@ def plan(spec):
             size = chance.randrange(1, 16 << 10)
         yield f'tree/day-{i % 30:02d}/{name}', size
     if spec['large'] > 0:
-        yield 'tree/day-15/large.bin', spec['large']
+        yield 'a-large.bin', spec['large']
 
 
 def content(key, size, version=0):

@@ -9,6 +9,7 @@ import { ledgerPath } from '../../src/app/state.ts';
 import type { Place } from './judge.ts';
 
 const bin = fileURLToPath(new URL('../../bin/brigade.cjs', import.meta.url));
+const impatient = fileURLToPath(new URL('impatient.ts', import.meta.url));
 
 export interface Migration {
   readonly name: string;
@@ -60,9 +61,15 @@ export interface Coordinator {
 }
 
 /** `brigade run`. */
-export function startRun(migration: Migration, ...flags: string[]): Coordinator {
+export const startRun = (migration: Migration, ...flags: string[]): Coordinator =>
+  start(migration, bin, 'run', migration.file, '--state', migration.state, '--progress', 'none', ...flags);
+
+/** The same by a coordinator that takes an executor for frozen after `silenceMs`. */
+export const startImpatient = (migration: Migration, silenceMs: number): Coordinator => start(migration, impatient, migration.file, migration.state, String(silenceMs));
+
+function start(migration: Migration, script: string, ...args: string[]): Coordinator {
   const log = openSync(migration.log, 'a');
-  const child = spawn(process.execPath, [bin, 'run', migration.file, '--state', migration.state, '--progress', 'none', ...flags], { env: migration.env, stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [script, ...args], { env: migration.env, stdio: ['ignore', log, log] });
   closeSync(log);
   const { pid } = child;
   if (pid === undefined) throw new Error('brigade did not start');

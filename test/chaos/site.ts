@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startEndpoint, type Endpoint, type RequestHook, type RequestInfo } from '../../src/agent/endpoint.ts';
+import { startEndpoint, type Endpoint, type HookAnswer, type RequestHook, type RequestInfo } from '../../src/agent/endpoint.ts';
 import { memoryLayout, type MemoryLayout } from '../../src/agent/memory.ts';
 import type { AccessKey } from '../../src/agent/sigv4.ts';
-import { type Coordinator, kill, type Migration, startRun, writeMigration } from './product.ts';
+import { type Coordinator, kill, type Migration, startImpatient, startRun, writeMigration } from './product.ts';
 import type { Place } from './judge.ts';
 
 const BUCKET = 'destination';
@@ -55,9 +55,12 @@ export class Site implements AsyncDisposable {
 
   /** `brigade run`; killed with the site, if need be. */
   run(...flags: string[]): Coordinator {
-    const run = startRun(this.migration, ...flags);
-    this.#runs.push(run);
-    return run;
+    return this.#keep(startRun(this.migration, ...flags));
+  }
+
+  /** The same by a coordinator that takes an executor for frozen after `silenceMs`. */
+  runImpatiently(silenceMs: number): Coordinator {
+    return this.#keep(startImpatient(this.migration, silenceMs));
   }
 
   /** Resolves when so many objects were written. @throws Error after `ms`. */
@@ -100,8 +103,13 @@ export class Site implements AsyncDisposable {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  #answer(info: RequestInfo): ReturnType<RequestHook> {
-    const answer = this.#hook?.(info);
+  #keep(run: Coordinator): Coordinator {
+    this.#runs.push(run);
+    return run;
+  }
+
+  async #answer(info: RequestInfo): Promise<HookAnswer | undefined> {
+    const answer = await this.#hook?.(info) ?? undefined;
     if (answer === undefined && info.operation === 'PutObject' && !info.key.startsWith('.brigade/')) this.written++;
     return answer;
   }

@@ -17,8 +17,11 @@ async function assertWhole(site: Site): Promise<void> {
 
 test('F106: a second coordinator is refused, whether the first works or is frozen', async () => {
   await using site = await openSite();
+  // The first must not be done before the others have even started.
+  const later = Promise.withResolvers<undefined>();
   const first = site.run();
   await site.until(30);
+  site.hook = ({ key }) => (key.startsWith('dir-4/') ? later.promise : undefined);
   const second = await endsWithin(site.run(), site.migration, PATIENCE_MS);
   assert.equal(second.code, 2, site.log);
   assert.match(site.log, new RegExp(`another coordinator \\(pid ${first.pid},.*\\[E_LOCKED_RUN\\]`));
@@ -26,6 +29,7 @@ test('F106: a second coordinator is refused, whether the first works or is froze
   const third = await endsWithin(site.run(), site.migration, PATIENCE_MS);
   assert.equal(third.code, 2, site.log);
   kill(first.pid, 'SIGCONT');
+  later.resolve(undefined);
   assert.equal((await endsWithin(first, site.migration, PATIENCE_MS)).code, 0, site.log);
   await assertWhole(site);
 });
@@ -39,6 +43,36 @@ test('F107: an executor that is killed, or frozen for a while, takes nothing wit
   await site.until(60);
   await sleep(1000);
   assert.ok(kill(sleeper, 'SIGCONT'));
+  assert.equal((await endsWithin(run, site.migration, PATIENCE_MS)).code, 0, site.log);
+  await assertWhole(site);
+});
+
+/** Long enough for an executor to start on a busy machine. */
+const SILENCE_MS = 6000;
+
+test('I13: an executor frozen beyond the limit of silence is ended; when it would wake, its work is done by others', async () => {
+  await using site = await openSite({ objects: 300 });
+  const run = site.runImpatiently(SILENCE_MS);
+  await site.until(30);
+  const [sleeper = 0] = run.executors();
+  assert.ok(kill(sleeper, 'SIGSTOP'));
+  const { code } = await endsWithin(run, site.migration, PATIENCE_MS);
+  assert.equal(code, 0, site.log);
+  assert.match(site.log, /an executor ended \(SIGKILL\); its tasks go to another one/);
+  assert.equal(kill(sleeper, 'SIGCONT'), false, 'it is gone');
+  await assertWhole(site);
+});
+
+test('I13: a coordinator that was frozen beyond the limit does not take its executors for frozen', async () => {
+  await using site = await openSite({ objects: 300 });
+  const run = site.runImpatiently(SILENCE_MS);
+  await site.until(30);
+  const before = run.executors();
+  assert.ok(kill(run.pid, 'SIGSTOP'));
+  await sleep(1.5 * SILENCE_MS);
+  assert.ok(kill(run.pid, 'SIGCONT'));
+  await sleep(500);
+  assert.deepEqual(run.executors(), before);
   assert.equal((await endsWithin(run, site.migration, PATIENCE_MS)).code, 0, site.log);
   await assertWhole(site);
 });
