@@ -37,6 +37,9 @@ export interface PlanContext {
 interface Draft { readonly item: Item; readonly problem?: Problem }
 type Row = Merged<ObjectEntry, ObjectEntry, Item>;
 
+/** What doctor leaves where it may not delete; nobody's object. */
+const CANARY = /^\.brigade\/canary-[0-9a-f]{12}(?:\/|$)/;
+
 /** Save at least this often, so that copying starts with the first page and a crash loses little listing. */
 const SAVE_EVERY_MS = 1000;
 const SAVE_TASKS = 8;
@@ -118,7 +121,7 @@ class Planner {
 
   #draftExtra(destination: ObjectEntry): Draft | undefined {
     const hidden = this.#blind !== undefined && destination.key.startsWith(this.#blind);
-    if (hidden || destination.kind !== 'object' || !this.#select(destination)) return undefined;
+    if (hidden || destination.kind !== 'object' || CANARY.test(destination.key) || !this.#select(destination)) return undefined;
     return { item: { key: destination.key, kind: 'object', size: destination.size, state: 'extra', source: { token: '' }, destination: destination.token, evidence: 'none', attempts: 0 } };
   }
 
@@ -140,15 +143,21 @@ class Planner {
   #finishTask(items: readonly Item[]): void {
     const last = items.at(-1);
     if (last === undefined) return;
+    this.#tasks.push({ items, problems: this.#takeProblems(items) });
+    this.#listing = countItems(this.#listing, items, last.key);
+  }
+
+  #takeProblems(items: readonly Item[]): ReadonlyMap<Key, Problem> {
     const problems = new Map<Key, Problem>();
+    // Almost always there is none, and looking up a million fresh keys means hashing each.
+    if (this.#problems.size === 0) return problems;
     for (const { key } of items) {
       const problem = this.#problems.get(key);
       if (problem === undefined) continue;
       problems.set(key, problem);
       this.#problems.delete(key);
     }
-    this.#tasks.push({ items, problems });
-    this.#listing = countItems(this.#listing, items, last.key);
+    return problems;
   }
 
   #save(): void {
