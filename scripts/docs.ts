@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publishedSchema } from '../src/config/json-schema.ts';
+import { cliPage, exitCodesPage } from './docs-cli.ts';
 import { migrationFilePage } from './docs-migration-file.ts';
 
 interface Page {
@@ -16,6 +17,8 @@ interface Page {
 const PAGES: readonly Page[] = [
   { path: 'docs/migration.schema.json', render: () => `${JSON.stringify(publishedSchema(), null, 2)}\n` },
   { path: 'docs/migration-file.md', render: migrationFilePage },
+  { path: 'docs/cli.md', render: cliPage },
+  { path: 'docs/exit-codes.md', render: exitCodesPage },
 ];
 
 const root = join(import.meta.dirname, '..');

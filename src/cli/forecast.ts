@@ -70,7 +70,8 @@ function largestText({ largest }: Forecast): string {
 
 function costText({ requests, duration }: Forecast): string {
   const side = (name: 'source' | 'destination'): string => Object.entries(requests[name]).filter(([, count]) => count > 0).map(([op, count]) => `${op} ${showCount(count)}`).join(', ');
-  const lines = [`requests    about ${showCount(sum(requests.source) + sum(requests.destination))}`];
+  const all = sum(requests.source) + sum(requests.destination);
+  const lines = all === 0 ? [] : [`requests    about ${showCount(all)}`];
   for (const name of ['source', 'destination'] as const) if (side(name) !== '') lines.push(`            ${name}: ${side(name)}`);
   if (duration !== undefined) lines.push(`duration    about ${showDuration(duration.ms)}, limited by ${oneLine(duration.limitedBy)}`);
   return lines.join('\n');

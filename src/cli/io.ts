@@ -26,6 +26,14 @@ export interface Io {
   readonly die: (code: number) => void;
 }
 
+/** C1 controls (a lone U+009B begins an escape sequence), line separators, and marks that turn the direction of text. */
+const UNPRINTABLE = /[\u0080-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Keys in JSON come out as they are but for these: none may move the cursor of a terminal (F118). To JSON it is the same text. */
+function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** One stream. A reader that left (EPIPE) is no error: what is written afterwards goes nowhere, and `closed` says so. */
 export class Output {
   readonly stream: TerminalStream;
@@ -56,7 +64,7 @@ export class Output {
 
   write(text: string): void {
     if (this.#failed !== undefined) throw this.#failed;
-    if (!this.#closed) this.stream.write(text);
+    if (!this.#closed) this.stream.write(printable(text));
   }
 
   line(text: string): void {
@@ -66,7 +74,7 @@ export class Output {
   /** Resolves when the text was taken: for rows without end. */
   async send(text: string): Promise<void> {
     if (this.#closed) return;
-    await new Promise<void>((resolve) => { this.stream.write(text, () => resolve()); });
+    await new Promise<void>((resolve) => { this.stream.write(printable(text), () => resolve()); });
     if (this.#failed !== undefined) throw this.#failed;
   }
 }

@@ -6,6 +6,7 @@ import { ledgerPath } from '../app/state.ts';
 import { type Migration, showLocation } from '../config/index.ts';
 import { parseDuration } from '../config/units.ts';
 import { BrigadeError, errorLine, oneLine } from '../core/errors.ts';
+import { EXIT } from '../core/exit-code.ts';
 import type { Problem } from '../core/item.ts';
 import { inspectLedger, type LedgerView } from '../ledger/sqlite/index.ts';
 import { accountJson } from './account-json.ts';
@@ -72,12 +73,12 @@ async function showResult(invocation: Invocation, migration: Migration, result: 
   }
 }
 
-function tellRemarks({ io }: Invocation, migration: Migration, { tally, pause, stopped }: RunResult): void {
+function tellRemarks({ io }: Invocation, migration: Migration, { tally, pause, stopped, exit }: RunResult): void {
   const { name } = migration;
   if (pause !== undefined) io.err.line(`brigade: ${name}: paused: ${problemLine(pause)}`);
   else if (stopped === true) io.err.line(`brigade: ${name}: stopped before it was done; run it again to go on [E_STOPPED]`);
   // A listing that failed never comes here: this one was proven complete (F089).
-  else if (tally.listed.objects === 0) io.err.line(`brigade: ${name}: there was no object to migrate at ${oneLine(showLocation(migration.source))}; check the prefix and select, or say --require-objects to make this exit 1 [E_NO_OBJECTS]`);
+  else if (tally.listed.objects === 0) io.err.line(`brigade: ${name}: there was no object to migrate at ${oneLine(showLocation(migration.source))}; check the prefix and select${exit === EXIT.clean ? ' (--require-objects makes this exit 1)' : ''} [E_NO_OBJECTS]`);
 }
 
 function problemLine({ code, message, hint }: Problem): string {

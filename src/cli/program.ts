@@ -67,10 +67,17 @@ function build(write: (text: string) => void, found: (parsed: Parsed) => void): 
     for (const option of optionsOf(command)) addOption(parser, option, values);
     parser.action((...given: unknown[]) => {
       const args = given.slice(0, command.args.length).flat().filter((arg): arg is string => typeof arg === 'string');
+      refuseEmpty(command, args);
       found({ kind: 'command', command, args, options: new Options(new Map([...atRoot, ...values])) });
     });
   }
   return program;
+}
+
+/** An unset variable of a script must not become the current folder. */
+function refuseEmpty(command: CommandSpec, args: readonly string[]): void {
+  const at = args.indexOf('');
+  if (at >= 0) throw usage(command.name, `argument ${at + 1} is empty`, `write brigade ${command.name} ${command.args.map(showArgument).join(' ')}`);
 }
 
 function quiet(command: Command, write: (text: string) => void): Command {

@@ -55,7 +55,7 @@ function factsText({ run, tally, totals, verify }: Account): string {
   const facts = [
     ['account', identityText(tally)],
     ['evidence', evidence.length === 0 ? '' : evidence.join(', ')],
-    ['verified', verify === undefined ? '' : `level ${verify.level}: ${showCount(verify.checked)} objects checked, ${showBytes(verify.bytesRead)} read, ${showCount(verify.findings)} differences`],
+    ['verified', verify === undefined ? '' : `level ${verify.level}: ${showCount(verify.checked)} objects checked, ${showBytes(verify.bytesRead)} read, ${countOf(verify.findings, 'difference')}`],
     ['sent', seconds <= 0 || totals.bytesSent === 0 ? '' : `${showBytes(totals.bytesSent)}, ${showBytes(Math.round(totals.bytesSent / seconds))}/s; ${showCount(tally.copied.objects)} objects, ${(tally.copied.objects / seconds).toFixed(1)}/s`],
     ['requests', requests === 0 ? '' : `${showCount(requests)}${retries === 0 ? '' : `, ${showCount(retries)} of them again`}${totals.stalls === 0 ? '' : `, ${showCount(totals.stalls)} stalled`}`],
     ['not carried', lost.join(', ')],
@@ -84,7 +84,7 @@ function failedText({ groups, failures, tally }: Account, { paint }: SummaryOpti
 }
 
 function countText({ objects, bytes }: CodeGroup): string {
-  return `${showCount(objects)} ${objects === 1 ? 'object' : 'objects'}, ${showBytes(bytes)}`;
+  return `${countOf(objects, 'object')}, ${showBytes(bytes)}`;
 }
 
 function said({ message }: CodeGroup): string {
@@ -111,6 +111,10 @@ function nextText(account: Account, { command, resume }: SummaryOptions): string
   if (run.state === 'finished' && verify === undefined && tally.copied.objects + tally.unchanged.objects > 0) next.push(command(`verify ${name}@${run.number}`));
   if (verify !== undefined && verify.findings > 0) next.push(`${command(`report ${name}@${run.number} -o json`)}   (all differences)`);
   return next.length === 0 ? '' : ['next', ...next.map((line) => `  ${line}`)].join('\n');
+}
+
+export function countOf(count: number, word: string): string {
+  return `${showCount(count)} ${word}${count === 1 ? '' : 's'}`;
 }
 
 export function sum(counts: Readonly<Record<string, number>>): number {

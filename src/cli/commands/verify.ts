@@ -7,6 +7,7 @@ import { format, type Invocation, nextCommand, paintFor, stateDir } from '../inv
 import { logging } from '../logging.ts';
 import { watched } from '../moving.ts';
 import { SIGNAL_EXITS } from '../stopping.ts';
+import { countOf } from '../summary.ts';
 import { migrationOf } from '../targets.ts';
 
 const TELL_EVERY_MS = 5_000;
@@ -48,7 +49,7 @@ function show(invocation: Invocation, migration: Migration, { run, summary, find
   }
   const paint = paintFor(invocation, out);
   const evidence = Object.entries(summary.evidence).filter(([, count]) => count > 0).map(([name, count]) => `${name} ${showCount(count)}`).join(', ');
-  out.line(`${paint('bold', `${migration.name}@${run.number}`)}  verified at level ${summary.level}: ${showCount(summary.checked)} objects checked, ${showBytes(summary.bytesRead)} read, ${paint(summary.findings === 0 ? 'green' : 'red', `${showCount(summary.findings)} differences`)}`);
+  out.line(`${paint('bold', `${migration.name}@${run.number}`)}  verified at level ${summary.level}: ${showCount(summary.checked)} objects checked, ${showBytes(summary.bytesRead)} read, ${paint(summary.findings === 0 ? 'green' : 'red', countOf(summary.findings, 'difference'))}`);
   if (evidence !== '') out.line(`evidence    ${evidence}`);
   if (changedSince > 0) out.line(`since then  ${showCount(changedSince)} objects changed or vanished at the source: for the next run`);
   for (const { key, kind, message } of findings.slice(0, MOST_SHOWN)) out.line(`  ${kind}: ${showKey(key)}  ${oneLine(message)}`);

@@ -23,7 +23,8 @@ export function renderBar(now: Snapshot, columns: number, paint: Paint): string[
     head,
     meter('objects', now.objects, `${showCount(now.objects.done)}/${showCount(now.objects.total)}${plus}  ${showRate(now.objectsPerSecond)} objects/s`, most, paint),
     meter('bytes', now.bytes, `${showBytes(now.bytes.done)}/${showBytes(now.bytes.total)}${plus}  ${showBytes(Math.round(now.bytesPerSecond))}/s`, most, paint),
-    troubled(put(`${etaText(now)}${troubleText(now)}`), now.failed, paint),
+    put(etaText(now)),
+    ...troubleLines(now, put, paint),
     ...now.slowest.map(({ key, size, bytes, ms }) => {
       const facts = `  ${showBytes(bytes)} of ${showBytes(size)}, ${showDuration(ms)}`;
       return paint('dim', put(`  ${fit(key, Math.max(8, most - 2 - facts.length))}${facts}`));
@@ -76,12 +77,15 @@ function etaText(now: Snapshot): string {
 }
 
 function troubleText({ retries, throttled, failed, skipped }: Snapshot): string {
-  const counts = [['retries', retries], ['throttled', throttled], ['skipped', skipped], ['failed', failed]] as const;
+  const counts = [['failed', failed], ['skipped', skipped], ['retries', retries], ['throttled', throttled]] as const;
   return counts.filter(([, count]) => count > 0).map(([name, count]) => `  ${name} ${showCount(count)}`).join('');
 }
 
-function troubled(line: string, failed: number, paint: Paint): string {
-  return failed === 0 ? line : line.replace(/failed [\d,]+/, (text) => paint('red', text));
+/** A line of its own, so that a failure is never what a narrow terminal cuts off. */
+function troubleLines(now: Snapshot, put: (text: string) => string, paint: Paint): string[] {
+  const text = put(troubleText(now).trimStart());
+  if (text === '') return [];
+  return [now.failed === 0 ? text : text.replace(/failed [\d,]+/, (failed) => paint('red', failed))];
 }
 
 export function showRate(perSecond: number): string {
