@@ -8,19 +8,21 @@ import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
 import { findClashes } from '../engine/name-clashes.ts';
-import { createEntrySorter, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
+import { createEntrySorter, inspectLedger, ledgerExists, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
+import { problemOf } from '../engine/worker.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger, Run } from '../ports/ledger.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.ts';
+import { preflight } from './doctor.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
-import { openStores, type OpenStores } from './stores.ts';
+import { openStores, type OpenStores, type StoreDeps } from './stores.ts';
 
 export interface RunFlags {
   readonly stateDir: string;
@@ -55,20 +57,48 @@ export interface RunResult {
   readonly stopped?: boolean;
 }
 
+/** Codes of stores that cannot be used now, as against a wrong file or command. */
+const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIALS', 'E_BUCKET_MISSING', 'E_ACCESS_DENIED', 'E_DISK_FULL', 'E_READ_ONLY', 'E_NETWORK', 'E_DNS', 'E_TLS', 'E_THROTTLED', 'E_SERVER', 'E_REGION']);
+
 /** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
 export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
-  checkOverlap(asked, flags.stateDir);
-  const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
   try {
-    return await runOnce(migration, flags, around, false);
+    return await runChecked(asked, flags, around);
   } catch (error) {
-    if (!(error instanceof BrigadeError) || error.code !== 'E_LIST_ORDER') throw error;
-    around.events.emit({ type: 'note', level: 'warn', text: `${errorLine(error)}: planned again with listings sorted here` });
-    return runOnce(migration, { ...flags, fresh: true }, around, true);
+    return pausedOrThrow(asked, flags, error);
   }
 }
 
-async function runOnce(migration: Migration, flags: RunFlags, around: Surroundings, unordered: boolean): Promise<RunResult> {
+async function runChecked(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+  checkOverlap(asked, flags.stateDir);
+  const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
+  const checked = await preflight(migration, { ...around, stateDir: flags.stateDir });
+  for (const { name, message } of checked.cached ? [] : checked.warnings) around.events.emit({ type: 'note', level: 'warn', text: `${name}: ${message}` });
+  const deps = { ...around, ...(checked.destination === undefined ? {} : { measured: checked.destination }) };
+  try {
+    return await runOnce(migration, flags, deps, false);
+  } catch (error) {
+    if (!(error instanceof BrigadeError) || error.code !== 'E_LIST_ORDER') throw error;
+    around.events.emit({ type: 'note', level: 'warn', text: `${errorLine(error)}: planned again with listings sorted here` });
+    return runOnce(migration, { ...flags, fresh: true }, deps, true);
+  }
+}
+
+/** What stops a run before it begins again is a pause where there is something to resume (exit 5), else a matter of usage (exit 2). */
+function pausedOrThrow(migration: Migration, flags: RunFlags, thrown: unknown): RunResult {
+  const path = ledgerPath(flags.stateDir, migration.name);
+  if (!(thrown instanceof BrigadeError) || thrown.kind !== 'usage' || !STOPS_A_RESUME.has(thrown.code) || flags.fresh || !ledgerExists(path)) throw thrown;
+  const view = inspectLedger(path);
+  try {
+    const run = view.run();
+    if (run === undefined || (run.state !== 'active' && run.state !== 'paused')) throw thrown;
+    return { exit: EXIT.paused, run, tally: view.tally(run.number), ledger: path, pause: problemOf(thrown) };
+  } finally {
+    void view.close();
+  }
+}
+
+async function runOnce(migration: Migration, flags: RunFlags, around: Surroundings & Pick<StoreDeps, 'measured'>, unordered: boolean): Promise<RunResult> {
   const totals: { keeper?: TotalsKeeper } = {};
   const events = fanOut([around.events, { emit: (event) => totals.keeper?.emit(event) }]);
   const stores = await openStores(migration, { ...around, events, share: 1, unordered }).catch(refuseToStart);

@@ -25,6 +25,8 @@ export interface StoreDeps {
   readonly share: number;
   /** What the coordinator measured, for an executor; absent: measure. */
   readonly facts?: unknown;
+  /** What preflight measured of the destination bucket, maybe days ago: it is not measured again. */
+  readonly measured?: ProbedSide;
   /** A listing proved that a store does not keep key order: both are taken as unordered and sorted here (F050). */
   readonly unordered?: boolean;
 }
@@ -39,7 +41,7 @@ export interface Probed {
   readonly names?: NameProbe;
 }
 
-interface ProbedSide {
+export interface ProbedSide {
   readonly provider: string;
   readonly region?: string;
   readonly facts?: ProbedFacts;
@@ -64,7 +66,7 @@ const GATE = { initial: 16, min: 1, max: 64 };
 export async function openStores(migration: Migration, deps: StoreDeps): Promise<OpenStores> {
   const known = deps.facts as Probed | undefined;
   const source = await openRaw('source', migration, deps, known?.source);
-  const destination = await openRaw('destination', migration, deps, known?.destination);
+  const destination = await openRaw('destination', migration, deps, known?.destination ?? deps.measured);
   const probed = known ?? { ...optionalSide('source', source.probed), ...optionalSide('destination', destination.probed), ...(await probeFolder(migration, deps)) };
   if (deps.unordered === true) await forgetOrder(source.store, destination.store);
   const counters = { source: createCounters(), destination: createCounters() };
