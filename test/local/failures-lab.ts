@@ -3,7 +3,7 @@
  * two buckets of the in-process endpoint, with the fault proxy in between, and folders. What the failure rows are proven on.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'node:test';
@@ -135,6 +135,13 @@ destination: ${destination}
 executors: 0
 ${transfer}${more}
 `;
+  }
+
+  /** The migration file on disk, for commands; answers its path. */
+  write(setup: Setup = {}): string {
+    const path = join(this.dir, `${setup.name ?? 'pair'}.yml`);
+    writeFileSync(path, this.file(setup));
+    return path;
   }
 
   async run(setup: Setup = {}, flags: Partial<RunFlags> = {}, around: { readonly clock?: Clock; readonly signal?: AbortSignal; readonly onEvent?: (event: RunEvent) => void } = {}): Promise<Ended> {
