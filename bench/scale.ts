@@ -1,8 +1,8 @@
 /**
  * Scale: a million objects made up → file system and S3 → S3, and one object of 64 GiB in parts of 110 MiB, with the limits that hold:
- * 256 MiB of resident memory per process, 2.1 requests per small object. `node bench/scale.ts [objects=1000000] [GiB=64] [fs,s3,large]`
+ * 256 MiB of resident memory per process, 2.1 requests per small object. `node bench/scale.ts [objects=1000000] [GiB=64] [fs,s3,large]`;
+ * BENCH_MORE holds more of the migration file as JSON, for the million between stores, such as {"transform":{"tags":{"copy":false}}}.
  */
-
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
