@@ -3,7 +3,7 @@
 // Runs a migration by the real command line and kills -9 its coordinator or an executor at random instants, over as many fresh rounds as
 // it takes to spend all kills. After each round the oracle (oracle.py) recomputes from raw storage what stands where. Prints one line of
 // figures; exits 1 on any violation, naming the seed.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -76,14 +76,24 @@ interface Round {
   readonly migration: Migration;
   readonly destination: Place;
   readonly proxy?: FaultProxy;
+  /** Grows while bytes move. */
+  moved(): number;
   close(): Promise<void>;
 }
 
 const isPart = ({ operation, key, headers }: Facts): boolean =>
   operation === 'UploadPart' || (operation === 'GetObject' && key === LARGE_KEY && headers['range'] !== undefined);
 
-const countingProxy = (target: string): Promise<FaultProxy> =>
-  startFaultProxy({ target, rules: [{ name: 'parts', match: { where: isPart }, fault: { kind: 'latency', ms: 0 } }] });
+const isData = ({ operation, key }: Facts): boolean => ['UploadPart', 'PutObject', 'GetObject'].includes(operation) && !key.startsWith('.brigade/');
+
+/** Counts; a rule of the kind latency lets the others see the request too. */
+const countingProxy = (target: string): Promise<FaultProxy> => startFaultProxy({
+  target,
+  rules: [{ name: 'parts', match: { where: isPart }, fault: { kind: 'latency', ms: 0 } }, { name: 'data', match: { where: isData }, fault: { kind: 'latency', ms: 0 } }],
+});
+
+/** Enough to see that something moves. */
+const namesBelow = (root: string): number => readdirSync(root, { recursive: true }).length;
 
 /** A fresh destination and a fresh state folder. */
 async function beginRound({ pair }: KillOptions, ground: Ground, number: number): Promise<Round> {
@@ -105,7 +115,8 @@ async function beginRound({ pair }: KillOptions, ground: Ground, number: number)
     await own?.stop();
     rmSync(dir, { recursive: true, force: true });
   };
-  return { migration, destination, ...(proxy === undefined ? {} : { proxy }), close };
+  const moved = (): number => (proxy === undefined ? namesBelow(join(dir, 'destination')) : proxy.counter('data').seen);
+  return { migration, destination, ...(proxy === undefined ? {} : { proxy }), moved, close };
 }
 
 const NO_LOOKS: Looks = { looks: 0, absent: 0, whole: 0, large_whole: 0, unreachable: 0, wrong: [] };
@@ -124,7 +135,7 @@ async function playRound(options: KillOptions, ground: Ground, round: Round, see
   let exit: number | null;
   let looks = NO_LOOKS;
   try {
-    exit = await new Killer(round.migration, seed, PACE, kills).run(most);
+    exit = await new Killer(round.migration, { seed, pace: PACE, kills, moved: round.moved }).run(most);
   } finally {
     looks = await reader?.stop() ?? NO_LOOKS;
   }
@@ -194,7 +205,7 @@ export async function killLoop(options: KillOptions): Promise<KillResult> {
 export function summary({ pair, seed }: KillOptions, { kills, rounds, objects, looks, partsRedone, extraVersions, canariesLeft, seconds, violations: found }: KillResult): string {
   const mean = Math.round(kills.spanMs / Math.max(1, total(kills)));
   return [
-    `kill ${pair} seed ${seed}: ${total(kills)} kills (${kills.coordinator} coordinator, ${kills.executor} executor; ${kills.atWork} at work; every ${mean} ms) in ${rounds} rounds`,
+    `kill ${pair} seed ${seed}: ${total(kills)} kills (${kills.coordinator} coordinator, ${kills.executor} executor; ${kills.atWork} while bytes moved; every ${mean} ms) in ${rounds} rounds`,
     `${objects} objects`, `${found.length} violations`, `${partsRedone} parts redone`, `${extraVersions} extra versions`,
     `reader ${looks.looks} looks (${looks.whole} whole, ${looks.large_whole} of the large object, ${looks.absent} absent, ${looks.wrong.length} wrong)`,
     `${canariesLeft} canaries left`, `${seconds.toFixed(0)} s`,

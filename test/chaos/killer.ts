@@ -12,7 +12,7 @@ export interface Pace {
 export interface Kills {
   coordinator: number;
   executor: number;
-  /** Of all: while at least one executor was alive, so that something was being copied or about to be. */
+  /** Of all: after bytes had moved since the kill before. */
   atWork: number;
   /** Milliseconds from one kill to the next, summed. */
   spanMs: number;
@@ -23,9 +23,9 @@ export const total = (kills: Kills): number => kills.coordinator + kills.executo
 
 /** More deaths than ten a minute under one coordinator mean to the product that something is wrong with the machine (crew.ts). */
 const MOST_EXECUTORS_IN_A_ROW = 8;
-/** One kill in four comes at any instant, also while a coordinator starts; the others wait until executors live. */
+/** One kill in four comes at any instant, also while a coordinator starts; the others wait until bytes move. */
 const ANY_INSTANT = 0.25;
-const UNTIL_AT_WORK_MS = 15_000;
+const UNTIL_AT_WORK_MS = 30_000;
 const UNDISTURBED_MS = 240_000;
 
 export class Killer {
@@ -33,14 +33,18 @@ export class Killer {
   readonly #random: ReturnType<typeof seededRandom>;
   readonly #pace: Pace;
   readonly #kills: Kills;
+  readonly #moved: () => number;
+  #movedBefore = 0;
   #inARow = 0;
   #lastKill = performance.now();
 
-  constructor(migration: Migration, seed: number, pace: Pace, kills: Kills) {
+  /** `moved`: a number that grows while bytes move. */
+  constructor(migration: Migration, { seed, pace, kills, moved }: { readonly seed: number; readonly pace: Pace; readonly kills: Kills; readonly moved: () => number }) {
     this.#migration = migration;
     this.#random = seededRandom(seed);
     this.#pace = pace;
     this.#kills = kills;
+    this.#moved = moved;
   }
 
   /** Kills until the run is done or `most` kills are spent, then lets it end. Resolves with its exit code. */
@@ -65,7 +69,7 @@ export class Killer {
   async #wait(coordinator: Coordinator): Promise<void> {
     if (this.#random.next() >= ANY_INSTANT) {
       const deadline = performance.now() + UNTIL_AT_WORK_MS;
-      while (coordinator.executors().length === 0 && coordinator.state() === undefined && performance.now() < deadline) await sleep(20);
+      while (!this.#atWork() && coordinator.state() === undefined && performance.now() < deadline) await sleep(20);
     }
     const { leastMs, mostMs } = this.#pace;
     await Promise.race([sleep(leastMs + this.#random.next() * (mostMs - leastMs)), coordinator.ended]);
@@ -73,12 +77,17 @@ export class Killer {
 
   #victim(coordinator: Coordinator): number {
     const executors = coordinator.executors();
-    if (executors.length > 0) this.#kills.atWork++;
     const takeCoordinator = this.#random.next() < 0.5 || this.#inARow >= MOST_EXECUTORS_IN_A_ROW;
     return takeCoordinator ? coordinator.pid : executors[Math.floor(this.#random.next() * executors.length)] ?? coordinator.pid;
   }
 
+  #atWork(): boolean {
+    return this.#moved() > this.#movedBefore;
+  }
+
   #count(isCoordinator: boolean): void {
+    if (this.#atWork()) this.#kills.atWork++;
+    this.#movedBefore = this.#moved();
     const now = performance.now();
     this.#kills.spanMs += now - this.#lastKill;
     this.#lastKill = now;

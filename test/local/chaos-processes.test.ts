@@ -80,7 +80,7 @@ test('I13: a coordinator that was frozen beyond the limit does not take its exec
 test('I4: eight kills at random instants, and the run ends as if there had been none', async () => {
   await using site = await openSite();
   const kills = noKills();
-  const code = await new Killer(site.migration, 20_261_121, { leastMs: 50, mostMs: 400 }, kills).run(8);
+  const code = await new Killer(site.migration, { seed: 20_261_121, pace: { leastMs: 50, mostMs: 400 }, kills, moved: () => site.written }).run(8);
   assert.equal(code, 0, site.log);
   assert.equal(total(kills), 8);
   await assertWhole(site);
