@@ -1,7 +1,8 @@
 /** What doctor found of a bucket stays true for a day: `<state>/doctor-cache.json`. No secrets: keys are hashes of references and options. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from './folder.ts';
 import type { Migration } from '../config/index.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DoctorLine } from './doctor-types.ts';
@@ -49,7 +50,7 @@ export class DoctorCache {
     // A bucket that is still to be made has not been looked at.
     if (warnings.some(({ name }) => name.endsWith(': bucket'))) return;
     const saved: Saved = { v: 1, entries: { ...Object.fromEntries(kept), [key]: { checkedMs: this.#clock.now(), lines: warnings, ...(probed === undefined ? {} : { probed }) } } };
-    mkdirSync(this.#stateDir, { recursive: true });
+    makeFolder(this.#stateDir);
     const draft = `${this.#path}.${process.pid}`;
     writeFileSync(draft, `${JSON.stringify(saved, null, 1)}\n`, { mode: 0o600 });
     renameSync(draft, this.#path);

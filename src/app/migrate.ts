@@ -1,6 +1,5 @@
 /** One run of one migration on this machine: opens what it needs, resumes or begins, coordinates, closes. */
 import { hostname } from 'node:os';
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { checkOverlap, type Environment, type Migration, specHash } from '../config/index.ts';
 import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
@@ -18,6 +17,7 @@ import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.ts';
 import { preflight } from './doctor.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
+import { makeFolder } from './folder.ts';
 import { planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
@@ -136,7 +136,7 @@ function refuseToStart(thrown: unknown): never {
 
 async function openBound(migration: Migration, flags: RunFlags, stores: OpenStores, around: Surroundings): Promise<SqliteLedger> {
   const path = ledgerPath(flags.stateDir, migration.name);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const [source, destination] = await Promise.all([stores.source.identity(around.signal), stores.destination.identity(around.signal)]).catch(refuseToStart);
   const ledger = await openLedger({
     path, clock: around.clock, mode: 'create', adopt: flags.adopt, fresh: flags.fresh, holder: { pid: process.pid, host: hostname() }, signal: around.signal,

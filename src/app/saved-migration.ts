@@ -2,10 +2,11 @@
  * What `retry RUN` and `verify RUN` work from: beside each ledger stands `migration.json`, which names the migration file or, for an
  * ad-hoc copy, holds the whole migration. It has no secrets: credentials are references (design truth 13).
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Environment, loadMigration, type Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
+import { makeFolder } from './folder.ts';
 import { ledgerPath } from './state.ts';
 
 interface Saved {
@@ -20,7 +21,7 @@ function savedPath(stateDir: string, name: string): string {
 /** Called when a run starts; appears whole or not at all. */
 export function saveMigration(stateDir: string, migration: Migration): void {
   const path = savedPath(stateDir, migration.name);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, `${JSON.stringify({ v: 1, migration } satisfies Saved, null, 2)}\n`, { mode: 0o600 });
   renameSync(draft, path);

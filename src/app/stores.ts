@@ -1,6 +1,6 @@
 /** Opens the two stores of a migration and makes them dependable. Here the migration file meets the drivers. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
 import { createKeySelector } from '../core/select.ts';
 import { isKind, usageError } from '../core/errors.ts';
@@ -15,6 +15,7 @@ import { openStore } from '../stores/registry.ts';
 import type { NameProbe } from '../stores/filesystem/index.ts';
 import type { ProbedFacts, ProviderProfile } from '../stores/s3/index.ts';
 import { stack } from '../stores/stack.ts';
+import { makeFolder } from './folder.ts';
 
 export interface StoreDeps {
   readonly env: Environment;
@@ -208,7 +209,7 @@ async function probeFolder(migration: Migration, deps: StoreDeps): Promise<Pick<
   const seconds = migration.source.kind === 's3' || destination.kind === 's3';
   if (destination.kind !== 'file') return { mtimeStepMs: seconds ? 1000 : 0 };
   const { probeGranularity, probeNames } = await import('../stores/filesystem/index.ts');
-  mkdirSync(destination.path, { recursive: true });
+  makeFolder(destination.path);
   const id = createHash('sha256').update(String(deps.random.next())).digest('hex').slice(0, 12);
   const names = await probeNames(destination.path, id);
   const stepMs = (await probeGranularity(destination.path, id)) / 1e6;

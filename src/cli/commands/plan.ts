@@ -15,7 +15,7 @@ export async function execute(invocation: Invocation): Promise<number> {
 /** Lists and says; writes nothing. Also `run --dry-run` and `copy --dry-run`. */
 export async function planOf(invocation: Invocation, migration: Migration): Promise<number> {
   const { io } = invocation;
-  const forecaster: Forecaster = (await import('../../app/forecast.ts')).forecast;
+  const forecaster = await loadForecaster();
   using log = logging(invocation, migration.name);
   const forecast = await watched(invocation, migration, undefined, async (watching, stopping) => {
     const events = { emit: (event: Parameters<typeof watching.emit>[0]) => { watching.emit(event); log.emit(event); } };
@@ -31,4 +31,9 @@ export async function planOf(invocation: Invocation, migration: Migration): Prom
   const next = migration.file === undefined ? [] : [nextCommand(invocation, `run ${shellWord(migration.file)}`)];
   io.out.write(showForecast(forecast, format(invocation), paintFor(invocation, io.out), next));
   return 0;
+}
+
+/** On its own: in a function that declares with `using`, the compiler leaves the extension of a dynamic import as it stands. */
+async function loadForecaster(): Promise<Forecaster> {
+  return (await import('../../app/forecast.ts')).forecast;
 }
