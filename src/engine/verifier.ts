@@ -10,14 +10,14 @@ import { asBrigadeError, isKind } from '../core/errors.ts';
 import type { Evidence, Item } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import { type Merged, merge } from '../core/merge.ts';
-import type { ObjectEntry } from '../core/object.ts';
+import type { Checksum, ChecksumAlgorithm, ObjectEntry } from '../core/object.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Finding, Ledger, VerifySummary } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { Budget } from './budget.ts';
-import { type Equality, readChecksum, sameContent, versionOf } from './content.ts';
+import { type Equality, readChecksum } from './content.ts';
 import { listInOrder } from './lister.ts';
 import type { VerifyLevel } from './options.ts';
 
@@ -124,7 +124,7 @@ class Verifier {
       return this.#prove(item, item.evidence);
     }
     try {
-      const equality = level === 'full' ? await this.#readBoth(item, source) : await this.#compare(item, source);
+      const equality = level === 'full' ? await this.#readBoth(item, source, destination) : await this.#compare(item, source, destination);
       if (equality === undefined) return;
       if (equality.equal) return this.#prove(item, equality.evidence, equality);
       this.#find(item, 'content', 'the bytes at the destination are not those of the source');
@@ -135,33 +135,39 @@ class Verifier {
     }
   }
 
-  /** Both ends to the last byte; a source that moved on is compared with the checksum of what was copied. */
-  async #readBoth(item: Item, source: ObjectEntry | undefined): Promise<Equality | undefined> {
+  /** Both ends to the last byte, as this listing shows them; a source that moved on is compared with the checksum of what was copied. */
+  async #readBoth(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry): Promise<Equality | undefined> {
     const algorithm = item.checksum?.algorithm ?? 'crc32';
-    const unchanged = source?.token === item.source.token;
-    const ours = unchanged ? await this.#read('source', item, algorithm) : item.checksum;
+    const unchanged = source !== undefined && source.token === item.source.token;
+    const ours = unchanged ? await this.#read('source', source, algorithm) : item.checksum;
     if (ours === undefined) return undefined;
-    const theirs = await this.#read('destination', item, algorithm);
+    const theirs = await this.#read('destination', destination, algorithm);
     return { equal: ours.hex === theirs.hex, evidence: unchanged ? 'both ends re-read' : 'in flight', checksum: theirs };
   }
 
-  async #compare(item: Item, source: ObjectEntry | undefined): Promise<Equality | undefined> {
-    const there = await this.#context.destination.head(item.key, { checksum: true, signal: this.#signal });
+  async #compare(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry): Promise<Equality | undefined> {
     const known = item.checksum;
+    const vouched = await this.#vouched('destination', item.key);
     if (known !== undefined) {
-      if (there.checksum?.algorithm === known.algorithm) return { equal: there.checksum.hex === known.hex, evidence: 'store checksum', checksum: there.checksum };
-      const theirs = await this.#read('destination', item, known.algorithm);
+      if (vouched?.algorithm === known.algorithm) return { equal: vouched.hex === known.hex, evidence: 'store checksum', checksum: vouched };
+      const theirs = await this.#read('destination', destination, known.algorithm);
       return { equal: theirs.hex === known.hex, evidence: 'both ends re-read', checksum: theirs };
     }
-    if (source?.token !== item.source.token) return undefined;
-    const here = await this.#context.source.head(item.key, { checksum: true, signal: this.#signal });
-    return sameContent(this.#context.source, here, this.#context.destination, there, { read: 'if needed', signal: this.#signal });
+    if (source === undefined || source.token !== item.source.token) return undefined;
+    const ours = (await this.#vouched('source', item.key)) ?? (await this.#read('source', source, vouched?.algorithm ?? 'crc32'));
+    if (vouched?.algorithm === ours.algorithm) return { equal: vouched.hex === ours.hex, evidence: 'store checksum', checksum: vouched };
+    const theirs = await this.#read('destination', destination, ours.algorithm);
+    return { equal: theirs.hex === ours.hex, evidence: 'both ends re-read', checksum: theirs };
   }
 
-  async #read(side: 'source' | 'destination', item: Item, algorithm: NonNullable<Item['checksum']>['algorithm']): Promise<NonNullable<Item['checksum']>> {
+  /** What the store vouches for; not asked where it never does. */
+  async #vouched(side: 'source' | 'destination', key: Key): Promise<Checksum | undefined> {
     const store = this.#context[side];
-    const version = versionOf(await store.head(item.key, { signal: this.#signal }));
-    return readChecksum(store, version, algorithm, this.#signal, (bytes) => { this.#bytesRead += bytes; });
+    return store.facts.checksums.length === 0 ? undefined : (await store.head(key, { checksum: true, signal: this.#signal })).checksum;
+  }
+
+  #read(side: 'source' | 'destination', { key, size, token }: ObjectEntry, algorithm: ChecksumAlgorithm): Promise<Checksum> {
+    return readChecksum(this.#context[side], { key, size, pin: { token } }, algorithm, this.#signal, (bytes) => { this.#bytesRead += bytes; });
   }
 
   #prove(item: Item, evidence: Evidence, equality?: Equality): void {
