@@ -32,15 +32,10 @@ export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise
   const { migration, share, source, destination, queue, recorder, events, clock, random } = options;
   const memory = new Budget(migration.limits.memory);
   const context = { source, destination, options: copyOptions(migration), recorder, memory, events, clock };
-  const emitEnded = events.emit.bind(events);
   return runWorker({
     queue, recorder, events, clock, random, heartbeatMs: HEARTBEAT_MS, tasks: 2,
     concurrency: concurrencyOf(migration, share),
-    copy: async (task, item, stop) => {
-      const outcome = await copyItem(context, task, item, stop);
-      emitEnded({ type: 'ended', outcome, size: outcome.size ?? item.size });
-      return outcome;
-    },
+    copy: (task, item, stop) => copyItem(context, task, item, stop),
     probe: (stop) => probeStores(source, destination, stop),
   }, signal);
 }

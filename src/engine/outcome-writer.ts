@@ -1,5 +1,5 @@
 /** Gathers the outcomes of one task and makes them durable in small batches, in order; the last one closes the task. */
-import type { Item, Outcome } from '../core/item.ts';
+import type { Outcome } from '../core/item.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Recorder } from '../ports/queue.ts';
 
@@ -22,7 +22,7 @@ export class OutcomeWriter {
     this.#clock = clock;
   }
 
-  add(outcome: Outcome, _item: Item): void {
+  add(outcome: Outcome): void {
     this.#waiting.push(outcome);
     if (this.#waiting.length >= MOST) this.#write(false);
     else this.#arm();

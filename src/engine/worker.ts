@@ -107,9 +107,14 @@ class Worker {
     for (const item of task.items) {
       const giveBack = await this.#slots.take(1, this.#stop.signal).catch(() => undefined);
       if (giveBack === undefined) break;
-      running.push(this.#settle(task, item).then((outcome) => writer.add(outcome, item)).catch((error: unknown) => this.#fail(asBrigadeError(error, 'item'))).finally(giveBack));
+      running.push(this.#settle(task, item).then((outcome) => this.#end(outcome, item, writer)).catch((error: unknown) => this.#fail(asBrigadeError(error, 'item'))).finally(giveBack));
     }
     return running;
+  }
+
+  #end(outcome: Outcome, item: Item, writer: OutcomeWriter): void {
+    this.#options.events.emit({ type: 'ended', outcome, size: outcome.size ?? item.size });
+    writer.add(outcome);
   }
 
   /** Tries until there is an outcome. Rejects only with what stops the worker. */
