@@ -78,7 +78,17 @@ export async function controlFor(store: Store): Promise<S3Control> {
   return control;
 }
 
+/** A store that shows here that it keeps no order is listed once more, as one (F050). */
 export async function firstPage(store: Store, signal: AbortSignal, prefix?: string): Promise<ListPage> {
+  try {
+    return await pageOf(store, signal, prefix);
+  } catch (thrown) {
+    if (thrown instanceof BrigadeError && thrown.code === 'E_LIST_ORDER' && !store.facts.ordered) return pageOf(store, signal, prefix);
+    throw thrown;
+  }
+}
+
+async function pageOf(store: Store, signal: AbortSignal, prefix?: string): Promise<ListPage> {
   for await (const page of store.list({ signal, ...(prefix === undefined ? {} : { prefix }) })) return page;
   return { entries: [] };
 }

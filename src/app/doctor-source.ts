@@ -1,12 +1,14 @@
 /** May the source be listed and read? Nothing is ever written there, not even a canary. */
 import { type FileLocation, showLocation, type S3Location } from '../config/index.ts';
 import type { ObjectEntry } from '../core/object.ts';
+import { type BrigadeError, isKind } from '../core/errors.ts';
 import { showKey } from '../core/key.ts';
 import { showCount } from '../core/units.ts';
 import type { ListPage, Store } from '../ports/storage.ts';
 import { examineBucket, type ExaminedBucket, firstPage } from './doctor-bucket.ts';
 import { type Examination, failure, type Findings, ok, patiently, Permissions, settle, warn } from './doctor-lines.ts';
 import { openRawSide } from './doctor-open.ts';
+import type { DoctorLine } from './doctor-types.ts';
 
 /** Classes that cannot be read before they are restored (https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html). */
 export const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
@@ -56,12 +58,20 @@ async function* examinePermissions(exam: Examination, location: S3Location, { st
   if (sample !== undefined) {
     const read = await settle(tryReading(exam, store, sample, permissions));
     if (read.error === undefined) yield ok('source: read', `${showKey(sample.key)} ${read.value === true ? 'can be read' : 'was tried'}`);
-    else yield failure('source: read', read.error);
+    else yield unread(sample, read.error);
   }
   yield permissions.line('source: permissions', arnsOf(location));
   if (sample === undefined && (page?.entries.length ?? 0) > 0) yield warn('source: read', 'no object of the first page can be read now, so reading was not tried', 'restore one, or let the run find out');
   if (migration.requesterPays) yield ok('source: requester pays', 'requests and traffic of this bucket are billed to these credentials');
 }
+
+/** What stands against one object, or may pass, is no reason not to begin: the run settles each object on its own. */
+function unread({ key }: ObjectEntry, error: BrigadeError): DoctorLine {
+  const ofOne = isKind(error, 'object', 'changed', 'gone', 'unsupported') || UNWHOLE.has(error.code);
+  return ofOne ? warn('source: read', `${showKey(key)}: ${error.message}`, error.hint ?? 'the run tries each object on its own: look at its report') : failure('source: read', error);
+}
+
+const UNWHOLE: ReadonlySet<string> = new Set(['E_SHORT_READ', 'E_STALLED', 'E_SERVER', 'E_THROTTLED', 'E_UNEXPECTED_ANSWER']);
 
 /** One byte, the facts, and the tags where they are copied: what the run will ask of each object. False when reading is denied. */
 async function tryReading(exam: Examination, store: Store, entry: ObjectEntry, permissions: Permissions): Promise<boolean> {
