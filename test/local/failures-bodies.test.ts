@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { KiB, MiB } from '../../src/core/units.ts';
+import type { Rule } from '../faults/rules.ts';
 import { Lab, retriesOf, stateOf } from './failures-lab.ts';
 
 const pattern = (size: number, seed = 7): Buffer => {
@@ -161,6 +162,30 @@ describe('a body that is not what was stored', () => {
     const second = await lab.run({ more: 'verify: checksum' });
     assert.deepEqual([second.tally.unchanged.objects, second.tally.copied.objects, second.exit], [20, 0, 0]);
   });
+});
+
+describe('the checks before the run', () => {
+  const lie = (text: string): string => text.replace(/<Size>(\d+)<\/Size>/g, (_, size: string) => `<Size>${Number(size) + 28}</Size>`);
+  const swap = (text: string): string => text.replaceAll('<Key>k00001<', '<Key>SWAP<').replaceAll('<Key>k00000<', '<Key>k00001<').replaceAll('<Key>SWAP<', '<Key>k00000<');
+  const cases: readonly (readonly [row: string, what: string, rule: Omit<Rule, 'name'>])[] = [
+    ['F001', 'a body cut once', { match: reads, fault: { kind: 'cut', after: 0 }, max: 1 }],
+    ['F005', 'an empty page once', { match: { operation: 'ListObjectsV2', bucket: 'from' }, fault: { kind: 'empty' }, max: 1 }],
+    ['F021', 'a store without ranges', { match: { ...reads, where: ({ headers }) => headers['range'] !== undefined }, fault: { kind: 'ignore range' } }],
+    ['F022', 'sizes that lie', { match: { operation: 'ListObjectsV2', bucket: 'from' }, fault: { kind: 'rewrite', edit: lie } }],
+    ['F050', 'keys out of order', { match: { operation: 'ListObjectsV2', bucket: 'from' }, fault: { kind: 'rewrite', edit: swap } }],
+    ['F018', 'one object that is transcoded', { match: { ...reads, key: 'bad' }, fault: { kind: 'gzip' } }],
+  ];
+  for (const [row, what, rule] of cases) {
+    test(`${row}: ${what} does not keep a run from beginning, and its objects arrive`, async () => {
+      const lab = await Lab.open({ calm: false, rules: [{ name: 'fault', ...rule }] });
+      if (row === 'F018') await lab.put('bad', pattern(3000));
+      const keys = await lab.putMany(5);
+      const ended = await lab.run();
+      assert.equal(ended.exit, row === 'F018' ? 1 : 0);
+      for (const key of keys) assert.deepEqual(lab.bytes('dest', key), lab.bytes('from', key), key);
+      assert.ok(lab.proxy.counter('fault').fired > 0);
+    });
+  }
 });
 
 describe('retries of reads and writes', () => {

@@ -7,12 +7,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'node:test';
-import type { EndpointOptions, RequestInfo } from '../../src/agent/endpoint.ts';
+import type { EndpointOptions, RequestHook, RequestInfo } from '../../src/agent/endpoint.ts';
 import { type Endpoint, startEndpoint } from '../../src/agent/endpoint.ts';
 import { type MemoryLayout, memoryLayout } from '../../src/agent/memory.ts';
 import { seedBucket, seedObject, type SeedObject } from '../../src/agent/seeding.ts';
+import { preflight } from '../../src/app/doctor.ts';
 import { type RunFlags, type RunResult, runMigration } from '../../src/app/migrate.ts';
 import { type Migration, parseMigration } from '../../src/config/index.ts';
+import { BrigadeError } from '../../src/core/errors.ts';
 import { main } from '../../src/cli/command-line.ts';
 import { Output } from '../../src/cli/io.ts';
 import { inspectLedger } from '../../src/ledger/sqlite/index.ts';
@@ -54,6 +56,8 @@ export interface Ended extends RunResult {
 export interface LabOptions extends Partial<EndpointOptions> {
   readonly rules?: readonly Rule[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Default true: the checks before the run see no fault. */
+  readonly calm?: boolean;
 }
 
 const open: Lab[] = [];
@@ -67,28 +71,34 @@ export class Lab {
   readonly env: Readonly<Record<string, string>>;
   /** Every request that reached the endpoint, as it saw it. */
   readonly requests: RequestInfo[];
+  /** False: faults hit the checks before the run too. */
+  readonly calm: boolean;
+  private readonly rules: readonly Rule[];
+  private readonly hook: RequestHook;
 
-  constructor(layout: MemoryLayout, endpoint: Endpoint, proxy: FaultProxy, requests: RequestInfo[], env: Readonly<Record<string, string>>) {
+  constructor(layout: MemoryLayout, endpoint: Endpoint, proxy: FaultProxy, requests: RequestInfo[], { env = {}, rules = [], calm = true, onRequest }: LabOptions) {
     this.layout = layout;
     this.endpoint = endpoint;
     this.proxy = proxy;
     this.requests = requests;
+    this.calm = calm;
+    this.rules = rules;
+    this.hook = (info) => { requests.push(info); return onRequest?.(info); };
+    endpoint.setHook(this.hook);
     this.env = { ID: ACCESS.id, SECRET: ACCESS.secret, ...env };
     mkdirSync(join(this.dir, 'in'));
   }
 
   /** Buckets `from` and `dest`, empty. */
-  static async open({ rules = [], env = {}, onRequest, ...options }: LabOptions = {}): Promise<Lab> {
+  static async open(options: LabOptions = {}): Promise<Lab> {
     const layout = memoryLayout();
     await seedBucket(layout, 'from');
     await seedBucket(layout, 'dest');
     const requests: RequestInfo[] = [];
-    const endpoint = await startEndpoint({
-      storage: layout, accessKeys: [{ ...ACCESS }], limits: { minPartBytes: 1 }, ...options,
-      onRequest: (info) => { requests.push(info); return onRequest?.(info); },
-    });
+    const { rules = [], env: _, calm: __, onRequest: ___, ...rest } = options;
+    const endpoint = await startEndpoint({ storage: layout, accessKeys: [{ ...ACCESS }], limits: { minPartBytes: 1 }, ...rest });
     const proxy = await startFaultProxy({ target: endpoint.url, rules, key: { ...ACCESS, region: 'us-east-1' } });
-    const lab = new Lab(layout, endpoint, proxy, requests, env);
+    const lab = new Lab(layout, endpoint, proxy, requests, options);
     open.push(lab);
     return lab;
   }
@@ -147,7 +157,9 @@ ${transfer}${more}
   async run(setup: Setup = {}, flags: Partial<RunFlags> = {}, around: { readonly clock?: Clock; readonly signal?: AbortSignal; readonly onEvent?: (event: RunEvent) => void } = {}): Promise<Ended> {
     const events: RunEvent[] = [];
     const started = performance.now();
-    const result = await runMigration(this.migration(setup), { stateDir: this.state, fresh: false, adopt: false, onPause: 'exit', requireObjects: false, drainMs: 100, ...flags }, {
+    const migration = this.migration(setup);
+    if (this.calm) await this.preflight(migration);
+    const result = await runMigration(migration, { stateDir: this.state, fresh: false, adopt: false, onPause: 'exit', requireObjects: false, drainMs: 100, ...flags }, {
       env: this.env, clock: around.clock ?? fastClock(), random: seededRandom(11), signal: around.signal ?? new AbortController().signal,
       events: { emit: (event) => { events.push(event); around.onEvent?.(event); } },
     });
@@ -161,6 +173,20 @@ ${transfer}${more}
     } finally {
       await view.close();
     }
+  }
+
+  /** The checks before the run, which hold for a day, while nothing goes wrong yet: the faults are for the run. */
+  private async preflight(migration: Migration): Promise<void> {
+    const before = this.requests.length;
+    this.proxy.setRules([]);
+    this.endpoint.setHook(undefined);
+    await preflight(migration, { stateDir: this.state, env: this.env, clock: fastClock(), random: seededRandom(13), signal: new AbortController().signal }).catch((error: unknown) => {
+      // What blocks a run even now is what the run itself will say.
+      if (!(error instanceof BrigadeError)) throw error;
+    });
+    assert.equal(this.requests.length, before);
+    this.proxy.setRules(this.rules);
+    this.endpoint.setHook(this.hook);
   }
 
   /** The product's command line in this process. */
