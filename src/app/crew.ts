@@ -136,6 +136,7 @@ export class ForkedCrew implements ManagedCrew {
     this.#events = events;
     this.#clock = clock;
     limitYoungGeneration();
+    queue.onBusy = (share) => { for (const executor of this.#executors.values()) executor.order({ type: 'share', share }); };
     for (let i = 0; i < spec.share; i++) this.#start();
     this.#lookedMs = clock.monotonic();
     this.#watch = setInterval(() => this.#endSilent(), spec.silenceMs / 4);

@@ -19,6 +19,8 @@ class Executor {
   readonly #events = new EventBatcher((events) => this.#connection.report({ type: 'events', events }));
   #spec: ExecutorSpec | undefined;
   #stores: OpenStores | undefined;
+  /** As last heard; it may come before the stores are open. */
+  #share: number | undefined;
   #stop = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
@@ -31,6 +33,9 @@ class Executor {
         setInterval(() => this.#connection.report({ type: 'beat' }), order.spec.silenceMs / BEATS).unref();
         return this.#work();
       case 'go': return this.#work();
+      case 'share':
+        this.#share = order.share;
+        return this.#stores?.setShare(order.share);
       case 'hold': return this.#hold();
       case 'stop':
         await this.#hold();
@@ -57,6 +62,7 @@ class Executor {
     const { migration, share, facts } = this.#spec as ExecutorSpec;
     const shared = { events: this.#events, clock: this.#clock, random: this.#random };
     this.#stores ??= await openStores(migration, { ...shared, share, env: process.env, facts });
+    if (this.#share !== undefined) this.#stores.setShare(this.#share);
     const { source, destination } = this.#stores;
     await copyTasks({ ...shared, migration, share, source, destination, queue: this.#connection.queue, recorder: this.#connection.recorder }, signal);
   }

@@ -9,7 +9,7 @@ import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
 import { type Counters, createCounters } from '../stores/decorators/instrumented.ts';
 import { createGovernor } from '../stores/decorators/governor.ts';
-import { createLimiter } from '../stores/decorators/limited.ts';
+import { createLimiter, type Limiter, type Limits } from '../stores/decorators/limited.ts';
 import { createRetryBudget, type RetryBudget } from '../stores/decorators/retrying.ts';
 import { openStore } from '../stores/registry.ts';
 import type { NameProbe } from '../stores/filesystem/index.ts';
@@ -56,6 +56,8 @@ export interface OpenStores {
   readonly counters: { readonly source: Counters; readonly destination: Counters };
   readonly probed: Probed;
   readonly mtimeStepMs: number;
+  /** So many processes share the limits from now on. */
+  setShare(share: number): void;
   close(): Promise<void>;
 }
 
@@ -72,11 +74,13 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   if (deps.unordered === true) await forgetOrder(source.store, destination.store);
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
+  const limiters = { source: createLimiter(deps.clock, limitsOf('source', migration, deps.share)), destination: createLimiter(deps.clock, limitsOf('destination', migration, deps.share)) };
   return {
-    source: dependable('source', source.store, migration, deps, counters.source, budget),
-    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget),
+    source: dependable('source', source.store, migration, deps, counters.source, budget, limiters.source),
+    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limiters.destination),
     raw: { source: source.store, destination: destination.store },
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
+    setShare: (share) => { for (const side of ['source', 'destination'] as const) limiters[side].setLimits(limitsOf(side, migration, share)); },
     close: async () => { await Promise.all([source.store.close(), destination.store.close()]); },
   };
 }
@@ -91,12 +95,15 @@ function optionalSide<S extends Side>(side: S, probed: ProbedSide | undefined): 
 }
 
 /** Bandwidth is counted once, where the bytes are read; requests on each side. Limits are shared out evenly. */
-function dependable(side: Side, store: Store, migration: Migration, deps: StoreDeps, counters: Counters, budget: RetryBudget): Store {
+function limitsOf(side: Side, migration: Migration, share: number): Limits {
   const { bandwidth, requests } = migration.limits;
-  const limiter = createLimiter(deps.clock, {
-    ...(bandwidth === undefined || side === 'destination' ? {} : { bytesPerSecond: bandwidth / deps.share }),
-    ...(requests === undefined ? {} : { requestsPerSecond: requests / deps.share }),
-  });
+  return {
+    ...(bandwidth === undefined || side === 'destination' ? {} : { bytesPerSecond: bandwidth / share }),
+    ...(requests === undefined ? {} : { requestsPerSecond: requests / share }),
+  };
+}
+
+function dependable(side: Side, store: Store, migration: Migration, deps: StoreDeps, counters: Counters, budget: RetryBudget, limiter: Limiter): Store {
   let openedAt = 0;
   const onCircuit = (open: boolean): void => {
     if (open) openedAt = deps.clock.monotonic();

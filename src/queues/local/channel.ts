@@ -37,6 +37,8 @@ export type Report =
 export type Order<Spec> =
   | { readonly type: 'start'; readonly spec: Spec }
   | { readonly type: 'go' }
+  /** So many executors share the migration's limits now. */
+  | { readonly type: 'share'; readonly share: number }
   | { readonly type: 'hold' }
   | { readonly type: 'stop' };
 
@@ -70,7 +72,7 @@ async function perform(call: Call, queue: LocalQueue, recorder: Recorder, holder
     case 'recordUpload': return recorder.recordUpload(call.task, call.upload, call.token);
     case 'recordPart': return recorder.recordPart(call.task, call.id, call.part);
     case 'forgetUpload': return recorder.forgetUpload(call.task, call.id);
-    case 'ack': return queue.done();
+    case 'ack': return queue.done(holder);
     case 'release': return queue.forfeit(holder);
   }
 }

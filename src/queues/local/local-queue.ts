@@ -13,8 +13,10 @@ export class LocalQueue {
   readonly #ledger: Ledger;
   readonly #run: number;
   readonly #waiting = new Set<() => void>();
+  readonly #holding = new Map<string, number>();
   #held = false;
-  #open = 0;
+  /** Hears how many executors hold work, whenever that changes: limits are shared among those. */
+  onBusy: (executors: number) => void = () => undefined;
 
   constructor(ledger: Ledger, run: number) {
     this.#ledger = ledger;
@@ -23,7 +25,12 @@ export class LocalQueue {
 
   /** Tasks handed out and neither closed nor given back. */
   get open(): number {
-    return this.#open;
+    return [...this.#holding.values()].reduce((sum, tasks) => sum + tasks, 0);
+  }
+
+  /** Executors that hold at least one task. */
+  get busy(): number {
+    return this.#holding.size;
   }
 
   /** New tasks, or tasks that came back: waiting receivers look again. */
@@ -49,17 +56,13 @@ export class LocalQueue {
 
   /** What a gone executor held goes back, in doubt. */
   forfeit(holder: string): void {
-    this.#open -= this.#ledger.releaseTasks(this.#run, holder);
+    this.#ledger.releaseTasks(this.#run, holder);
+    this.#count(holder, 0);
     this.wake();
   }
 
-  giveBack(): void {
-    this.#open--;
-    this.wake();
-  }
-
-  done(): void {
-    this.#open--;
+  done(holder: string): void {
+    this.#count(holder, (this.#holding.get(holder) ?? 0) - 1);
     this.wake();
   }
 
@@ -85,7 +88,7 @@ export class LocalQueue {
     return {
       task,
       extend: async () => {},
-      ack: async () => this.done(),
+      ack: async () => this.done(holder),
       release: async () => this.forfeit(holder),
     };
   }
@@ -93,8 +96,15 @@ export class LocalQueue {
   #claim(most: number, holder: string): readonly Task[] {
     if (this.#held) return [];
     const tasks = this.#ledger.claim(this.#run, most, holder);
-    this.#open += tasks.length;
+    if (tasks.length > 0) this.#count(holder, (this.#holding.get(holder) ?? 0) + tasks.length);
     return tasks;
+  }
+
+  #count(holder: string, tasks: number): void {
+    const before = this.#holding.size;
+    if (tasks > 0) this.#holding.set(holder, tasks);
+    else this.#holding.delete(holder);
+    if (this.#holding.size !== before) this.onBusy(Math.max(1, this.#holding.size));
   }
 
   #news(signal: AbortSignal): Promise<void> {
