@@ -16,15 +16,21 @@ export interface Version {
 export async function readChecksum(store: Store, version: Version, algorithm: ChecksumAlgorithm, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<Checksum> {
   const hasher = createHasher(algorithm);
   const read = await store.read({ key: version.key, pin: version.pin, expectedSize: version.size, ...(signal === undefined ? {} : { signal }) });
-  for await (const chunk of read.chunks) {
-    hasher.update(chunk);
-    onBytes?.(chunk.length);
-  }
+  const take = (bytes: Uint8Array): void => {
+    hasher.update(bytes);
+    onBytes?.(bytes.length);
+  };
+  if (read.bytes !== undefined) take(read.bytes);
+  else for await (const chunk of read.chunks) take(chunk);
   return hasher.checksum();
 }
 
 /** The whole body in one buffer of exactly `size` bytes. */
-export async function collect(read: ObjectRead, size: number): Promise<Buffer> {
+export async function collect(read: ObjectRead, size: number): Promise<Uint8Array> {
+  if (read.bytes !== undefined) {
+    if (read.bytes.length !== size) throw shortRead(read.bytes.length, size);
+    return read.bytes;
+  }
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
   for await (const chunk of read.chunks) {

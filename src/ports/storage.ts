@@ -76,6 +76,8 @@ export interface ObjectRead {
   readonly info: ObjectInfo;
   /** Bytes in order. A chunk belongs to the consumer until it asks for the next one. Leaving the loop frees the socket or file. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** The whole body, proven to be of the right length, where the driver has it in memory already: `chunks` then yields just this, and there is nothing to free. */
+  readonly bytes?: Uint8Array;
   /** Frees the connection when the body is not wanted (F004). Safe to call twice. */
   discard(): void;
 }

@@ -118,6 +118,7 @@ class Dice {
   }
 
   counted(read: ObjectRead): ObjectRead {
+    if (read.bytes !== undefined) return read; // it has ended already
     this.openBodies++;
     let over = false;
     const end = () => {

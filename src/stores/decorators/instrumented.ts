@@ -106,9 +106,12 @@ export function instrumented(store: Store, { side, clock, events, counters }: In
       if (bytes !== undefined) counters.bytes(op, bytes);
       return result;
     },
-    read: async (request, open) =>
-      throughBody(await timed('read', () => open(request)), metered, (thrown) => {
+    async read(request, open) {
+      const read = await timed('read', () => open(request));
+      if (read.bytes !== undefined) counters.bytes('read', read.bytes.length);
+      return throughBody(read, metered, (thrown) => {
         if (thrown !== undefined) counters.error('read', asBrigadeError(thrown).code);
-      }),
+      });
+    },
   });
 }

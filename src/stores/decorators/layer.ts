@@ -113,8 +113,12 @@ async function* eachStep<T>(open: () => AsyncIterable<T>, about: Call, call: Lay
   }
 }
 
-/** The same read with its bytes going through `transform`; `ended` is called exactly once, however the read ends. */
+/** The same read with its bytes going through `transform`; `ended` is called exactly once, however the read ends. A body in memory has ended; its bytes are not transformed. */
 export function throughBody(read: ObjectRead, transform: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>, ended: (thrown?: unknown) => void): ObjectRead {
+  if (read.bytes !== undefined) {
+    ended();
+    return read;
+  }
   let over = false;
   const end = (thrown?: unknown) => {
     if (over) return;

@@ -60,7 +60,13 @@ export function limited(store: Store, limiter: Limiter): Store {
     async read(request, open) {
       await limiter.request(request.signal);
       const read = await open(request);
-      return throughBody(read, (chunks) => paced(chunks, limiter, request.signal), () => undefined);
+      const { bytesPerSecond = Infinity } = limiter.limits;
+      if (read.bytes !== undefined && read.bytes.length <= bytesPerSecond * SMOOTH_SECONDS) {
+        await limiter.bytes(read.bytes.length, request.signal);
+        return read;
+      }
+      const { bytes: _, ...streamed } = read;
+      return throughBody(streamed, (chunks) => paced(chunks, limiter, request.signal), () => undefined);
     },
     async body(body, signal) {
       const { bytesPerSecond = Infinity } = limiter.limits;

@@ -40,6 +40,8 @@ export function resuming(store: Store, options: ResumeOptions): Store {
     call: (_, run) => run(),
     async read(request, open) {
       const first = await open(request);
+      // Nothing is left that could break; a length that is wrong all the same is met on the other path.
+      if (first.bytes?.length === (request.range?.length ?? request.expectedSize)) return first;
       return new ResumableRead(store.address, request, first, open, options);
     },
   });

@@ -3,7 +3,7 @@ import { checksumOf, createHasher } from '../../core/checksum.ts';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { Attributes, Checksum, ChecksumAlgorithm, ObjectInfo, Pin, Token } from '../../core/object.ts';
-import { MiB } from '../../core/units.ts';
+import { KiB, MiB } from '../../core/units.ts';
 import type { Body, Guard, ObjectRead, ReadRequest, WriteRequest, Written } from '../../ports/storage.ts';
 import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
 import type { Payload, S3Call, S3Client } from './client.ts';
@@ -17,6 +17,8 @@ import type { HttpResponse, ResponseHeaders } from './transport.ts';
 import { childText, children, escapeText, rootOf } from './xml.ts';
 
 const SMALL_BODY = 1 * MiB;
+/** Objects up to here are handed out whole: walking through a small body costs more than its bytes. */
+const WHOLE = 128 * KiB;
 
 /** Which checksum goes with writes; `none` and MD5 included. From the option and what the profile or a probe allows. */
 export type ChecksumChoice = ChecksumAlgorithm | 'none';
@@ -73,12 +75,23 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
     const info = infoOf(key, response.headers, expectedSize, client.profile.checksums.headers);
     checkPin(client, key, pin, info);
     const { body } = response;
-    const chunks = checked(client, key, body, length);
+    const bytes = length <= WHOLE ? await body.whole?.() : undefined;
+    if (bytes?.length === length) return wholeRead(info, bytes);
+    const chunks = checked(client, key, bytes === undefined ? body : onlyChunk(bytes), length);
     return { info, chunks, discard: () => body.discard() };
   } catch (thrown) {
     response.body.discard();
     throw thrown;
   }
+}
+
+/** A body of 0 bytes has no chunk. */
+async function* onlyChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
+}
+
+function wholeRead(info: ObjectInfo, bytes: Uint8Array): ObjectRead {
+  return { info, bytes, chunks: { [Symbol.asyncIterator]: () => onlyChunk(bytes) }, discard: () => undefined };
 }
 
 function readHeaders(client: S3Client, { pin, range }: ReadRequest): string[] {

@@ -19,6 +19,30 @@ test('F001: a body cut short is E_SHORT_READ and names the object', async () => 
   assert.deepEqual([error.code, error.kind, error.location, error.op], ['E_SHORT_READ', 'transient', 's3://bucket/k', 'GetObject']);
 });
 
+test('a small body comes whole, as it is; of a large one there are only chunks', async () => {
+  const large = 'x'.repeat(200_000);
+  await using server = await startScripted(({ url }) => ({ headers: etag, body: url.endsWith('/k') ? '0123456789' : url.endsWith('/empty') ? '' : large }));
+  const store = server.store();
+  const small = await store.read(request);
+  assert.equal(Buffer.from(small.bytes as Uint8Array).toString(), '0123456789');
+  assert.equal((await gather(small.chunks)).toString(), '0123456789');
+  const empty = await store.read({ key: 'empty', expectedSize: 0 });
+  assert.equal(empty.bytes?.length, 0);
+  assert.equal((await gather(empty.chunks)).length, 0);
+  const streamed = await store.read({ key: 'large', expectedSize: large.length });
+  assert.equal(streamed.bytes, undefined);
+  assert.equal((await gather(streamed.chunks)).toString(), large);
+});
+
+test('F001, F003: a small body of another length than listed has no bytes at hand, only chunks that end in the error', async () => {
+  for (const answer of [{ body: '0123456789', cutAt: 4 }, { body: '012345', unframed: true }, { body: '0123456789ab', unframed: true }, { body: '', unframed: true }]) {
+    await using server = await startScripted(() => ({ headers: etag, ...answer }));
+    const read = await server.store().read(request);
+    assert.equal(read.bytes, undefined);
+    assert.equal((await errorOf(gather(read.chunks))).code, 'E_SHORT_READ');
+  }
+});
+
 test('F003: a body without a length is counted against the listed size, short or long', async () => {
   assert.equal((await reading({ headers: etag, body: '012345', unframed: true })).error.code, 'E_SHORT_READ');
   assert.equal((await reading({ headers: etag, body: '0123456789ab', unframed: true })).error.code, 'E_SHORT_READ');

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { BrigadeError } from '../../core/errors.ts';
 import { keyFromBytes } from '../../core/key.ts';
-import { parseTime, scanListing } from './scanner.ts';
+import { bareEtag, parseTime, scanListing } from './scanner.ts';
 import type { ScannedPage, ScanOptions } from './scanner.ts';
 import { escapeText } from './xml.ts';
 
@@ -31,6 +31,11 @@ test('reads every field, in any order, with owners, restore states and unknown e
   assert.equal(truncated, true);
   assert.equal(nextToken, '1/abc==&');
   assert.equal(scan(page(entry('a'))).entries[0]?.modifiedMs, Date.UTC(2026, 10, 21, 9, 0, 1, 250));
+});
+
+test('quotes around an ETag go, in every way of writing them; weak ones and what is inside stay', () => {
+  const tags: Record<string, string> = { '&quot;abc&quot;': 'abc', '"abc"': 'abc', '&#34;abc&#34;': 'abc', abc: 'abc', '&quot;a&amp;b&quot;': 'a&b', 'W/&quot;abc&quot;': 'W/"abc"', '&quot;&quot;': '', '&quot;': '"', 'abc&quot;': 'abc"' };
+  for (const [raw, token] of Object.entries(tags)) assert.equal(bareEtag(raw), token, raw);
 });
 
 test('F005: an empty body, another root, no IsTruncated, a wrong KeyCount are E_LIST_INVALID', () => {

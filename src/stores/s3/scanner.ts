@@ -209,8 +209,12 @@ export function decodeEncoded(text: string, plusIsSpace: boolean): Key {
   }
 }
 
+const QUOT = '&quot;';
+
 /** An ETag as a token: without the quotes; weak ones keep their `W/"…"`. */
 export function bareEtag(raw: string): string {
+  // Most stores write the quotes as references: that alone needs no decoder.
+  if (raw.startsWith(QUOT) && raw.endsWith(QUOT) && raw.length >= 2 * QUOT.length && !raw.slice(QUOT.length, -QUOT.length).includes('&')) return raw.slice(QUOT.length, -QUOT.length);
   const text = raw.includes('&') ? decodeText(raw) : raw;
   return text.length > 1 && text.charCodeAt(0) === 34 && text.charCodeAt(text.length - 1) === 34 ? text.slice(1, -1) : text;
 }

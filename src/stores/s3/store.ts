@@ -197,10 +197,14 @@ function refusal(client: S3Client, key: string, size: number): { readonly code: 
   const length = keyLength(absolute);
   if (length > profile.maxKeyBytes) return { code: 'E_NAME_TOO_LONG', message: `the key takes ${length} bytes, ${profile.name} holds ${profile.maxKeyBytes}` };
   if (size > profile.maxObjectSize) return { code: 'E_TOO_LARGE', message: `the object takes ${size} bytes, ${profile.name} holds ${profile.maxObjectSize}` };
-  if (absolute.split('/').some((segment) => keyLength(segment) > (profile.maxSegmentBytes ?? Infinity))) return { code: 'E_NAME_TOO_LONG', message: `a name between two slashes takes more than the ${profile.maxSegmentBytes} bytes that ${profile.name} holds` };
+  if (profile.maxSegmentBytes !== undefined && hasLongSegment(absolute, profile.maxSegmentBytes)) return { code: 'E_NAME_TOO_LONG', message: `a name between two slashes takes more than the ${profile.maxSegmentBytes} bytes that ${profile.name} holds` };
   if (profile.exclusivePrefixes === true && size > 0 && key.endsWith('/')) return { code: 'E_DIR_MARKER_HAS_DATA', message: `a key that ends with a slash is a folder at ${profile.name} and holds no bytes` };
   const rule = profile.forbids.find(({ pattern }) => pattern.test(absolute));
   return rule === undefined ? undefined : { code: 'E_NAME_FORBIDDEN', message: `keys at ${profile.name} ${rule.rule}` };
+}
+
+function hasLongSegment(key: string, most: number): boolean {
+  return key.length * 4 > most && key.split('/').some((segment) => keyLength(segment) > most);
 }
 
 function hostOf(endpoint: string | undefined): string {

@@ -29,6 +29,11 @@ export interface HttpResponse {
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /** All of it; more than `limit` bytes is E_ANSWER_TOO_LARGE (F118). */
   collect(limit: number): Promise<Buffer>;
+  /**
+   * All of it, if it comes whole right behind the head; undefined when it breaks, is large or dawdles: it is then to be iterated, and its
+   * error met there. For small bodies, instead of iterating.
+   */
+  whole?(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Not wanted. Safe to call at any time, also after the end. */
   discard(): void;
 }

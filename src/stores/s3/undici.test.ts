@@ -84,6 +84,60 @@ test('F002: a body that stalls is E_STALLED and its socket is gone', async () =>
   }, { timeouts });
 });
 
+test('a small body that comes at once is handed out whole, in one piece or several, behind the head or with it', async () => {
+  const head = 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n';
+  const ways: ((socket: Socket) => void)[] = [
+    (socket) => socket.write(`${head}0123456789`),
+    (socket) => { socket.write(head); setTimeout(() => socket.write('01234'), 5); setTimeout(() => socket.write('56789'), 10); },
+    (socket) => { socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n0123\r\n'); setTimeout(() => socket.write('6\r\n456789\r\n0\r\n\r\n'), 5); },
+  ];
+  for (const way of ways) {
+    await withServer(way, async ({ origin, transport, sockets }) => {
+      for (let i = 0; i < 3; i++) assert.equal(Buffer.from(await (await transport.send(get(origin))).body.whole?.() ?? []).toString(), '0123456789');
+      assert.equal(sockets.size, 1, 'the connection serves again');
+    }, { connections: 1 });
+  }
+  await withServer((socket) => ok(socket), async ({ origin, transport }) => {
+    assert.equal((await (await transport.send(get(origin))).body.whole?.())?.length, 0);
+  });
+});
+
+test('F001, F002: a body awaited whole that is cut, silent, large or aborted is met piece by piece, with its own error', async () => {
+  const meet = async ({ origin, transport }: Raw, error: string, kind?: string, signal?: AbortSignal): Promise<void> => {
+    const { body } = await transport.send({ ...get(origin), ...(signal === undefined ? {} : { signal }) });
+    assert.equal(await body.whole?.(), undefined);
+    await assert.rejects(body.collect(2 ** 20), code(error, kind));
+  };
+  const half = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf';
+  await withServer((socket) => { socket.write(half); setTimeout(() => socket.destroy(), 20); }, (raw) => meet(raw, 'E_SHORT_READ'));
+  await withServer((socket) => socket.write(half), (raw) => meet(raw, 'E_STALLED'), { timeouts: { ...DEFAULT_TIMEOUTS, idle: 1500 } });
+  await withServer((socket) => socket.write(half), (raw) => {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 50);
+    return meet(raw, 'E_CANCELLED', 'cancelled', stop.signal);
+  });
+  const endless = (socket: Socket): unknown => socket.write(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(3 * 2 ** 20)}`);
+  await withServer(endless, (raw) => meet(raw, 'E_ANSWER_TOO_LARGE'));
+  await withServer((socket) => socket.write(half), async ({ origin, transport }) => {
+    const { body } = await transport.send(get(origin));
+    const awaited = body.whole?.();
+    body.discard();
+    assert.equal(await awaited, undefined);
+  });
+});
+
+test('one signal stops all exchanges that have it, and no other', async () => {
+  await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport }) => {
+    const stop = new AbortController();
+    const mine = await Promise.all([1, 2, 3].map(() => transport.send({ ...get(origin), signal: stop.signal })));
+    const other = await transport.send({ ...get(origin), signal: new AbortController().signal });
+    stop.abort();
+    for (const { body } of mine) await assert.rejects(body.collect(1000), code('E_CANCELLED', 'cancelled'));
+    const next = other.body as AsyncIterable<Uint8Array>;
+    for await (const chunk of next) { assert.equal(Buffer.from(chunk).toString(), 'half'); break; }
+  });
+});
+
 test('an answer that never comes is a transient network error', async () => {
   await withServer(() => { /* silence */ }, async ({ origin, transport }) => {
     await assert.rejects(transport.send(get(origin)), code('E_NETWORK'));

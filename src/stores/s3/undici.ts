@@ -15,6 +15,8 @@ const HEADER_BLOCK = 16 * KiB;
 const AHEAD = 256 * KiB;
 /** What is left of a body up to here is swallowed rather than paid for with a new connection. */
 const SWALLOW = 64 * KiB;
+/** A body that is awaited whole and did not end within one to two of these is handed out as it comes, where its silence is watched. */
+const PATIENCE_MS = 200;
 /** A request body may take this long per byte before the head of the answer is overdue: the slowest upload we wait for. */
 const SLOWEST_BYTES_PER_MS = 32;
 
@@ -24,6 +26,7 @@ type Controller = Dispatcher.DispatchController;
 export function createUndiciTransport(options: TransportOptions): Transport {
   const pools = new Map<string, Pool>();
   const proxy = options.proxy === undefined ? undefined : createProxy(options, options.proxy);
+  const shared: Shared = { aborts: new Aborts(), patience: new Patience() };
   const poolFor = (origin: string): Dispatcher => {
     let pool = pools.get(origin);
     if (pool === undefined) pools.set(origin, pool = new Pool(origin, poolOptions(options)));
@@ -31,7 +34,7 @@ export function createUndiciTransport(options: TransportOptions): Transport {
   };
   return {
     send: (request) => new Promise((resolve, reject) => {
-      const exchange = new Exchange(request, resolve, reject);
+      const exchange = new Exchange(request, shared, resolve, reject);
       if (exchange.cancelledEarly()) return;
       const dispatcher = proxy ?? poolFor(request.origin);
       try {
@@ -95,12 +98,65 @@ function cutShort(cause: BrigadeError, location: string): BrigadeError {
   return new BrigadeError({ code: 'E_SHORT_READ', kind: 'transient', message: `the body was cut: ${cause.message}`, location, cause });
 }
 
+/** What all exchanges of a transport share, so that a small one costs neither a listener nor a timer of its own. */
+interface Shared {
+  readonly aborts: Aborts;
+  readonly patience: Patience;
+}
+
+/** One listener for each signal, however many exchanges it would stop. */
+class Aborts {
+  readonly #watched = new WeakMap<AbortSignal, Set<Exchange>>();
+
+  add(signal: AbortSignal, exchange: Exchange): void {
+    let exchanges = this.#watched.get(signal);
+    if (exchanges === undefined) {
+      const all = new Set<Exchange>();
+      this.#watched.set(signal, exchanges = all);
+      signal.addEventListener('abort', () => { for (const one of all) one.stop(); }, { once: true });
+    }
+    exchanges.add(exchange);
+  }
+
+  delete(signal: AbortSignal, exchange: Exchange): void {
+    this.#watched.get(signal)?.delete(exchange);
+  }
+}
+
+/** One coarse timer for all bodies that are awaited whole. */
+class Patience {
+  #fresh = new Set<Exchange>();
+  #old = new Set<Exchange>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(exchange: Exchange): void {
+    this.#fresh.add(exchange);
+    this.#timer ??= setInterval(() => this.#tick(), PATIENCE_MS);
+  }
+
+  delete(exchange: Exchange): void {
+    this.#fresh.delete(exchange);
+    this.#old.delete(exchange);
+  }
+
+  #tick(): void {
+    const late = this.#old;
+    this.#old = this.#fresh;
+    this.#fresh = new Set();
+    for (const exchange of late) exchange.giveUpWhole();
+    if (this.#old.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
 type Step = IteratorResult<Uint8Array, undefined>;
 const END: Step = { done: true, value: undefined };
 
 class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterator<Uint8Array, undefined> {
   readonly #location: string;
   readonly #signal: AbortSignal | undefined;
+  readonly #shared: Shared;
   #resolve: ((response: HttpResponse) => void) | undefined;
   #reject: ((error: BrigadeError) => void) | undefined;
   #controller: Controller | undefined;
@@ -112,14 +168,17 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
   #state: 'open' | 'ended' | 'failed' = 'open';
   #error: BrigadeError | undefined;
   #discarded = false;
+  /** Somebody awaits all of it. */
+  #whole: ((bytes: Uint8Array | undefined) => void) | undefined;
   #reader: { resolve(step: Step): void; reject(error: BrigadeError): void } | undefined;
 
-  constructor(request: HttpRequest, resolve: (response: HttpResponse) => void, reject: (error: BrigadeError) => void) {
+  constructor(request: HttpRequest, shared: Shared, resolve: (response: HttpResponse) => void, reject: (error: BrigadeError) => void) {
     this.#location = request.origin;
     this.#signal = request.signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#signal?.addEventListener('abort', this);
+    this.#shared = shared;
+    if (this.#signal?.aborted === false) shared.aborts.add(this.#signal, this);
   }
 
   cancelledEarly(): boolean {
@@ -129,7 +188,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
   }
 
   /** The signal fired. */
-  handleEvent(): void {
+  stop(): void {
     this.#stop(cancelled());
   }
 
@@ -156,13 +215,16 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     }
     this.#chunks.push(chunk);
     this.#waiting += chunk.length;
-    if (this.#waiting >= AHEAD) controller.pause();
+    if (this.#waiting < AHEAD) return;
+    controller.pause();
+    this.giveUpWhole();
   }
 
   onResponseEnd(): void {
     this.#state = 'ended';
-    this.#signal?.removeEventListener('abort', this);
+    this.#forgetSignal();
     this.#takeReader()?.resolve(END);
+    if (this.#whole !== undefined) this.#settleWhole(this.#takeAll());
   }
 
   onResponseError(_controller: Controller, error: Error): void {
@@ -174,10 +236,11 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.#state = 'failed';
     const error = networkError(thrown, this.#location);
     this.#error = this.#resolve === undefined && error.code === 'E_NETWORK' ? cutShort(error, this.#location) : error;
-    this.#signal?.removeEventListener('abort', this);
+    this.#forgetSignal();
     this.#reject?.(this.#error);
     this.#resolve = this.#reject = undefined;
     this.#takeReader()?.reject(this.#error);
+    this.giveUpWhole();
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
@@ -201,6 +264,38 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     return Promise.resolve(END);
   }
 
+  whole(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    if (this.#state === 'ended') return this.#takeAll();
+    if (this.#state === 'failed' || this.#discarded || this.#waiting >= AHEAD) return undefined;
+    return new Promise((resolve) => {
+      this.#whole = resolve;
+      this.#shared.patience.add(this);
+    });
+  }
+
+  /** Whoever awaits all of it is to read what there is, and what comes, piece by piece. */
+  giveUpWhole(): void {
+    if (this.#whole !== undefined) this.#settleWhole(undefined);
+  }
+
+  #settleWhole(bytes: Uint8Array | undefined): void {
+    this.#shared.patience.delete(this);
+    this.#whole?.(bytes);
+    this.#whole = undefined;
+  }
+
+  #takeAll(): Uint8Array {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#waiting = 0;
+    const [first] = chunks;
+    return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+  }
+
+  #forgetSignal(): void {
+    if (this.#signal !== undefined) this.#shared.aborts.delete(this.#signal, this);
+  }
+
   async collect(limit: number): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
     let size = 0;
@@ -222,6 +317,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.#chunks = [];
     this.#waiting = 0;
     this.#takeReader()?.resolve(END);
+    this.giveUpWhole();
     if (this.#state !== 'open') return;
     if (this.#remaining <= SWALLOW) this.#controller?.resume();
     else this.#stop(cancelled());
