@@ -195,7 +195,7 @@ describe('retries of reads and writes', () => {
     const ended = await lab.run();
     assert.deepEqual([ended.exit, stateOf(ended, 'big'), ended.rows.get('big')?.attempts], [0, 'copied', 1]);
     assert.ok(lab.bytes('dest', 'big')?.equals(pattern(9 * MiB)));
-    assert.equal(lab.requests.filter(({ operation, key }) => operation === 'GetObject' && key === 'big').length, 3);
+    assert.ok(lab.requests.filter(({ operation, key }) => operation === 'GetObject' && key === 'big').length >= 3, 'read anew for each try');
     assert.equal(retriesOf(ended, 'E_SERVER'), 2);
   });
 
