@@ -43,8 +43,8 @@ export interface CopyStep {
   readonly version: Version;
   readonly guard: Guard;
   readonly signal: AbortSignal;
-  /** Attributes for the destination, from what the read said. */
-  carry(info: ObjectInfo): Promise<Carried>;
+  /** Attributes for the destination, from what the read said; some stores lose more of an object that is written in parts. */
+  carry(info: ObjectInfo, inParts?: boolean): Promise<Carried>;
   /** Progress: bytes that went to the destination. */
   sent(bytes: number): void;
 }
@@ -146,10 +146,10 @@ async function followVersions(context: CopyContext, task: Task, item: Item, prog
 }
 
 async function copyVersion(context: CopyContext, task: Task, item: Item, version: Version, guard: Guard, progress: Progress, signal: AbortSignal): Promise<Ending> {
-  if (item.kind === 'directory') return copyDirectory(context, item, guard, signal);
+  if (item.kind === 'directory') return copyDirectory(context, item, version, guard, signal);
   const step: CopyStep = {
     context, task, version, guard, signal,
-    carry: (info) => carry(context, version, info, signal),
+    carry: (info, inParts) => carry(context, version, info, inParts === true, signal),
     sent: (bytes) => { progress.bytesSent += bytes; context.events.emit({ type: 'bytes', key: version.key, bytes }); },
   };
   const copied = (await copyOnServer(step)) ?? (await copyThrough(step));
@@ -186,18 +186,18 @@ function sayOnce(store: Store, what: string, say: () => void): void {
 }
 
 /** An empty directory, or the marker that stands for one. */
-async function copyDirectory(context: CopyContext, item: Item, guard: Guard, signal: AbortSignal): Promise<Ending> {
+async function copyDirectory(context: CopyContext, item: Item, version: Version, guard: Guard, signal: AbortSignal): Promise<Ending> {
   const info = await context.source.head(item.key, { signal });
-  const { attributes } = carryAttributes(info, new Map(), context.source.facts, context.destination.facts, context.options);
+  const { attributes, lost } = await carry(context, version, info, false, signal);
   const written = await context.destination.write({ key: item.key, body: { size: 0, bytes: new Uint8Array(0), open: async function* () {} }, attributes, guard, signal });
-  return { state: 'copied', destination: written.token, evidence: 'none' };
+  return { state: 'copied', destination: written.token, evidence: 'none', ...(lost.length > 0 ? { lost } : {}) };
 }
 
-async function carry(context: CopyContext, version: Version, info: ObjectInfo, signal: AbortSignal): Promise<Carried> {
+async function carry(context: CopyContext, version: Version, info: ObjectInfo, inParts: boolean, signal: AbortSignal): Promise<Carried> {
   const { source, destination, options } = context;
   const wanted = options.tags.copy && options.fidelity.tags !== 'ignore' && source.readTags !== undefined && info.tagCount !== 0;
   const tags = info.tags ?? (wanted ? await source.readTags?.(version.key, version.pin, signal) : undefined) ?? new Map();
-  return carryAttributes(info, options.tags.copy ? tags : new Map(), source.facts, destination.facts, options);
+  return carryAttributes(info, options.tags.copy ? tags : new Map(), source.facts, destination.facts, options, inParts);
 }
 
 function endingOf(context: CopyContext, version: Version, copied: Copied, guard: Guard): Ending {

@@ -11,7 +11,7 @@ import { BrigadeError, isKind } from '../core/errors.ts';
 import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
 import { partRange } from '../core/parts.ts';
 import type { RecordedUpload } from '../ports/queue.ts';
-import type { Multipart, Part, Upload, Written } from '../ports/storage.ts';
+import type { Multipart, Part, Upload, UploadRequest, Written } from '../ports/storage.ts';
 import { bytesBody, collect, sameContent } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
 import { algorithmFor, computedBy, STREAM_BUFFER, streamedBody } from './copy-whole.ts';
@@ -29,12 +29,14 @@ export async function copyInParts(step: CopyStep, partSize: number): Promise<Cop
   return transferParts(step, partSize, algorithm, (upload, number, range) => sendPart(step, upload, number, range, algorithm));
 }
 
-export async function transferParts(step: CopyStep, partSize: number, algorithm: ChecksumAlgorithm, put: PutPart): Promise<Copied> {
+/** `copied`: the parts come from the store's own copies. */
+export async function transferParts(step: CopyStep, partSize: number, algorithm: ChecksumAlgorithm, put: PutPart, copied = false): Promise<Copied> {
   const multipart = multipartOf(step);
   const info = await step.context.source.head(step.version.key, { signal: step.signal });
   if (info.token !== step.version.pin.token) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'changed', op: 'head', message: 'the source object changed since it was listed' });
-  const carried = await step.carry(info);
-  const { upload, done } = await openUpload(step, multipart, partSize, algorithm, carried);
+  const carried = await step.carry(info, true);
+  const wanted = { partSize, copied, ...(step.context.destination.facts.checksums.length > 0 ? { checksumAlgorithm: algorithm } : {}) };
+  const { upload, done } = await openUpload(step, multipart, wanted, carried);
   try {
     const parts = await putMissing(step, upload, done, put);
     const written = await completeUpload(step, multipart, upload, parts, carried);
@@ -48,14 +50,13 @@ export async function transferParts(step: CopyStep, partSize: number, algorithm:
 }
 
 /** Goes on with a recorded upload of the same version, or starts one. */
-async function openUpload(step: CopyStep, multipart: Multipart, partSize: number, algorithm: ChecksumAlgorithm, carried: Carried): Promise<{ upload: Upload; done: readonly Part[] }> {
+async function openUpload(step: CopyStep, multipart: Multipart, wanted: Pick<UploadRequest, 'partSize' | 'copied' | 'checksumAlgorithm'>, carried: Carried): Promise<{ upload: Upload; done: readonly Part[] }> {
   const { version, task, context, signal } = step;
   for (const recorded of task.uploads.filter(({ upload }) => upload.key === version.key)) {
     const stored = await partsStillStored(step, multipart, recorded);
     if (stored !== undefined) return { upload: recorded.upload, done: stored };
   }
-  const wanted = context.destination.facts.checksums.length > 0 ? { checksumAlgorithm: algorithm } : {};
-  const upload = await multipart.create({ key: version.key, size: version.size, partSize, attributes: carried.attributes, ...wanted, signal });
+  const upload = await multipart.create({ key: version.key, size: version.size, attributes: carried.attributes, ...wanted, signal });
   await context.recorder.recordUpload(task.id, upload, version.pin.token);
   return { upload, done: [] };
 }

@@ -12,11 +12,11 @@ import { transferParts } from './copy-parts.ts';
 /** Destinations that refused to read the source: not asked again. */
 const refused = new WeakSet<Store>();
 
-/** Undefined: this pair does not copy by itself. */
+/** Undefined: this pair does not copy by itself, or there is not a byte that would be saved (and markers of folders are nothing that every gateway copies). */
 export async function copyOnServer(step: CopyStep): Promise<Copied | undefined> {
   const { source, destination, options } = step.context;
   const serverCopy = destination.serverCopy;
-  if (serverCopy === undefined || options.serverSideCopy === 'never' || refused.has(destination) || !serverCopy.canCopyFrom(source)) return undefined;
+  if (serverCopy === undefined || step.version.size === 0 || options.serverSideCopy === 'never' || refused.has(destination) || !serverCopy.canCopyFrom(source)) return undefined;
   try {
     return step.version.size <= Math.min(options.singleCopyLimit, destination.facts.maxSingleCopy) ? await copyWhole(step, serverCopy) : await copyParts(step, serverCopy);
   } catch (error) {
@@ -43,7 +43,7 @@ async function copyParts(step: CopyStep, serverCopy: ServerCopy): Promise<Copied
     const part = await serverCopy.copyPart(upload, number, { source: context.source, key: version.key, pin: version.pin, range, signal });
     step.sent(range.length);
     return { ...part, size: range.length };
-  });
+  }, true);
   return { ...copied, written: await checked(step, copied.written.token) };
 }
 

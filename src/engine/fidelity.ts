@@ -20,7 +20,7 @@ export interface Carried {
 type Rules = Pick<CopyOptions, 'fidelity' | 'tags' | 'metadata' | 'storageClass'>;
 
 /** @throws E_FIDELITY, E_TAGS_TOO_MANY, E_META_TOO_LARGE (kind `object`). */
-export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, string>, from: StoreFacts, to: StoreFacts, rules: Rules): Carried {
+export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, string>, from: StoreFacts, to: StoreFacts, rules: Rules, inParts = false): Carried {
   const lost: FidelityAttribute[] = [];
   const keep = (attribute: FidelityAttribute, present: boolean): boolean => {
     if (!present || rules.fidelity[attribute] === 'ignore') return false;
@@ -29,8 +29,9 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
     return false;
   };
   const headers = keep('contentHeaders', hasHeaders(info.headers)) ? info.headers : {};
-  if (to.lostHeaders?.some((name) => headers[name] !== undefined) === true) lost.push('contentHeaders');
+  if (losesHeader(headers, to, inParts)) lost.push('contentHeaders');
   const userMetadata = carryMetadata(info, to, rules, keep);
+  if (to.foldsUnderscores === true && foldUnderscores(userMetadata)) lost.push('userMetadata');
   const allTags = carryTags(tags, rules, to, keep);
   const storageClass = carryClass(info, rules, keep);
   const times = carryFileAttributes(info, from, to, keep);
@@ -48,6 +49,22 @@ function carryMetadata(info: ObjectInfo, to: StoreFacts, rules: Rules, keep: Kee
   const carried = new Map(keep('userMetadata', info.userMetadata.size > 0) ? info.userMetadata : []);
   if (to.attributes.userMetadata) for (const [name, value] of Object.entries(rules.metadata)) carried.set(name.toLowerCase(), value);
   return carried;
+}
+
+function losesHeader(headers: ContentHeaders, to: StoreFacts, inParts: boolean): boolean {
+  const lost = [...to.lostHeaders?.always ?? [], ...(inParts ? to.lostHeaders?.inParts ?? [] : [])];
+  return lost.some((name) => headers[name] !== undefined);
+}
+
+/** The store will call `a_b` `a-b`: the value is sent under that name, unless one of that name has the better right to it. True when there was one. */
+function foldUnderscores(metadata: Map<string, string>): boolean {
+  const folded = [...metadata].filter(([name]) => name.includes('_'));
+  for (const [name, value] of folded) {
+    metadata.delete(name);
+    const other = name.replaceAll('_', '-');
+    if (!metadata.has(other)) metadata.set(other, value);
+  }
+  return folded.length > 0;
 }
 
 function carryTags(tags: ReadonlyMap<string, string>, rules: Rules, to: StoreFacts, keep: Keep): Map<string, string> {

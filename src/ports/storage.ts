@@ -40,11 +40,19 @@ export interface StoreFacts {
     readonly mode: boolean;
   };
   /** Content headers that the store drops although it takes the others. */
-  readonly lostHeaders?: readonly (keyof ContentHeaders)[];
+  readonly lostHeaders?: LostHeaders;
+  /** `_` in the name of a metadata entry comes back as `-`. */
+  readonly foldsUnderscores?: boolean;
   readonly maxUserMetadataBytes: number;
   readonly maxTags: number;
   /** Lower-case provider or file system name, for messages: `aws`, `ceph`, `ext4`. */
   readonly provider: string;
+}
+
+export interface LostHeaders {
+  readonly always: readonly (keyof ContentHeaders)[];
+  /** Besides, of objects that were written in parts. */
+  readonly inParts: readonly (keyof ContentHeaders)[];
 }
 
 export interface ListPage {
@@ -121,6 +129,8 @@ export interface UploadRequest {
   readonly partSize: number;
   readonly attributes: Attributes;
   readonly checksumAlgorithm?: ChecksumAlgorithm;
+  /** The parts will come from serverCopy.copyPart(). */
+  readonly copied?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -35,6 +35,19 @@ describe('what travels with the bytes', () => {
     assert.throws(() => carryAttributes(rich, tags, opaque, posix, { ...rules, fidelity: { ...rules.fidelity, tags: 'strict' } }), { code: 'E_FIDELITY', kind: 'object' });
   });
 
+  test('I12: a store that drops some headers, or more of them in parts, or folds names of metadata, says so of each object that has them', () => {
+    const odd = { ...opaque, lostHeaders: { always: ['contentLanguage' as const], inParts: ['cacheControl' as const] }, foldsUnderscores: true };
+    const lost = (change: Partial<ObjectInfo>, inParts = false): readonly string[] => carryAttributes(info(change), new Map(), opaque, odd, rules, inParts).lost;
+    assert.deepEqual(lost({ headers: { contentLanguage: 'de' } }), ['content_headers']);
+    assert.deepEqual(lost({ headers: { cacheControl: 'no-store' } }), []);
+    assert.deepEqual(lost({ headers: { cacheControl: 'no-store' } }, true), ['content_headers']);
+    assert.deepEqual(lost({ userMetadata: new Map([['a-b', '1']]) }), []);
+    const folded = carryAttributes(info({ userMetadata: new Map([['a_b', '1'], ['c_d', '2'], ['a-b', '3']]) }), new Map(), opaque, odd, rules);
+    assert.deepEqual(folded.lost, ['user_metadata']);
+    assert.deepEqual([...folded.attributes.userMetadata], [['a-b', '3'], ['c-d', '2']]);
+    assert.throws(() => carryAttributes(info({ userMetadata: new Map([['a_b', '1']]) }), new Map(), opaque, odd, { ...rules, fidelity: { ...rules.fidelity, userMetadata: 'strict' } }), { code: 'E_FIDELITY' });
+  });
+
   test('S0.8, S0.41: tags are set during the transfer, beside the copied ones', () => {
     const { attributes } = carryAttributes(info({}), new Map([['own', '1']]), opaque, opaque, { ...rules, tags: { copy: true, set: { MigratedBy: 'x', own: '2' } } });
     assert.deepEqual([...(attributes.tags ?? [])], [['own', '2'], ['MigratedBy', 'x']]);

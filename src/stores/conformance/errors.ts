@@ -24,12 +24,14 @@ export const errorChecks: Checks = {
     const { id, ...upload } = await multipart.create({ key: 'u', size: bench.partSize + 1, partSize: bench.partSize, attributes: NO_ATTRIBUTES });
     await multipart.abort({ ...upload, id });
     await refused(multipart.listParts({ ...upload, id }), 'gone');
-    await refused(multipart.putPart({ ...upload, id }, 1, bodyOf(patterned(bench.partSize))), 'gone');
+    // The short last part: a server that refuses before it has read a larger body closes the connection, and its answer may be lost.
+    if (!bench.has('accepts parts of nothing')) await refused(multipart.putPart({ ...upload, id }, 2, bodyOf(patterned(1))), 'gone');
     await refused(multipart.complete({ upload: { ...upload, id }, parts: [], attributes: NO_ATTRIBUTES, guard: { kind: 'none' } }), 'gone', 'object');
   },
 
   'errors are one line, name what was tried and where, and never show a query string': async (bench) => {
-    const error = await refused(bench.store.head('what?x=secret\nnext'), 'gone');
+    const [key = ''] = bench.held(['what?x=secret\nnext', 'what?x=secret']);
+    const error = await refused(bench.store.head(key), 'gone');
     assert.ok(!/[\r\n]/.test(error.message), 'message has a line break');
     assert.ok((error.op ?? '').length > 0, 'op is missing');
     assert.ok((error.location ?? '').length > 0, 'location is missing');

@@ -19,7 +19,7 @@ import { serverCopyChecks } from './server-copy.ts';
 import { Bench, type Check, type Checks, type Subject } from './subject.ts';
 import { writingChecks } from './writing.ts';
 
-export type { ConformanceOptions, OpenedStore, Subject } from './subject.ts';
+export type { ConformanceOptions, Flaw, OpenedStore, Subject } from './subject.ts';
 
 const WRITABLE: Readonly<Record<string, Checks>> = {
   listing: listingChecks,

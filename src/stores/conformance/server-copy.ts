@@ -36,7 +36,7 @@ export const serverCopyChecks: Checks = {
     const size = bench.partSize + 10;
     const bytes = patterned(size, 8);
     const { token } = await bench.write('from', bytes);
-    const upload = await multipart.create({ key: 'to', size, partSize: bench.partSize, attributes: NO_ATTRIBUTES });
+    const upload = await multipart.create({ key: 'to', size, partSize: bench.partSize, attributes: NO_ATTRIBUTES, copied: true });
     const copy = (number: number, offset: number, length: number): ReturnType<ServerCopy['copyPart']> =>
       serverCopy.copyPart(upload, number, { source: bench.store, key: 'from', pin: { token }, range: { offset, length } });
     const parts = [await copy(1, 0, bench.partSize), await copy(2, bench.partSize, 10)];

@@ -21,9 +21,17 @@ export interface ConformanceOptions {
   readonly concurrency?: number;
   /** Part size of multipart checks, bytes. Default: the larger of 64 KiB and the store's smallest. */
   readonly partSize?: number;
+  /** What this store was measured to do wrong and answers 200 to: no driver can see it, so the check asserts what is left (docs/stores.md). */
+  readonly flaws?: readonly Flaw[];
   /** The store cannot be written: only the read-only checks run, over what create() has put there (at least 10 objects). */
   readonly readOnly?: boolean;
 }
+
+/**
+ * - `accepts collisions`: of `a` and `a/b` the second is accepted, and one of the two is then listed elsewhere or not at all;
+ * - `accepts parts of nothing`: UploadPart of an upload that was aborted answers 200.
+ */
+export type Flaw = 'accepts collisions' | 'accepts parts of nothing';
 
 export interface Subject {
   readonly name: string;
@@ -45,6 +53,15 @@ export class Bench {
     this.store = opened.store;
     this.opened = opened;
     this.options = options;
+  }
+
+  has(flaw: Flaw): boolean {
+    return this.options.flaws?.includes(flaw) === true;
+  }
+
+  /** Of these keys, those that the store says it holds. */
+  held(keys: readonly Key[], size = 1): readonly Key[] {
+    return keys.filter((key) => this.store.refuses({ key, size }) === undefined);
   }
 
   get partSize(): number {

@@ -13,6 +13,7 @@ import type { Signature } from './sigv4.ts';
 
 export const FRAME = 256 * KiB;
 export const STREAMING_SIGNED = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
+export const STREAMING_SIGNED_TRAILER = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER';
 export const STREAMING_TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
 
 const HELD_BACK = 4 * KiB;
@@ -46,34 +47,55 @@ export function wrongSize(sent: number, size: number, location: string): Brigade
   return new BrigadeError({ code: 'E_BODY_SIZE', kind: 'transient', location, message: `the body holds ${got} bytes instead of ${size}` });
 }
 
+/** A checksum that is sent behind the bytes, and handed to `tell`. */
+export interface Trailer {
+  readonly algorithm: ChecksumAlgorithm;
+  tell(checksum: Checksum): void;
+}
+
 /** Content-Length of a signed chunked body. */
-export function signedLength(size: number): number {
-  return framesLength(size, SIGNATURE_LENGTH) + 1 + SIGNATURE_LENGTH + 4;
+export function signedLength(size: number, trailer?: Trailer): number {
+  const behind = trailer === undefined ? 0 : trailerLine(trailer.algorithm) + TRAILER_SIGNATURE.length + 64 + 2;
+  return framesLength(size, SIGNATURE_LENGTH) + 1 + SIGNATURE_LENGTH + 4 + behind;
 }
 
 /** `source` must be metered. */
-export async function* signedFrames(source: AsyncIterable<Uint8Array>, size: number, seed: Signature): AsyncGenerator<Uint8Array> {
+export async function* signedFrames(source: AsyncIterable<Uint8Array>, size: number, seed: Signature, trailer?: Trailer): AsyncGenerator<Uint8Array> {
   let previous = seed.signature;
-  const sign = (digest: string): string => {
-    previous = hmacHex(seed.key, `AWS4-HMAC-SHA256-PAYLOAD\n${seed.amzDate}\n${seed.scope}\n${previous}\n${EMPTY_SHA256}\n${digest}`);
-    return `;chunk-signature=${previous}\r\n`;
+  const sign = (kind: 'PAYLOAD' | 'TRAILER', ...digests: readonly string[]): string => {
+    previous = hmacHex(seed.key, [`AWS4-HMAC-SHA256-${kind}`, seed.amzDate, seed.scope, previous, ...digests].join('\n'));
+    return previous;
   };
+  const hasher = trailer === undefined ? undefined : createHasher(trailer.algorithm);
   for await (const frame of frames(source, size)) {
-    yield Buffer.from(`${frame.length.toString(16)}${sign(hash('sha256', frame, 'hex'))}`, 'latin1');
+    hasher?.update(frame);
+    yield Buffer.from(`${frame.length.toString(16)};chunk-signature=${sign('PAYLOAD', EMPTY_SHA256, hash('sha256', frame, 'hex'))}\r\n`, 'latin1');
     yield frame;
     yield CRLF;
   }
-  yield Buffer.from(`0${sign(EMPTY_SHA256)}\r\n`, 'latin1');
+  let end = `0;chunk-signature=${sign('PAYLOAD', EMPTY_SHA256, EMPTY_SHA256)}\r\n`;
+  if (trailer !== undefined && hasher !== undefined) {
+    const checksum = hasher.checksum();
+    trailer.tell(checksum);
+    const line = `${checksumHeader(trailer.algorithm)}:${base64Of(checksum)}`;
+    end += `${line}\r\n${TRAILER_SIGNATURE}${sign('TRAILER', hash('sha256', `${line}\n`, 'hex'))}\r\n`;
+  }
+  yield Buffer.from(`${end}\r\n`, 'latin1');
 }
+
+const TRAILER_SIGNATURE = 'x-amz-trailer-signature:';
 
 /** Content-Length of a body with a checksum trailer. */
 export function trailerLength(size: number, algorithm: ChecksumAlgorithm): number {
-  const line = `${checksumHeader(algorithm)}:`.length + base64Length(algorithm) + 2;
-  return framesLength(size, 0) + 3 + line + 2;
+  return framesLength(size, 0) + 3 + trailerLine(algorithm) + 2;
+}
+
+function trailerLine(algorithm: ChecksumAlgorithm): number {
+  return `${checksumHeader(algorithm)}:`.length + base64Length(algorithm) + 2;
 }
 
 /** `source` must be metered. The checksum is also handed to `tell`. */
-export async function* trailerFrames(source: AsyncIterable<Uint8Array>, size: number, algorithm: ChecksumAlgorithm, tell: (checksum: Checksum) => void): AsyncGenerator<Uint8Array> {
+export async function* trailerFrames(source: AsyncIterable<Uint8Array>, size: number, { algorithm, tell }: Trailer): AsyncGenerator<Uint8Array> {
   const hasher = createHasher(algorithm);
   for await (const frame of frames(source, size)) {
     hasher.update(frame);

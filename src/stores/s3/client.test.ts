@@ -169,7 +169,7 @@ test('F020: a probe of our endpoint finds what it can do, overrides the careful 
   assert.deepEqual(found, {
     guards: { absent: true, matches: true, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'crc64nvme', 'sha256'], md5: true, trailer: true, fullObject: true },
-    listing: { ordered: true, plusIsSpace: true }, normalisesDots: false,
+    listing: { ordered: true, plusIsSpace: true }, normalisesDots: false, countsTags: true,
   });
   assert.deepEqual([store.facts.guards.absent, store.facts.checksums[0], store.facts.fullObjectChecksum], [true, 'crc32', true]);
   for await (const page of store.list({})) assert.deepEqual(page.entries, []);

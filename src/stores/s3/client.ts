@@ -6,11 +6,11 @@ import { hash } from 'node:crypto';
 import { BrigadeError } from '../../core/errors.ts';
 import { isUtf8Key, keyToBytes, showKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
-import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
 import { KiB } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Credentials, CredentialSource } from '../../ports/credentials.ts';
-import { STREAMING_SIGNED, STREAMING_TRAILER, checksumHeader, metered, signedFrames, signedLength, trailerFrames, trailerLength, wrongSize } from './chunked.ts';
+import { STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_TRAILER, checksumHeader, metered, signedFrames, signedLength, trailerFrames, trailerLength, wrongSize } from './chunked.ts';
+import type { Trailer } from './chunked.ts';
 import { encodePath } from './encode.ts';
 import { classify, failureOf } from './errors.ts';
 import type { Circumstances, Failure } from './errors.ts';
@@ -45,7 +45,7 @@ export interface Payload {
   /** SHA-256 in hex, where known: it is then the signed payload hash. */
   readonly sha256?: string | undefined;
   /** Streamed bodies only: send this checksum behind the bytes and hand it over. */
-  readonly trailer?: { readonly algorithm: ChecksumAlgorithm; tell(checksum: Checksum): void } | undefined;
+  readonly trailer?: Trailer | undefined;
 }
 
 export interface S3Call {
@@ -205,14 +205,15 @@ export class S3Client {
     const signed = this.signsPayloads && credentials !== undefined;
     if (body.bytes !== undefined || body.size === 0) return wholeBody(body, signed, where);
     const { size, trailer } = body;
+    if (trailer !== undefined) headers.push('x-amz-trailer', checksumHeader(trailer.algorithm));
     if (trailer !== undefined && !signed) {
       pushChunked(headers, size);
-      headers.push('x-amz-trailer', checksumHeader(trailer.algorithm));
-      return { payloadHash: STREAMING_TRAILER, size: trailerLength(size, trailer.algorithm), body: () => ({ body: trailerFrames(metered(body.open(), size, where), size, trailer.algorithm, trailer.tell) }) };
+      return { payloadHash: STREAMING_TRAILER, size: trailerLength(size, trailer.algorithm), body: () => ({ body: trailerFrames(metered(body.open(), size, where), size, trailer) }) };
     }
-    if (signed && body.sha256 === undefined) {
+    if (signed && (body.sha256 === undefined || trailer !== undefined)) {
       pushChunked(headers, size);
-      return { payloadHash: STREAMING_SIGNED, size: signedLength(size), body: (seed) => ({ body: signedFrames(metered(body.open(), size, where), size, seed as Signature) }) };
+      const payloadHash = trailer === undefined ? STREAMING_SIGNED : STREAMING_SIGNED_TRAILER;
+      return { payloadHash, size: signedLength(size, trailer), body: (seed) => ({ body: signedFrames(metered(body.open(), size, where), size, seed as Signature, trailer) }) };
     }
     return { payloadHash: signed ? body.sha256 as string : UNSIGNED, size, body: () => ({ body: metered(body.open(), size, where) }) };
   }

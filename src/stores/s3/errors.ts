@@ -49,6 +49,7 @@ const bucketMissing = meaning('E_BUCKET_MISSING', 'premise', 'create the bucket,
 const region = meaning('E_REGION', 'premise', 'set region to that of the bucket');
 const invalid = meaning('E_INVALID_REQUEST', 'object');
 const unsupported = meaning('E_UNSUPPORTED', 'unsupported');
+const collision = meaning('E_NAME_COLLISION', 'object', 'rename one of the two: this store keeps keys as files and folders, where a name is only one of them');
 const full = meaning('E_DISK_FULL', 'premise', 'free space or raise the quota at the store');
 const kms = meaning('E_KMS', 'premise', 'check the KMS key and the permissions to use it');
 
@@ -109,6 +110,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EntityTooLarge: meaning('E_TOO_LARGE', 'object'),
   EntityTooSmall: meaning('E_PART_TOO_SMALL', 'object'),
   KeyTooLongError: meaning('E_NAME_TOO_LONG', 'object'),
+  ObjectParentIsFile: collision,
+  ExistingObjectIsDirectory: collision,
+  ExistingObjectIsFile: collision,
+  XMinioParentIsObject: collision,
+  DirectoryObjectContainsData: meaning('E_DIR_MARKER_HAS_DATA', 'object', 'this store keeps a key that ends with a slash as a folder, without bytes'),
   MetadataTooLarge: meaning('E_META_TOO_LARGE', 'object'),
   InvalidTag: meaning('E_TAG_INVALID', 'object'),
   BadRequest: invalid,
@@ -117,6 +123,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   InvalidURI: meaning('E_NAME_FORBIDDEN', 'object'),
   InvalidObjectName: meaning('E_NAME_FORBIDDEN', 'object'),
   XMinioInvalidObjectName: meaning('E_NAME_FORBIDDEN', 'object'),
+  XMinioInvalidResourceName: meaning('E_NAME_FORBIDDEN', 'object'),
   InvalidStorageClass: meaning('E_STORAGE_CLASS', 'object', 'choose a storage class that this store has'),
   InvalidPart: meaning('E_PART_INVALID', 'transient'),
   InvalidPartOrder: meaning('E_PART_INVALID', 'internal'),

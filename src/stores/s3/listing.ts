@@ -17,6 +17,8 @@ import type { ScannedEntry, ScannedPage } from './scanner.ts';
 import { header } from './transport.ts';
 
 const PAGE_BODY = 64 * MiB;
+/** What Amazon gives at most; asked for, so that no store sends pages that fill the memory. */
+const PAGE_KEYS = 1000;
 /** Pages without a key in a row. Stores that skip delete markers or filter late send some; for ever is a loop. */
 const MOST_EMPTY_PAGES = 1000;
 
@@ -38,12 +40,14 @@ interface Cursor {
 export async function* listPages(client: S3Client, request: ListRequest, state: ListingState): AsyncGenerator<ListPage> {
   const prefix = client.prefix + (request.prefix ?? '');
   const start = request.startAfter === undefined ? '' : client.prefix + request.startAfter;
-  const cursor: Cursor = { after: start, token: undefined, first: undefined, emptyPages: 0 };
+  // A store whose order is its own means by "after" what it likes (SeaweedFS then forgets the prefix, too): from the beginning, and left out here.
+  const from = state.ordered ? '' : start;
+  const cursor: Cursor = { after: state.ordered ? start : '', token: undefined, first: undefined, emptyPages: 0 };
   for (;;) {
     const page = await fetchPage(client, prefix, cursor, request.signal);
     checkPage(client, page, prefix, cursor, state);
     const more = advance(client, page, cursor, state);
-    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, request.signal) };
+    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, from, request.signal) };
     if (!more) return;
   }
 }
@@ -61,14 +65,14 @@ async function fetchPage(client: S3Client, prefix: string, cursor: Cursor, signa
 function queryV2(prefix: string, cursor: Cursor): string {
   return encodeQuery({
     'list-type': '2', 'encoding-type': 'url', prefix,
-    'continuation-token': cursor.token,
+    'max-keys': String(PAGE_KEYS), 'continuation-token': cursor.token,
     'start-after': cursor.token === undefined && cursor.after !== '' ? wireMarker(cursor.after) : undefined,
   });
 }
 
 function queryV1(prefix: string, cursor: Cursor): string {
   const marker = cursor.token ?? wireMarker(cursor.after);
-  return encodeQuery({ 'encoding-type': 'url', prefix, marker: marker === '' ? undefined : marker });
+  return encodeQuery({ 'encoding-type': 'url', prefix, 'max-keys': String(PAGE_KEYS), marker: marker === '' ? undefined : marker });
 }
 
 /** A key of another store that is not UTF-8 cannot be a marker; listing again from its valid head is safe, as keys before are dropped. */
@@ -130,10 +134,11 @@ function checkProgress(client: S3Client, page: ScannedPage, cursor: Cursor): voi
   if (cursor.emptyPages > MOST_EMPTY_PAGES) throw listError(client, 'E_LIST_LOOP', 'premise', `${MOST_EMPTY_PAGES} pages in a row without a key`);
 }
 
-function entriesOf(client: S3Client, page: ScannedPage, signal: AbortSignal | undefined): ObjectEntry[] | Promise<ObjectEntry[]> {
-  const suspect = !page.encoded && page.entries.some(({ key }) => key.includes(REPLACEMENT));
-  if (!suspect) return page.entries.map((entry) => toEntry(client, entry));
-  return Promise.all(page.entries.map(async (entry) => (entry.key.includes(REPLACEMENT) && (await isLossy(client, entry, signal)) ? lossyEntry(client, entry) : toEntry(client, entry))));
+function entriesOf(client: S3Client, page: ScannedPage, from: Key, signal: AbortSignal | undefined): ObjectEntry[] | Promise<ObjectEntry[]> {
+  const entries = from === '' ? page.entries : page.entries.filter(({ key }) => compareKeys(key, from) > 0);
+  const suspect = !page.encoded && entries.some(({ key }) => key.includes(REPLACEMENT));
+  if (!suspect) return entries.map((entry) => toEntry(client, entry));
+  return Promise.all(entries.map(async (entry) => (entry.key.includes(REPLACEMENT) && (await isLossy(client, entry, signal)) ? lossyEntry(client, entry) : toEntry(client, entry))));
 }
 
 const REPLACEMENT = '\ufffd';

@@ -28,7 +28,7 @@ export async function probe(client: S3Client, random: Random, signal?: AbortSign
     const guards = await canary.guards();
     const checksums = await canary.checksums();
     const listing = await canary.listing();
-    return { guards, checksums, listing, normalisesDots: await canary.normalisesDots() };
+    return { guards, checksums, listing, normalisesDots: await canary.normalisesDots(), countsTags: await canary.countsTags() };
   } finally {
     await canary.remove();
   }
@@ -84,7 +84,6 @@ class Canary {
   }
 
   async #takesTrailer(algorithm: ChecksumAlgorithm): Promise<boolean> {
-    if (this.#client.signsPayloads) return false;
     const key = `${this.#key}/trailer`;
     const open = async function* (): AsyncGenerator<Uint8Array> { yield TEXT; };
     if (await this.#put(key, [], { size: TEXT.length, open, trailer: { algorithm, tell: () => { /* the answer tells */ } } }) !== 'ok') return false;
@@ -130,6 +129,14 @@ class Canary {
     for await (const page of listPages(this.#client, { prefix: `${this.#key}/dots/` }, { ordered: false })) seen.push(...page.entries.map((entry) => entry.key));
     for (const stray of seen) this.#made.add(stray);
     return !(seen.length === 1 && seen[0] === key);
+  }
+
+  /** HEAD of an object with one tag says that there is one: then silence means none. */
+  async countsTags(): Promise<boolean> {
+    if (this.#client.profile.maxTags === 0) return false;
+    const key = `${this.#key}/tagged`;
+    if (await this.#put(key, ['x-amz-tagging', 'canary=1']) !== 'ok') return false;
+    return (await headObject(this.#client, key)).tagCount === 1;
   }
 
   async remove(): Promise<void> {

@@ -2,7 +2,8 @@
  * What each provider promises, as data. Limits and abilities come from the provider's own pages; what a page leaves open is set to the
  * careful side and can be raised by a probe of the real endpoint (probe.ts). Sizes in bytes.
  */
-import type { ChecksumAlgorithm, ContentHeaders } from '../../core/object.ts';
+import type { ChecksumAlgorithm } from '../../core/object.ts';
+import type { LostHeaders } from '../../ports/storage.ts';
 import { GiB, KiB, MiB, TiB } from '../../core/units.ts';
 
 export interface ProviderProfile {
@@ -29,8 +30,10 @@ export interface ProviderProfile {
   readonly forbids: readonly NameRule[];
   /** `.` and `..` segments are rewritten before the store sees them, so such keys cannot be addressed (F035). */
   readonly normalisesDots: boolean;
-  /** Objects are files underneath: `a` and `a/b` cannot both exist, and a key that ends with a slash holds no bytes. */
+  /** Objects are files underneath: `a` and `a/b` cannot both exist. */
   readonly exclusivePrefixes?: boolean;
+  /** A key that ends with a slash is a folder and holds no bytes. */
+  readonly emptyMarkers?: boolean;
   /** Most bytes between two slashes. */
   readonly maxSegmentBytes?: number;
   /** Where x-amz-tagging is lost or kept encoded, tags are set by a request of their own after the object stands. */
@@ -38,7 +41,17 @@ export interface ProviderProfile {
   /** `x-amz-copy-source-if-match` is ignored: the source is looked at again after each copy (truth 3). */
   readonly copiesUnpinned?: boolean;
   /** System headers that it drops, for the report (I12). */
-  readonly lostHeaders?: readonly (keyof ContentHeaders)[];
+  readonly lostHeaders?: LostHeaders;
+  /** `_` in the name of a metadata entry comes back as `-`. */
+  readonly foldsUnderscores?: boolean;
+  /** GET and HEAD of an object with tags say how many (`x-amz-tagging-count`): without it there are none, and nobody need ask. */
+  readonly countsTags?: boolean;
+  /** ListMultipartUploads takes its prefix for a whole key: all of the bucket are asked for, and sorted out here. */
+  readonly uploadsByWholeKey?: boolean;
+  /** An upload that was begun with a checksum algorithm takes no parts from UploadPartCopy. */
+  readonly plainPartCopies?: boolean;
+  /** ListParts of an upload that was aborted answers 200 and no part, so the list of uploads has the word. */
+  readonly remembersAborted?: boolean;
 }
 
 export interface ListingProfile {
@@ -99,6 +112,7 @@ const aws: ProviderProfile = {
   pathStyle: false,
   forbids: [],
   normalisesDots: false,
+  countsTags: true,
 };
 
 const NO_GUARDS: GuardProfile = { absent: false, matches: false, onComplete: false, onCopy: false, sent: true };
@@ -106,7 +120,7 @@ const MD5_ONLY: ChecksumProfile = { headers: [], trailer: false, md5: true, full
 
 /** An unknown endpoint: the classic S3 of 2010, everything newer only after a probe. */
 const generic: ProviderProfile = {
-  ...aws, name: 'generic', maxObjectSize: 5 * TiB, guards: NO_GUARDS, checksums: MD5_ONLY, pathStyle: true,
+  ...aws, name: 'generic', maxObjectSize: 5 * TiB, guards: NO_GUARDS, checksums: MD5_ONLY, pathStyle: true, countsTags: false,
 };
 
 const DOT_SEGMENT: NameRule = { pattern: /(?:^|\/)\.\.?(?:\/|$)/, rule: 'may not have a `.` or `..` between slashes' };
@@ -120,24 +134,26 @@ const NOT_IN_XML: NameRule = {
 const PROFILES: Readonly<Record<string, ProviderProfile>> = {
   aws,
   generic,
-  /** https://docs.ceph.com/en/latest/radosgw/s3/objectops/ ; measured on 16.2.15: no stored checksums, no guard on Complete, tags of uploads lost. */
+  /** https://docs.ceph.com/en/latest/radosgw/s3/objectops/ ; measured on 16.2.15: no stored checksums, no guard on Complete, tags of uploads lost, `_` in metadata names folded. */
   ceph: {
     ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true, bare: true },
-    tagsAfter: { write: false, complete: true, copy: true }, copiesUnpinned: true,
+    tagsAfter: { write: false, complete: true, copy: true }, copiesUnpinned: true, foldsUnderscores: true, countsTags: true,
   },
   /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html ; names measured on 2026-02-12. */
   minio: {
     ...generic, name: 'minio', maxObjectSize: 10_000 * 5 * GiB, maxUserMetadataBytes: 2 * KiB - 256,
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: false },
-    forbids: [DOT_SEGMENT, EMPTY_SEGMENT], exclusivePrefixes: true, maxSegmentBytes: 255,
+    forbids: [DOT_SEGMENT, EMPTY_SEGMENT], exclusivePrefixes: true, maxSegmentBytes: 255, countsTags: true, plainPartCopies: true,
+    uploadsByWholeKey: true,
   },
   /** https://github.com/versity/versitygw/wiki ; names measured on 1.8.0 over a POSIX folder. */
   versitygw: {
     ...generic, name: 'versitygw', region: 'us-east-1',
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'crc64nvme', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: true },
-    forbids: [EMPTY_SEGMENT, NOT_IN_XML], normalisesDots: true, exclusivePrefixes: true, maxSegmentBytes: 255, storageClasses: false,
+    forbids: [EMPTY_SEGMENT, NOT_IN_XML], normalisesDots: true, exclusivePrefixes: true, emptyMarkers: true, maxSegmentBytes: 255,
+    storageClasses: false, countsTags: true,
   },
   /** https://github.com/seaweedfs/seaweedfs/wiki/Amazon-S3-API ; measured on 3.39: folders first in listings, no guards, nothing verified. */
   seaweedfs: {
@@ -149,8 +165,8 @@ const PROFILES: Readonly<Record<string, ProviderProfile>> = {
       { pattern: /[\n\r\u007f]/, rule: 'may not hold line feeds or DEL' },
       { pattern: /\/$/, rule: 'may not end with a slash: the store cannot give such an object back' },
     ],
-    normalisesDots: true, exclusivePrefixes: true, maxSegmentBytes: 255, tagsAfter: { write: true, complete: true, copy: true }, copiesUnpinned: true,
-    lostHeaders: ['contentLanguage', 'cacheControl', 'contentDisposition', 'expires'],
+    normalisesDots: true, exclusivePrefixes: true, tagsAfter: { write: true, complete: true, copy: true }, copiesUnpinned: true,
+    lostHeaders: { always: ['contentLanguage'], inParts: ['cacheControl', 'contentDisposition', 'expires'] }, countsTags: true, remembersAborted: true,
   },
   /** https://cloud.ibm.com/docs/cloud-object-storage?topic=cloud-object-storage-compatibility-api */
   'ibm-cos': {
@@ -222,6 +238,7 @@ export interface ProbedFacts {
   readonly checksums?: Partial<ChecksumProfile>;
   readonly listing?: Partial<ListingProfile>;
   readonly normalisesDots?: boolean;
+  readonly countsTags?: boolean;
 }
 
 export function withProbed(profile: ProviderProfile, probed: ProbedFacts): ProviderProfile {
@@ -232,5 +249,6 @@ export function withProbed(profile: ProviderProfile, probed: ProbedFacts): Provi
     listing: { ...profile.listing, ...probed.listing },
     // A profile that says so was measured on more keys than one canary.
     normalisesDots: profile.normalisesDots || (probed.normalisesDots ?? false),
+    countsTags: probed.countsTags ?? profile.countsTags ?? false,
   };
 }

@@ -1,10 +1,10 @@
 /** The S3 driver: one bucket, or a prefix of one, behind the storage port. */
-import { isKind } from '../../core/errors.ts';
+import { BrigadeError, isKind } from '../../core/errors.ts';
 import { keyLength } from '../../core/key.ts';
 import type { ChecksumAlgorithm } from '../../core/object.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { CredentialSource } from '../../ports/credentials.ts';
-import type { Store, StoreFacts } from '../../ports/storage.ts';
+import type { Multipart, ServerCopy, Store, StoreFacts } from '../../ports/storage.ts';
 import { S3Client, unaddressable } from './client.ts';
 import { createControl } from './control.ts';
 import type { S3Control } from './control.ts';
@@ -79,12 +79,12 @@ export function createS3Store(options: S3Options): Store {
     list: (request) => listPages(client, request, listing),
     head: (key, asked) => headObject(client, key, asked),
     read: (request) => readObject(client, request),
-    write: (request) => writeObject(client, request, choice()),
-    remove: (key, signal) => removeObject(client, key, signal),
+    write: async (request) => writeObject(client, held(client, request, request.body.size), choice()),
+    remove: async (key, signal) => removeObject(client, held(client, { key }, 0).key, signal),
     ...(profile.maxTags > 0 ? { readTags: (key, pin, signal) => readTags(client, key, pin, signal) } : {}),
     refuses: ({ key, size }) => refusal(client, key, size),
-    multipart: createMultipart(client, choice),
-    ...(profile.serverCopy ? { serverCopy: createServerCopy(client, (other) => drivers.get(other)?.client, choice) } : {}),
+    multipart: guardedUploads(client, createMultipart(client, choice)),
+    ...(profile.serverCopy ? { serverCopy: guardedCopies(client, createServerCopy(client, (other) => drivers.get(other)?.client, choice)) } : {}),
     close: () => client.close(),
   };
   drivers.set(store, { client, listing });
@@ -186,7 +186,26 @@ function factsOf(client: S3Client, ordered: boolean, choice: ChecksumChoice): St
     maxUserMetadataBytes: profile.maxUserMetadataBytes, maxTags: profile.maxTags,
     ...(profile.exclusivePrefixes === true ? { exclusivePrefixes: true } : {}),
     ...(profile.lostHeaders === undefined ? {} : { lostHeaders: profile.lostHeaders }),
+    ...(profile.foldsUnderscores === true ? { foldsUnderscores: true } : {}),
   };
+}
+
+/**
+ * What the store cannot hold never reaches it: some fold a name into another one, and the object there would be overwritten or removed (F034).
+ * @throws E_NAME_…, E_KEY_…, E_DIR_MARKER_HAS_DATA, E_TOO_LARGE (kind `object`).
+ */
+function held<R extends { readonly key: string }>(client: S3Client, request: R, size: number): R {
+  const why = refusal(client, request.key, size);
+  if (why !== undefined) throw new BrigadeError({ ...why, kind: 'object', op: 'refuses', location: client.locate(request.key) });
+  return request;
+}
+
+function guardedUploads(client: S3Client, multipart: Multipart): Multipart {
+  return { ...multipart, create: async (request) => multipart.create(held(client, request, request.size)) };
+}
+
+function guardedCopies(client: S3Client, serverCopy: ServerCopy): ServerCopy {
+  return { ...serverCopy, copy: async (request) => serverCopy.copy(held(client, request, request.size)) };
 }
 
 function refusal(client: S3Client, key: string, size: number): { readonly code: string; readonly message: string } | undefined {
@@ -198,7 +217,8 @@ function refusal(client: S3Client, key: string, size: number): { readonly code: 
   if (length > profile.maxKeyBytes) return { code: 'E_NAME_TOO_LONG', message: `the key takes ${length} bytes, ${profile.name} holds ${profile.maxKeyBytes}` };
   if (size > profile.maxObjectSize) return { code: 'E_TOO_LARGE', message: `the object takes ${size} bytes, ${profile.name} holds ${profile.maxObjectSize}` };
   if (profile.maxSegmentBytes !== undefined && hasLongSegment(absolute, profile.maxSegmentBytes)) return { code: 'E_NAME_TOO_LONG', message: `a name between two slashes takes more than the ${profile.maxSegmentBytes} bytes that ${profile.name} holds` };
-  if (profile.exclusivePrefixes === true && size > 0 && key.endsWith('/')) return { code: 'E_DIR_MARKER_HAS_DATA', message: `a key that ends with a slash is a folder at ${profile.name} and holds no bytes` };
+  if (profile.emptyMarkers === true && size > 0 && key.endsWith('/')) return { code: 'E_DIR_MARKER_HAS_DATA', message: `a key that ends with a slash is a folder at ${profile.name} and holds no bytes` };
+  if (absolute.includes('\u0000')) return { code: 'E_NAME_FORBIDDEN', message: 'keys may not hold U+0000: no S3 store can list it' };
   const rule = profile.forbids.find(({ pattern }) => pattern.test(absolute));
   return rule === undefined ? undefined : { code: 'E_NAME_FORBIDDEN', message: `keys at ${profile.name} ${rule.rule}` };
 }

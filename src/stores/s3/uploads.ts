@@ -36,7 +36,7 @@ export function createMultipart(client: S3Client, choice: () => ChecksumChoice):
 
 async function createUpload(client: S3Client, request: UploadRequest, choice: ChecksumChoice): Promise<Upload> {
   const { key, size, partSize, signal } = request;
-  const algorithm = uploadAlgorithm(client, request.checksumAlgorithm, choice);
+  const algorithm = request.copied === true && client.profile.plainPartCopies === true ? undefined : uploadAlgorithm(client, request.checksumAlgorithm, choice);
   const headers = attributeHeaders(withoutTags(request.attributes, laterTags(client, request.attributes, 'complete')), client.profile, client.options.defaults, client.locate(key));
   if (algorithm !== undefined) {
     headers.push('x-amz-checksum-algorithm', algorithm.toUpperCase());
@@ -150,6 +150,19 @@ async function abortUpload(client: S3Client, upload: Upload, signal?: AbortSigna
 }
 
 async function listParts(client: S3Client, upload: Upload, signal?: AbortSignal): Promise<readonly Part[]> {
+  const parts = await pagesOfParts(client, upload, signal);
+  if (parts.length === 0 && client.profile.remembersAborted === true && !(await isOpen(client, upload, signal))) {
+    throw new BrigadeError({ code: 'E_UPLOAD_GONE', kind: 'gone', op: 'ListParts', location: client.locate(upload.key), message: 'the upload is in no list of uploads any more' });
+  }
+  return parts;
+}
+
+async function isOpen(client: S3Client, upload: Upload, signal: AbortSignal | undefined): Promise<boolean> {
+  for await (const { id } of listUploads(client, signal, client.absolute(upload.key))) if (id === upload.id) return true;
+  return false;
+}
+
+async function pagesOfParts(client: S3Client, upload: Upload, signal: AbortSignal | undefined): Promise<readonly Part[]> {
   const parts: Part[] = [];
   for (let marker: string | undefined; ;) {
     const query = encodeQuery({ uploadId: upload.id, 'part-number-marker': marker });
@@ -173,9 +186,9 @@ function partOf(client: S3Client, call: S3Call, { inner }: Element, upload: Uplo
   return { number, size, token: bareEtag(etag), ...(algorithm === undefined || sum === undefined ? {} : { checksum: { algorithm, hex: hexOf(sum) } }) };
 }
 
-async function* listUploads(client: S3Client, signal?: AbortSignal): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
+async function* listUploads(client: S3Client, signal?: AbortSignal, prefix = uploadsPrefix(client)): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
   for (let keyMarker: string | undefined, idMarker: string | undefined; ;) {
-    const query = encodeQuery({ uploads: '', 'encoding-type': 'url', prefix: client.prefix === '' ? undefined : client.prefix, 'key-marker': keyMarker, 'upload-id-marker': idMarker });
+    const query = encodeQuery({ uploads: '', 'encoding-type': 'url', prefix: prefix === '' ? undefined : prefix, 'key-marker': keyMarker, 'upload-id-marker': idMarker });
     const call: S3Call = { op: 'ListMultipartUploads', method: 'GET', query, headers: pays(client), scope: 'bucket', signal };
     const { inner } = await answer(client, call, 'ListMultipartUploadsResult', LIST_ANSWER);
     const decode = keyDecoder(client, inner);
@@ -188,6 +201,10 @@ async function* listUploads(client: S3Client, signal?: AbortSignal): AsyncGenera
     if (next[0] === '' || (next[0] === keyMarker && next[1] === idMarker)) throw loops(client, call);
     [keyMarker, idMarker] = next;
   }
+}
+
+function uploadsPrefix(client: S3Client): string {
+  return client.profile.uploadsByWholeKey === true ? '' : client.prefix;
 }
 
 function keyDecoder(client: S3Client, inner: string): (text: string) => Key {
