@@ -72,7 +72,7 @@ class Planner {
     this.#prefix = literalPrefix(context.options.selection.include);
     this.#packer = new Packer(context.options.batch);
     this.#savedAt = context.clock.monotonic();
-    this.#collisions = isExclusive(context.destination.facts) && !isExclusive(context.source.facts) ? new CollisionGuard((prefix) => this.#sourceHas(prefix)) : undefined;
+    this.#collisions = mayCollide(context.source.facts, context.destination.facts) ? new CollisionGuard((prefix) => this.#sourceHas(prefix)) : undefined;
   }
 
   async run(): Promise<Listing> {
@@ -170,6 +170,11 @@ class Planner {
     for await (const page of this.#context.source.list({ prefix, signal: this.#signal })) if (page.entries.length > 0) return true;
     return false;
   }
+}
+
+/** A source whose names nest holds no such pair itself, but the destination may hold the other half, and only file systems are sure to say so. */
+function mayCollide(source: StoreFacts, destination: StoreFacts): boolean {
+  return isExclusive(destination) && (!isExclusive(source) || destination.names === 'opaque');
 }
 
 /** Keys nest like folders: `a` and `a/b` cannot both exist. */

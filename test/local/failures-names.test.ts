@@ -106,10 +106,13 @@ describe('bucket → folder', () => {
   test('F042: an empty marker becomes a directory and is counted; one with bytes is E_DIR_MARKER_HAS_DATA', async () => {
     const lab = await seeded(['empty/', 'full/x']);
     await lab.put('bytes/', 'some');
+    await lab.put('told/', '', { system: new Map([['content-language', 'de']]), tags: [['a', 'b']] });
     const ended = await lab.run({ destination: `"${lab.out}"` });
+    assert.deepEqual(ended.rows.get('told/')?.lost, ['content_headers', 'tags'], 'I12: a folder has neither');
     assert.deepEqual([ended.exit, failedOf(ended)], [1, ['bytes/ E_DIR_MARKER_HAS_DATA']]);
     assert.ok(lstatSync(join(lab.out, 'empty')).isDirectory());
     assert.equal(ended.rows.get('empty/')?.kind, 'directory');
+    assert.deepEqual(ended.rows.get('empty/')?.lost, undefined);
     assert.deepEqual(treeOf(lab.out), ['full/x']);
   });
 
@@ -120,6 +123,15 @@ describe('bucket → folder', () => {
     assert.equal(ended.tally.listed.objects, 5);
     const again = await lab.run({ destination: `"${lab.out}"` });
     assert.deepEqual([failedOf(again), again.tally.copied.objects], [['a E_NAME_COLLISION'], 0], 'the next run says the same');
+  });
+
+  test('F043: a name that a folder of the destination has already is no file there, also where the store would take it silently', async () => {
+    const lab = await Lab.open();
+    writeFileSync(join(lab.in, 'a'), 'file');
+    writeFileSync(join(lab.in, 'b'), 'file');
+    await lab.putAt('dest', 'a/x', 'was there');
+    const ended = await lab.run({ source: `"${lab.in}"`, connection: 'provider: seaweedfs' });
+    assert.deepEqual([ended.exit, failedOf(ended), lab.keys('dest')], [1, ['a E_NAME_COLLISION'], ['a/x', 'b']]);
   });
 
   test('F034: //-twins, dot-twins and their escapes stay apart', async () => {
