@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { publishedSchema } from '../src/config/json-schema.ts';
 import { cliPage, exitCodesPage } from './docs-cli.ts';
 import { migrationFilePage } from './docs-migration-file.ts';
+import { storesPage } from './docs-stores.ts';
 
 interface Page {
   /** Below the root of the repository. */
@@ -19,6 +20,7 @@ const PAGES: readonly Page[] = [
   { path: 'docs/migration-file.md', render: migrationFilePage },
   { path: 'docs/cli.md', render: cliPage },
   { path: 'docs/exit-codes.md', render: exitCodesPage },
+  { path: 'docs/stores.md', render: storesPage },
 ];
 
 const root = join(import.meta.dirname, '..');
