@@ -43,8 +43,15 @@ export interface OpenOptions {
 const SMALL_BYTES = 64 << 20;
 const PLAIN_TABLES = ['meta', 'runs', 'tasks', 'outcomes', 'problems', 'objects', 'tallies', 'codes', 'totals', 'uploads', 'parts', 'verify', 'findings'];
 
+/** What SQLite writes before any table is there. */
+const FIRST_PAGE_BYTES = 4096;
+
+/**
+ * Whether there is a ledger that was ever used. Its making ends with a checkpoint (wal.ts, markOpen): a coordinator killed before that left
+ * a file of one page, with or without a journal, in which nothing was recorded yet; the next one finishes it.
+ */
 export function ledgerExists(path: string): boolean {
-  return existsSync(path) && statSync(path).size > 0;
+  return existsSync(path) && statSync(path).size > FIRST_PAGE_BYTES;
 }
 
 /**
