@@ -125,7 +125,6 @@ interface Judged {
   readonly verdict: Verdict;
   readonly claim: Claim;
   readonly looks: Looks;
-  readonly exit: number | null;
   readonly partsRedone: number;
 }
 
@@ -141,15 +140,15 @@ async function playRound(options: KillOptions, ground: Ground, round: Round, see
   }
   const needed = Math.ceil(options.large / PART);
   const partsRedone = round.proxy === undefined ? 0 : Math.max(0, round.proxy.counter('parts').seen - needed);
+  if (exit !== 0) throw new Error(`the run ended with ${exit}\n${logTail(round.migration)}`);
   const claim = await claimOf(round.migration);
-  return { verdict: await reconcile(ground.source, round.destination, claim.states, ground.dir), claim, looks, exit, partsRedone };
+  return { verdict: await reconcile(ground.source, round.destination, claim.states, ground.dir), claim, looks, partsRedone };
 }
 
 /** Everything that a round holds against the product. */
-function judge(options: KillOptions, { verdict, claim, looks, exit, partsRedone }: Judged, killsOfRound: number, large: boolean): string[] {
+function judge(options: KillOptions, { verdict, claim, looks, partsRedone }: Judged, killsOfRound: number, large: boolean): string[] {
   const { tally } = claim;
   const found = violations(verdict);
-  if (exit !== 0) found.push(`the run ended with ${exit}`);
   if (!claim.finished || tally.pending.objects > 0 || tally.failed.objects > 0) found.push(`the ledger says finished=${claim.finished}, ${tally.pending.objects} pending, ${tally.failed.objects} failed`);
   if (tally.listed.objects !== verdict.source.objects) found.push(`the ledger lists ${tally.listed.objects} of ${verdict.source.objects}`);
   if (options.pair === 'fs-versitygw' && verdict.versions.extra > 0) found.push(`${verdict.versions.extra} extra versions where writes are conditional: ${verdict.versions.first.slice(0, 5).join(', ')}`);
@@ -180,7 +179,14 @@ export async function killLoop(options: KillOptions): Promise<KillResult> {
       const before = total(kills);
       const round = await beginRound(options, ground, number);
       try {
-        const judged = await playRound(options, ground, round, Math.floor(random.next() * 2 ** 31), most, kills);
+        const judged = await playRound(options, ground, round, Math.floor(random.next() * 2 ** 31), most, kills).catch((error: unknown) => error as Error);
+        if (judged instanceof Error) {
+          found.push(`round ${number}: ${judged.message}`);
+          options.log?.(`round ${number}: ${judged.message}`);
+          result = { ...result, rounds: number };
+          if (total(kills) === before) break;
+          continue;
+        }
         const wrong = judge(options, judged, total(kills) - before, round.proxy !== undefined);
         found.push(...wrong.map((line) => `round ${number}: ${line}`));
         if (wrong.length > 0) options.log?.(logTail(round.migration));
@@ -189,7 +195,7 @@ export async function killLoop(options: KillOptions): Promise<KillResult> {
           rounds: number, objects: result.objects + verdict.source.objects, looks: sumLooks(result.looks, judged.looks), partsRedone: result.partsRedone + judged.partsRedone,
           extraVersions: result.extraVersions + verdict.versions.extra, canariesLeft: result.canariesLeft + verdict.canaries.count,
         };
-        options.log?.(`round ${number}: ${total(kills) - before} kills, exit ${judged.exit}, ${judged.claim.resumes} resumes, ${round.proxy?.counter('parts').seen ?? 0} part requests, ${judged.partsRedone} redone, ${wrong.length === 0 ? 'ok' : wrong.join('; ')}`);
+        options.log?.(`round ${number}: ${total(kills) - before} kills, ${judged.claim.resumes} resumes, ${round.proxy?.counter('parts').seen ?? 0} part requests, ${judged.partsRedone} redone, ${wrong.length === 0 ? 'ok' : wrong.join('; ')}`);
       } finally {
         await round.close();
       }

@@ -1,8 +1,10 @@
 // node test/chaos/torn.ts [--tries 200] [--from fs|versitygw] [--seed N]
 //
 // Overwrites the source of an object while it is being copied, again and again, and looks what arrived: each destination object must be one
-// whole version (I6). Files are overwritten in place with their size and modification time put back in half the cases, replaced, shortened
-// or grown; objects are put anew under the same key. A proxy tells when a copy is under way: at its first part or body byte.
+// whole version (I6). Files are overwritten in place, with their size and in half the cases their modification time as before, replaced,
+// or cut to nothing and written again; objects are put anew under the same key. A proxy tells when a copy is under way: at its first part
+// or body byte. A file that is cut and written again is for moments an empty or short file, and as such may be what a copy finds; that is
+// counted apart. In the end the writers rest, and a second run must bring the last version of everything.
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +17,7 @@ import { startFaultProxy, type FaultProxy } from '../faults/proxy.ts';
 import type { Facts } from '../faults/rules.ts';
 import { startVersitygw, type Server } from '../servers/harness/index.ts';
 import { bucketAt, makeBucket, type Place } from './judge.ts';
-import { claimOf, logTail, runToEnd, writeMigration } from './product.ts';
+import { claimOf, logTail, type Migration, runToEnd, writeMigration } from './product.ts';
 
 export interface TornOptions {
   readonly from: 'fs' | 'versitygw';
@@ -30,6 +32,8 @@ export interface TornResult {
   readonly late: number;
   readonly objects: number;
   readonly torn: readonly string[];
+  /** Objects copied as their writer had left them for a moment: the beginning of one version, nothing else. */
+  readonly halfWritten: number;
   /** Destination objects by what they hold. */
   readonly first: number;
   readonly later: number;
@@ -49,6 +53,18 @@ function contentOf(key: string, version: number, size: number): Buffer {
 }
 
 const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Runs of lines of one version, as `2×1000 3×500`: what a torn object is made of. */
+export function anatomy(bytes: Buffer): string {
+  const runs: { what: string; lines: number }[] = [];
+  for (let at = 0; at < bytes.length; at += 64) {
+    const what = / version (\d+) /.exec(bytes.toString('latin1', at, at + 64))?.[1] ?? '?';
+    const last = runs.at(-1);
+    if (last?.what === what) last.lines++;
+    else runs.push({ what, lines: 1 });
+  }
+  return `${bytes.length} bytes, version×lines ${runs.slice(0, 8).map(({ what, lines }) => `${what}×${lines}`).join(' ')}`;
+}
 
 /** Objects, and hashes of all versions that were ever whole, in order. */
 class Versions {
@@ -71,6 +87,16 @@ class Versions {
   /** Which version these bytes are, from 0; -1: none. */
   which(key: string, bytes: Buffer): number {
     return this.#hashes.get(key)?.indexOf(hashOf(bytes)) ?? -1;
+  }
+
+  /** Whether these bytes are the last version. */
+  isLast(key: string, bytes: Buffer | undefined): boolean {
+    return bytes !== undefined && this.#hashes.get(key)?.at(-1) === hashOf(bytes);
+  }
+
+  /** Whether these bytes are the beginning of one version. */
+  begins(key: string, bytes: Buffer): boolean {
+    return this.#hashes.get(key)?.some((_, version) => contentOf(key, version, bytes.length).equals(bytes)) === true;
   }
 
   get keys(): string[] {
@@ -131,6 +157,8 @@ class Mutator {
   readonly #versions: Versions;
   readonly #random: ReturnType<typeof seededRandom>;
   readonly #seen = new Map<string, number>();
+  readonly #truncated = new Set<string>();
+  #resting = false;
   readonly #done = new Set<string>();
   readonly #working = new Set<Promise<void>>();
 
@@ -142,10 +170,20 @@ class Mutator {
 
   /** Told of each request as it passes the proxy. */
   watch({ operation, key, method }: Facts): boolean {
-    if (!this.#versions.keys.includes(key)) return false;
+    if (this.#resting || this.#versions.count(key) === 0) return false;
     if (operation === 'CompleteMultipartUpload') this.#done.add(key);
     else if ((operation === 'UploadPart' || operation === 'PutObject' || operation === 'GetObject') && method !== 'HEAD') this.#saw(key);
     return false;
+  }
+
+  /** Whether its writer ever cut it to nothing. */
+  truncated(key: string): boolean {
+    return this.#truncated.has(key);
+  }
+
+  /** No more overwriting. */
+  rest(): void {
+    this.#resting = true;
   }
 
   async settled(): Promise<void> {
@@ -163,6 +201,7 @@ class Mutator {
 
   async #change(key: string): Promise<void> {
     const way = Math.floor(this.#random.next() * 4);
+    if (way === 3 && this.#scene.source.kind === 'folder') this.#truncated.add(key);
     const size = this.#versions.size(key) + (way === 3 ? Math.floor((this.#random.next() - 0.5) * MiB) : 0);
     const bytes = contentOf(key, this.#versions.count(key), size);
     this.#versions.add(key, bytes);
@@ -212,10 +251,20 @@ async function playRound(options: TornOptions, server: Server, dir: string, roun
     const { code } = await runToEnd(migration, 240_000);
     await mutator.settled();
     const { states } = await claimOf(migration);
-    return verdict({ versions, landed: landedFiles(scene.landed), states, mutator, code, tail: logTail(migration) });
+    const found = verdict({ versions, landed: landedFiles(scene.landed), states, mutator, code, tail: logTail(migration) });
+    return { ...found, violations: [...found.violations, ...(await atRest(migration, scene, versions, mutator))] };
   } finally {
     await proxy.close();
   }
+}
+
+/** With the writers at rest a second run brings the last version of everything. */
+async function atRest(migration: Migration, scene: Scene, versions: Versions, mutator: Mutator): Promise<string[]> {
+  mutator.rest();
+  const { code } = await runToEnd(migration, 240_000);
+  const landed = landedFiles(scene.landed);
+  const old = versions.keys.filter((key) => !versions.isLast(key, landed.get(key)));
+  return [...(code === 0 ? [] : [`the second run ended with ${code}\n${logTail(migration)}`]), ...old.map((key) => `${key} is not the last version after the second run`)];
 }
 
 interface Evidence {
@@ -229,7 +278,9 @@ interface Evidence {
 
 function verdict({ versions, landed, states, mutator, code, tail }: Evidence): TornResult {
   const found = versions.keys.map((key) => ({ key, bytes: landed.get(key), state: states[key] ?? 'unlisted' }));
-  const torn = found.filter(({ key, bytes }) => bytes !== undefined && versions.which(key, bytes) < 0).map(({ key }) => key);
+  const odd = found.flatMap(({ key, bytes }) => (bytes === undefined || versions.which(key, bytes) >= 0 ? [] : [{ key, bytes }]));
+  const halfWritten = odd.filter(({ key, bytes }) => mutator.truncated(key) && versions.begins(key, bytes)).length;
+  const torn = odd.filter(({ key, bytes }) => !mutator.truncated(key) || !versions.begins(key, bytes)).map(({ key, bytes }) => `${key} (${anatomy(bytes)})`);
   const failed = found.filter(({ state }) => state === 'failed').map(({ key }) => key);
   const missing = found.filter(({ bytes, state }) => bytes === undefined && state !== 'failed').map(({ key }) => key);
   const violations = [
@@ -238,18 +289,18 @@ function verdict({ versions, landed, states, mutator, code, tail }: Evidence): T
   ];
   const whole = found.filter(({ key, bytes }) => bytes !== undefined && versions.which(key, bytes) >= 0);
   const first = whole.filter(({ key, bytes }) => versions.which(key, bytes as Buffer) === 0).length;
-  return { during: mutator.during, late: mutator.late, objects: found.length, torn, first, later: whole.length - first, changed: failed.length, violations };
+  return { during: mutator.during, late: mutator.late, objects: found.length, torn, halfWritten, first, later: whole.length - first, changed: failed.length, violations };
 }
 
 const sum = (a: TornResult, b: TornResult): TornResult => ({
-  during: a.during + b.during, late: a.late + b.late, objects: a.objects + b.objects, torn: [...a.torn, ...b.torn], first: a.first + b.first,
+  during: a.during + b.during, late: a.late + b.late, objects: a.objects + b.objects, torn: [...a.torn, ...b.torn], halfWritten: a.halfWritten + b.halfWritten, first: a.first + b.first,
   later: a.later + b.later, changed: a.changed + b.changed, violations: [...a.violations, ...b.violations],
 });
 
 /** As many rounds as it takes to catch `tries` copies in the act. */
 export async function tearLoop(options: TornOptions): Promise<TornResult> {
   const server = await startVersitygw();
-  let result: TornResult = { during: 0, late: 0, objects: 0, torn: [], first: 0, later: 0, changed: 0, violations: [] };
+  let result: TornResult = { during: 0, late: 0, objects: 0, torn: [], halfWritten: 0, first: 0, later: 0, changed: 0, violations: [] };
   try {
     for (let round = 1; result.during < options.tries && round <= 20; round++) {
       const dir = mkdtempSync(join(tmpdir(), 'brigade-torn-'));
@@ -265,8 +316,8 @@ export async function tearLoop(options: TornOptions): Promise<TornResult> {
   return result;
 }
 
-export const tornSummary = ({ from, seed }: TornOptions, { during, late, objects, torn, first, later, changed, violations }: TornResult): string =>
-  `torn ${from} seed ${seed}: ${during} overwrites during the copy (${late} too late) of ${objects} objects: ${torn.length} torn, ${first} first versions, ${later} later ones, ${changed} failed as changed, ${violations.length} violations`;
+export const tornSummary = ({ from, seed }: TornOptions, { during, late, objects, torn, halfWritten, first, later, changed, violations }: TornResult): string =>
+  `torn ${from} seed ${seed}: ${during} overwrites during the copy (${late} too late) of ${objects} objects: ${torn.length} torn, ${halfWritten} as their writer had half written them, ${first} first versions, ${later} later ones, ${changed} failed as changed, ${violations.length} violations`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { tries: { type: 'string', default: '200' }, from: { type: 'string', multiple: true, default: ['fs', 'versitygw'] }, seed: { type: 'string', default: '1' } } });
