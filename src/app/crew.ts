@@ -125,6 +125,7 @@ export class ForkedCrew implements ManagedCrew {
   readonly #executors = new Map<string, Executor>();
   readonly #watch: NodeJS.Timeout;
   #deaths: number[] = [];
+  #diedMs: number | undefined;
   #lookedMs: number;
   #serial = 0;
   #closing = false;
@@ -153,6 +154,10 @@ export class ForkedCrew implements ManagedCrew {
 
   idle(): boolean {
     return this.#queue.open === 0;
+  }
+
+  diedMs(): number | undefined {
+    return this.#diedMs;
   }
 
   /** Process ids of the living executors, for tests and `status`. */
@@ -215,6 +220,7 @@ export class ForkedCrew implements ManagedCrew {
     this.#executors.delete(holder);
     this.#queue.forfeit(holder);
     if (this.#closing) return;
+    this.#diedMs = this.#clock.now();
     const now = this.#clock.monotonic();
     this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
     this.#note(`an executor ended (${signal ?? `exit ${code}`}); its tasks go to another one`);

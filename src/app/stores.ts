@@ -65,6 +65,8 @@ type Side = 'source' | 'destination';
 
 /** Requests at once per endpoint: where the governor begins and ends. */
 const GATE = { initial: 16, min: 1, max: 64 };
+/** A network that is away for longer is the run's matter: it waits or pauses, as the operator chose. */
+const SILENT_NETWORK_MS = 60_000;
 
 export async function openStores(migration: Migration, deps: StoreDeps): Promise<OpenStores> {
   const known = deps.facts as Probed | undefined;
@@ -110,7 +112,7 @@ function dependable(side: Side, store: Store, migration: Migration, deps: StoreD
     deps.events.emit(open ? { type: 'waiting', problem: { code: 'E_NETWORK', message: `${store.address} does not answer` }, sinceMs: 0 } : { type: 'resumed' });
     if (!open) deps.events.emit({ type: 'note', level: 'info', text: `${store.address} answers again after ${Math.round((deps.clock.monotonic() - openedAt) / 1000)} s` });
   };
-  const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit });
+  const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit, patienceMs: SILENT_NETWORK_MS });
   return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs });
 }
 

@@ -20,7 +20,7 @@ import type { Store } from '../ports/storage.ts';
 import { closeListing } from './closing.ts';
 import type { PlanOptions, VerifyLevel } from './options.ts';
 import { plan } from './planner.ts';
-import { sweepUploads } from './sweeper.ts';
+import { sweepFiles, sweepStrays, sweepUploads } from './sweeper.ts';
 import { type Verified, verifyRun } from './verifier.ts';
 import { problemOf } from './worker.ts';
 
@@ -33,6 +33,8 @@ export interface Crew {
   go(): void;
   /** True when no executor holds a task. */
   idle(): boolean;
+  /** When an executor last died in the middle of its work, wall clock; absent or undefined: none did. */
+  diedMs?(): number | undefined;
   /** Rejects with the first premise that fails, of any executor. A new one each time the crew goes. */
   readonly trouble: Promise<never>;
 }
@@ -86,12 +88,14 @@ class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #signal: AbortSignal;
   readonly #run: number;
+  readonly #startedMs: number;
   readonly #prefix: Key;
 
   constructor(options: CoordinatorOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
     this.#run = options.run.number;
+    this.#startedMs = options.clock.now();
     this.#prefix = literalPrefix(options.plan.selection.include);
   }
 
@@ -123,6 +127,7 @@ class Coordinator {
       await this.#unlessTrouble((stop) => this.#drain(stop));
     }
     await this.#sweep();
+    await this.#sweepLeftovers();
     const verified = await this.#verify();
     ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
     this.#options.events.emit({ type: 'stage', stage: 'done' });
@@ -179,6 +184,14 @@ class Coordinator {
 
   #sweep(): Promise<void> {
     return sweepUploads({ ...this.#options, run: this.#run }, this.#signal);
+  }
+
+  async #sweepLeftovers(): Promise<void> {
+    const { run, crew } = this.#options;
+    const context = { ...this.#options, run: run.number };
+    await sweepStrays(context, run.startedMs, this.#signal);
+    const died = Math.max(crew.diedMs?.() ?? 0, run.resumes > 0 ? this.#startedMs : 0);
+    if (died > 0) await sweepFiles(context, died, this.#signal);
   }
 
   /** Waits until the premise holds again; false when it does not within the operator's patience. */

@@ -1,5 +1,10 @@
-/** Unfinished uploads cost money and hide (F072): at start and end those in our own ledger, and no others, are aborted. */
+/**
+ * What killed processes leave behind (F072): unfinished uploads cost money and hide, unfinished files take room. Only our own are touched:
+ * uploads in our ledger; uploads begun during this run for a key that this run has settled (their answer was lost before the ledger knew the
+ * id); files of killed writers that nobody has changed since.
+ */
 import { isKind } from '../core/errors.ts';
+import type { ItemState } from '../core/item.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
@@ -25,4 +30,34 @@ export async function sweepUploads(context: SweepContext, signal: AbortSignal): 
       events.emit({ type: 'note', level: 'warn', text: `could not abort an unfinished upload of ours: ${error instanceof Error ? error.message : String(error)}` });
     }
   }
+}
+
+/** Clocks of stores may be this far from ours without anybody having been warned (doctor warns from there on). */
+const SKEW_MS = 60_000;
+
+/** After the last write of a run: uploads that nobody recorded. One request where there is nothing to find. */
+export async function sweepStrays(context: SweepContext, sinceMs: number, signal: AbortSignal): Promise<void> {
+  const { ledger, run, destination, events } = context;
+  const { multipart } = destination;
+  if (multipart === undefined || destination.facts.names === 'posix') return;
+  const recorded = new Set(ledger.openUploads().map(({ upload }) => upload.id));
+  try {
+    for await (const { key, id, initiatedMs } of multipart.listUploads(signal)) {
+      const ours = !recorded.has(id) && initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS && isSettled(ledger.item(run, key)?.state);
+      if (ours) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
+    }
+  } catch (error) {
+    if (isKind(error, 'cancelled')) throw error;
+    events.emit({ type: 'note', level: 'warn', text: `could not look for unfinished uploads: ${error instanceof Error ? error.message : String(error)}` });
+  }
+}
+
+function isSettled(state: ItemState | undefined): boolean {
+  return state === 'copied' || state === 'failed' || state === 'skipped';
+}
+
+/** Files of writers that were killed before this moment (wall clock). */
+export async function sweepFiles(context: SweepContext, beforeMs: number, signal: AbortSignal): Promise<void> {
+  const removed = (await context.destination.sweep?.(beforeMs, signal)) ?? 0;
+  if (removed > 0) context.events.emit({ type: 'note', level: 'info', text: `removed ${removed} unfinished files of killed writers` });
 }

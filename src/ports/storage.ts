@@ -161,6 +161,13 @@ export interface CompleteRequest {
   readonly signal?: AbortSignal;
 }
 
+export interface OpenUpload {
+  readonly key: Key;
+  readonly id: string;
+  /** When it was begun by the store's clock, milliseconds since 1970; absent where the store does not say. */
+  readonly initiatedMs?: number;
+}
+
 /** Large objects in parts. A store without it takes any size in one write(). */
 export interface Multipart {
   create(request: UploadRequest): Promise<Upload>;
@@ -172,7 +179,7 @@ export interface Multipart {
   /** Parts the store holds, in order; kind `gone` when the upload is unknown. */
   listParts(upload: Upload, signal?: AbortSignal): Promise<readonly Part[]>;
   /** Unfinished uploads under the root, ours and others'. */
-  listUploads(signal?: AbortSignal): AsyncIterable<{ readonly key: Key; readonly id: string }>;
+  listUploads(signal?: AbortSignal): AsyncIterable<OpenUpload>;
 }
 
 /** The store copies by itself from another store it can read. Always checked after (F009, F010). */
@@ -200,6 +207,8 @@ export interface Store {
   remove(key: Key, signal?: AbortSignal): Promise<void>;
   /** Tags of one version; absent where the store has none. */
   readTags?(key: Key, pin?: Pin, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  /** Removes what killed writers left unfinished, last changed before this moment (milliseconds since 1970); uploads stay. Answers how many. */
+  sweep?(beforeMs: number, signal?: AbortSignal): Promise<number>;
   /** Why this key cannot be held here, or undefined. Pure, no request (F045, F046, F051). */
   refuses(entry: { readonly key: Key; readonly size: number }): { readonly code: string; readonly message: string } | undefined;
   readonly multipart?: Multipart;

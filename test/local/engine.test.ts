@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { BrigadeError } from '../../src/core/errors.ts';
+import { compareKeys } from '../../src/core/key.ts';
+import { NO_ATTRIBUTES } from '../../src/core/object.ts';
 import { MiB } from '../../src/core/units.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Store } from '../../src/ports/storage.ts';
@@ -328,6 +330,26 @@ describe('a run', () => {
     assert.deepEqual(await uploadsOf(destination), []);
   });
 
+  test('F072: an upload whose answer was lost is found at the end by key and time; one of another time or key stays', async () => {
+    const [source, inner] = [createMemoryStore(), createMemoryStore({ name: 'destination' })];
+    source.put('big', Buffer.alloc(500, 'a'));
+    const multipart = inner.multipart as NonNullable<Store['multipart']>;
+    const begun = new Map<string, number>();
+    const begin = async (key: string, initiatedMs: number): Promise<void> => { begun.set((await multipart.create({ key, size: 500, partSize: 64, attributes: NO_ATTRIBUTES })).id, initiatedMs); };
+    await begin('big', Date.now() - 3_600_000);
+    await begin('somebody else', Date.now() + 1000);
+    const destination = meddling(inner, {
+      multipart: {
+        ...bound(multipart),
+        create: async (request) => { await begin('big', Date.now()); return multipart.create(request); },
+        listUploads: async function* () { for await (const one of multipart.listUploads()) yield { ...one, initiatedMs: begun.get(one.id) ?? Date.now() }; },
+      },
+    });
+    const { tally } = await bench(source, destination).run({ copy: { cut: { bufferUpTo: 10, streamUpTo: 100, partSize: 64 } } });
+    assert.equal(tally.copied.objects, 1);
+    assert.deepEqual((await uploadsOf(inner)).sort(compareKeys), ['big', 'somebody else']);
+  });
+
   test('server-side copy moves no byte through us and is checked after', async () => {
     const source = createMemoryStore({ name: 'one' });
     const destination = createMemoryStore({ name: 'two', serverCopy: true });
@@ -341,6 +363,14 @@ describe('a run', () => {
     assertSame(source, destination, ['small', 'large']);
   });
 });
+
+/** A Multipart whose methods keep their own `this`. */
+function bound(multipart: NonNullable<Store['multipart']>): NonNullable<Store['multipart']> {
+  return {
+    create: (request) => multipart.create(request), putPart: (...args) => multipart.putPart(...args), complete: (request) => multipart.complete(request),
+    abort: (...args) => multipart.abort(...args), listParts: (...args) => multipart.listParts(...args), listUploads: (signal) => multipart.listUploads(signal),
+  };
+}
 
 async function uploadsOf(store: Store): Promise<string[]> {
   const open: string[] = [];

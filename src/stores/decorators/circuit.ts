@@ -14,6 +14,7 @@ export class Circuit {
   #waitMs = 0;
   #probeAt = 0;
   #probing = false;
+  #openedAt = 0;
 
   constructor(clock: Clock, changed: (open: boolean) => void) {
     this.#clock = clock;
@@ -22,6 +23,11 @@ export class Circuit {
 
   get open(): boolean {
     return this.#waitMs > 0;
+  }
+
+  /** Since when nothing answers, in milliseconds; 0 while the circuit is closed. */
+  get openForMs(): number {
+    return this.open ? this.#clock.monotonic() - this.#openedAt : 0;
   }
 
   /** Milliseconds until a probe may start; Infinity while one is under way, whose end decides. */
@@ -57,6 +63,8 @@ export class Circuit {
     const wasOpen = this.open;
     this.#waitMs = wasOpen ? Math.min(LONGEST_PROBE_MS, this.#waitMs * 2) : PROBE_MS;
     this.#probeAt = this.#clock.monotonic() + this.#waitMs;
-    if (!wasOpen) this.#changed(true);
+    if (wasOpen) return;
+    this.#openedAt = this.#clock.monotonic();
+    this.#changed(true);
   }
 }

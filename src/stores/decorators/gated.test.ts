@@ -199,3 +199,22 @@ test('F085: a probe that is stopped by us makes room for another one', async () 
   assert.equal((await rig.clock.run(other)).size, 200_000);
   assert.equal(rig.governor.open, false);
 });
+
+test('F085: with patience, those who wait behind an open circuit hear E_NETWORK (premise), and the next one may ask again', async () => {
+  let outage = true;
+  const rig = createRig();
+  rig.memory.put('a', 'x');
+  const flaky = { ...rig.memory, head: async (key: string) => {
+    await rig.clock.sleep(10);
+    if (outage) throw new BrigadeError({ code: 'E_NETWORK', kind: 'transient', message: 'refused' });
+    return rig.memory.head(key);
+  } };
+  const governor = createGovernor({ clock: rig.clock, initial: 4, min: 1, max: 4, patienceMs: 60_000 });
+  const store = retrying(gated(flaky, governor, rig.clock), rig.common);
+  const ends = Promise.all(Array.from({ length: 40 }, () => store.head('a').then(() => 'done', (error: BrigadeError) => `${error.code} ${error.kind}`)));
+  const all = await rig.clock.run(ends);
+  assert.ok(rig.clock.monotonic() < 180_000, `heard after ${rig.clock.monotonic()} ms`);
+  assert.ok(all.every((end) => end.startsWith('E_NETWORK')) && all.includes('E_NETWORK premise'), all.join(', '));
+  outage = false;
+  assert.equal((await rig.clock.run(store.head('a'))).size, 1);
+});

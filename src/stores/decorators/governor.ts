@@ -3,7 +3,7 @@
  * One more after a full round of requests without trouble, × 0.7 when the store asks for patience. When nothing answers at all, the
  * circuit opens: one request at a time asks whether the endpoint is back, the others wait (F085).
  */
-import { cancelled } from '../../core/errors.ts';
+import { BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { Circuit } from './circuit.ts';
 
@@ -13,6 +13,8 @@ export interface GovernorOptions {
   readonly initial: number;
   readonly min: number;
   readonly max: number;
+  /** With the circuit open for so long, those who wait get E_NETWORK (premise): the run decides what follows, not a queue. Default: for ever. */
+  readonly patienceMs?: number;
   /** The circuit opened (true) or closed. */
   onCircuit?(open: boolean): void;
 }
@@ -44,6 +46,7 @@ export interface Governor {
 
 interface Waiter {
   go(permit: Permit): void;
+  fail(error: Error): void;
 }
 
 const DECREASE = 0.7;
@@ -109,6 +112,10 @@ class AimdGovernor implements Governor {
           signal?.removeEventListener('abort', leave);
           resolve(permit);
         },
+        fail(error) {
+          signal?.removeEventListener('abort', leave);
+          reject(error);
+        },
       };
       signal?.addEventListener('abort', leave, { once: true });
       this.#queue.push(waiter);
@@ -152,8 +159,16 @@ class AimdGovernor implements Governor {
 
   #learn(verdict: Verdict | undefined, sample: Sample | undefined, probe: boolean): void {
     if (verdict === 'answered') this.#answered(sample);
-    else if (verdict === 'unreachable') this.#circuit.failed(probe);
+    else if (verdict === 'unreachable') this.#unreachable(probe);
     else if (probe) this.#circuit.abandonProbe();
+  }
+
+  #unreachable(probe: boolean): void {
+    this.#circuit.failed(probe);
+    if (!probe || this.#circuit.openForMs < (this.#options.patienceMs ?? Infinity)) return;
+    const error = new BrigadeError({ code: 'E_NETWORK', kind: 'premise', message: `nothing has answered for ${Math.round(this.#circuit.openForMs / 1000)} s`, hint: 'look at the network and the endpoint' });
+    for (const waiter of this.#queue.splice(0)) waiter.fail(error);
+    this.#alarm?.abort();
   }
 
   #answered(sample: Sample | undefined): void {

@@ -3,7 +3,7 @@
  * optional, facts stay what they are, and a server-side copy is handed the driver's own store, since it cannot read a wrapped one.
  */
 import type { Key } from '../../core/key.ts';
-import type { Body, ListPage, ListRequest, Multipart, ObjectRead, ReadRequest, ServerCopy, Store } from '../../ports/storage.ts';
+import type { Body, ListPage, ListRequest, Multipart, ObjectRead, OpenUpload, ReadRequest, ServerCopy, Store } from '../../ports/storage.ts';
 
 export type Op =
   | 'identity' | 'list' | 'head' | 'read' | 'write' | 'remove' | 'readTags'
@@ -18,8 +18,7 @@ export interface Call {
   readonly signal: AbortSignal | undefined;
 }
 
-export type UploadRef = { readonly key: Key; readonly id: string };
-type Uploads = (signal?: AbortSignal) => AsyncIterable<UploadRef>;
+type Uploads = (signal?: AbortSignal) => AsyncIterable<OpenUpload>;
 
 export interface Layer {
   /** Around every request; for listings around every page. */
@@ -30,7 +29,7 @@ export interface Layer {
   body?(body: Body, signal: AbortSignal | undefined): Body | Promise<Body>;
   /** Instead of `call` around every page. Needed by who calls `run` twice: an iterator that threw once is over and says `done`. */
   list?(request: ListRequest, open: (request: ListRequest) => AsyncIterable<ListPage>): AsyncIterable<ListPage>;
-  uploads?(signal: AbortSignal | undefined, open: Uploads): AsyncIterable<UploadRef>;
+  uploads?(signal: AbortSignal | undefined, open: Uploads): AsyncIterable<OpenUpload>;
 }
 
 const innermost = new WeakMap<Store, Store>();
@@ -45,6 +44,7 @@ export function layer(store: Store, layer: Layer): Store {
   const shape = async (body: Body, signal: AbortSignal | undefined) => (layer.body === undefined ? body : layer.body(body, signal));
   const open = (request: ReadRequest) => store.read(request);
   const readTags = store.readTags?.bind(store);
+  const sweep = store.sweep?.bind(store);
   const outer: Store = {
     address: store.address,
     get facts() {
@@ -63,6 +63,7 @@ export function layer(store: Store, layer: Layer): Store {
         store.write({ ...request, body: await shape(request.body, request.signal) })),
     remove: (key, signal) => call({ op: 'remove', key, signal }, () => store.remove(key, signal)),
     ...(readTags === undefined ? {} : { readTags: (key, pin, signal) => call({ op: 'readTags', key, signal }, () => readTags(key, pin, signal)) }),
+    ...(sweep === undefined ? {} : { sweep }),
     refuses: (entry) => store.refuses(entry),
     ...(store.multipart === undefined ? {} : { multipart: layerMultipart(store.multipart, layer, shape) }),
     ...(store.serverCopy === undefined ? {} : { serverCopy: layerCopy(store.serverCopy, layer) }),

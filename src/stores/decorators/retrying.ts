@@ -6,9 +6,9 @@ import { asBrigadeError, BrigadeError, errorFacts, isKind } from '../../core/err
 import { laterKey, type Key } from '../../core/key.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
-import type { ListPage, ListRequest, Store } from '../../ports/storage.ts';
+import type { ListPage, ListRequest, Store, OpenUpload } from '../../ports/storage.ts';
 import { createBucket, type Bucket } from './bucket.ts';
-import { layer, type Op, type UploadRef } from './layer.ts';
+import { layer, type Op } from './layer.ts';
 
 export interface RetryOptions {
   readonly side: 'source' | 'destination';
@@ -169,7 +169,7 @@ function lastKey(page: ListPage, before: Key | undefined): Key | undefined {
 }
 
 /** Unfinished uploads have no place to go on from: listed again from the start, without those already told. There are few. */
-async function* uploadsRetrying(signal: AbortSignal | undefined, open: (signal?: AbortSignal) => AsyncIterable<UploadRef>, options: RetryOptions): AsyncIterable<UploadRef> {
+async function* uploadsRetrying(signal: AbortSignal | undefined, open: (signal?: AbortSignal) => AsyncIterable<OpenUpload>, options: RetryOptions): AsyncIterable<OpenUpload> {
   const patience = new Patience(options, 'listUploads', signal);
   const told = new Set<string>();
   for (;;) {

@@ -3,7 +3,7 @@ import { BrigadeError, isKind } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
 import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
 import { MiB } from '../../core/units.ts';
-import type { Body, CompleteRequest, Multipart, Part, Upload, UploadRequest, Written } from '../../ports/storage.ts';
+import type { Body, CompleteRequest, Multipart, OpenUpload, Part, Upload, UploadRequest, Written } from '../../ports/storage.ts';
 import { base64Of, checksumHeader, hexOf } from './chunked.ts';
 import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
@@ -186,7 +186,7 @@ function partOf(client: S3Client, call: S3Call, { inner }: Element, upload: Uplo
   return { number, size, token: bareEtag(etag), ...(algorithm === undefined || sum === undefined ? {} : { checksum: { algorithm, hex: hexOf(sum) } }) };
 }
 
-async function* listUploads(client: S3Client, signal?: AbortSignal, prefix = uploadsPrefix(client)): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
+async function* listUploads(client: S3Client, signal?: AbortSignal, prefix = uploadsPrefix(client)): AsyncGenerator<OpenUpload> {
   for (let keyMarker: string | undefined, idMarker: string | undefined; ;) {
     const query = encodeQuery({ uploads: '', 'encoding-type': 'url', prefix: prefix === '' ? undefined : prefix, 'key-marker': keyMarker, 'upload-id-marker': idMarker });
     const call: S3Call = { op: 'ListMultipartUploads', method: 'GET', query, headers: pays(client), scope: 'bucket', signal };
@@ -194,13 +194,18 @@ async function* listUploads(client: S3Client, signal?: AbortSignal, prefix = upl
     const decode = keyDecoder(client, inner);
     for (const child of children(inner)) {
       const key = child.name === 'Upload' ? decode(childText(child.inner, 'Key') ?? '') : '';
-      if (key.startsWith(client.prefix) && key !== '') yield { key: key.slice(client.prefix.length), id: childText(child.inner, 'UploadId') ?? '' };
+      if (key.startsWith(client.prefix) && key !== '') yield { key: key.slice(client.prefix.length), id: childText(child.inner, 'UploadId') ?? '', ...initiated(child.inner) };
     }
     if (!isTruncated(client, call, inner)) return;
     const next = [decode(childText(inner, 'NextKeyMarker') ?? ''), childText(inner, 'NextUploadIdMarker')] as const;
     if (next[0] === '' || (next[0] === keyMarker && next[1] === idMarker)) throw loops(client, call);
     [keyMarker, idMarker] = next;
   }
+}
+
+function initiated(upload: string): { readonly initiatedMs?: number } {
+  const at = Date.parse(childText(upload, 'Initiated') ?? '');
+  return Number.isNaN(at) ? {} : { initiatedMs: at };
 }
 
 function uploadsPrefix(client: S3Client): string {
