@@ -65,6 +65,7 @@ const ODDITIES = `## Measured on real servers
 | ignores the version that a copy is to be made of | the source is looked at again after each copy |
 | understands If-Match on writes without quotes only | sent so |
 | ignores conditions when an upload is completed | a look before |
+| refuses storage classes that its operator did not set up | a class of another provider is reported as lost \`storage_class\`; \`transform: storage_class\` names one of its own |
 | verifies no checksum header | bodies are signed or carry MD5, which it verifies; a check reads the object again |
 | answers Complete without an ETag | one HEAD tells it |
 | refuses streamed bodies with unsigned trailers | never sent to it |
@@ -105,7 +106,8 @@ const ODDITIES = `## Measured on real servers
 | stores \`a\` and \`a/b\`, and does not list \`a/b\` | as a destination: \`E_NAME_COLLISION\` in the plan. As a source: **nobody can see \`a/b\`** in its listing; rename \`a\` before you migrate |
 | takes the prefix of a list of uploads for a whole key | all uploads of the bucket are listed and sorted out here |
 | refuses parts without a checksum in an upload begun with one | checksums go behind the bytes, also in signed bodies; uploads of the store's own copies are begun without |
-| refuses more than some 1.8 KB of metadata, and storage classes but its own | \`E_META_TOO_LARGE\`; a refused class fails the object |
+| refuses more than some 1.8 KB of metadata | \`E_META_TOO_LARGE\` |
+| refuses storage classes but its own | as at radosgw |
 
 ## File systems
 

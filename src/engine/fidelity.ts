@@ -33,7 +33,8 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
   const userMetadata = carryMetadata(info, to, rules, keep);
   if (to.foldsUnderscores === true && foldUnderscores(userMetadata)) lost.push('userMetadata');
   const allTags = carryTags(tags, rules, to, keep);
-  const storageClass = carryClass(info, rules, keep);
+  const foreign = to.ownClasses === true && from.provider !== to.provider;
+  const storageClass = carryClass(info, rules, keep, foreign ? lost : undefined);
   const times = carryFileAttributes(info, from, to, keep);
   refuseLosses(lost, rules);
   refuseTooLarge(userMetadata, to);
@@ -74,9 +75,13 @@ function carryTags(tags: ReadonlyMap<string, string>, rules: Rules, to: StoreFac
   return all;
 }
 
-function carryClass(info: ObjectInfo, rules: Rules, keep: Keep): string | undefined {
+/** `foreign`: the list of losses, where the destination knows no class but its own: then only one that the migration names is sent. */
+function carryClass(info: ObjectInfo, rules: Rules, keep: Keep, foreign: FidelityAttribute[] | undefined): string | undefined {
   const wanted = rules.storageClass ?? info.storageClass;
-  return keep('storageClass', wanted !== undefined && wanted !== 'STANDARD') ? wanted : undefined;
+  if (!keep('storageClass', wanted !== undefined && wanted !== 'STANDARD')) return undefined;
+  if (foreign === undefined || rules.storageClass !== undefined) return wanted;
+  foreign.push('storageClass');
+  return undefined;
 }
 
 /** For a file the store's LastModified is better than now; an object that never was a file loses nothing without it. */

@@ -43,6 +43,8 @@ export interface StoreFacts {
   readonly lostHeaders?: LostHeaders;
   /** `_` in the name of a metadata entry comes back as `-`. */
   readonly foldsUnderscores?: boolean;
+  /** Storage classes are its operator's own: those of other providers are refused, so they are only sent when the migration names one. */
+  readonly ownClasses?: boolean;
   readonly maxUserMetadataBytes: number;
   readonly maxTags: number;
   /** Lower-case provider or file system name, for messages: `aws`, `ceph`, `ext4`. */

@@ -48,6 +48,17 @@ describe('what travels with the bytes', () => {
     assert.throws(() => carryAttributes(info({ userMetadata: new Map([['a_b', '1']]) }), new Map(), opaque, odd, { ...rules, fidelity: { ...rules.fidelity, userMetadata: 'strict' } }), { code: 'E_FIDELITY' });
   });
 
+  test('I12: a class of another provider is not sent to a store that would refuse the object for it; one that the migration names is', () => {
+    const ceph = { ...opaque, provider: 'ceph', ownClasses: true };
+    const cold = info({ storageClass: 'STANDARD_IA' });
+    const foreign = carryAttributes(cold, new Map(), { ...opaque, provider: 'aws' }, ceph, rules);
+    assert.deepEqual([foreign.attributes.storageClass, foreign.lost], [undefined, ['storage_class']]);
+    const named = carryAttributes(cold, new Map(), { ...opaque, provider: 'aws' }, ceph, { ...rules, storageClass: 'COLD' });
+    assert.deepEqual([named.attributes.storageClass, named.lost], ['COLD', []]);
+    assert.equal(carryAttributes(cold, new Map(), ceph, ceph, rules).attributes.storageClass, 'STANDARD_IA');
+    assert.deepEqual(carryAttributes(cold, new Map(), opaque, ceph, { ...rules, fidelity: { ...rules.fidelity, storageClass: 'ignore' } }).lost, []);
+  });
+
   test('S0.8, S0.41: tags are set during the transfer, beside the copied ones', () => {
     const { attributes } = carryAttributes(info({}), new Map([['own', '1']]), opaque, opaque, { ...rules, tags: { copy: true, set: { MigratedBy: 'x', own: '2' } } });
     assert.deepEqual([...(attributes.tags ?? [])], [['own', '2'], ['MigratedBy', 'x']]);

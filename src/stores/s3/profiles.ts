@@ -22,6 +22,8 @@ export interface ProviderProfile {
   readonly maxTags: number;
   readonly maxUserMetadataBytes: number;
   readonly storageClasses: boolean;
+  /** Classes of other providers are refused (400). */
+  readonly ownClasses?: boolean;
   /** CopyObject and UploadPartCopy work. */
   readonly serverCopy: boolean;
   /** Region to sign for when none is given. */
@@ -138,6 +140,7 @@ const PROFILES: Readonly<Record<string, ProviderProfile>> = {
   ceph: {
     ...generic, name: 'ceph', maxTags: 10, guards: { ...NO_GUARDS, absent: true, matches: true, bare: true },
     tagsAfter: { write: false, complete: true, copy: true }, copiesUnpinned: true, foldsUnderscores: true, countsTags: true,
+    ownClasses: true,
   },
   /** https://min.io/docs/minio/linux/operations/concepts/thresholds.html ; names measured on 2026-02-12. */
   minio: {
@@ -145,7 +148,7 @@ const PROFILES: Readonly<Record<string, ProviderProfile>> = {
     guards: { absent: true, matches: true, onComplete: true, onCopy: false, sent: true },
     checksums: { headers: ['crc32', 'crc32c', 'sha256', 'sha1'], trailer: true, md5: true, fullObject: false },
     forbids: [DOT_SEGMENT, EMPTY_SEGMENT], exclusivePrefixes: true, maxSegmentBytes: 255, countsTags: true, plainPartCopies: true,
-    uploadsByWholeKey: true,
+    uploadsByWholeKey: true, ownClasses: true,
   },
   /** https://github.com/versity/versitygw/wiki ; names measured on 1.8.0 over a POSIX folder. */
   versitygw: {

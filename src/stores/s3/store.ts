@@ -187,6 +187,7 @@ function factsOf(client: S3Client, ordered: boolean, choice: ChecksumChoice): St
     ...(profile.exclusivePrefixes === true ? { exclusivePrefixes: true } : {}),
     ...(profile.lostHeaders === undefined ? {} : { lostHeaders: profile.lostHeaders }),
     ...(profile.foldsUnderscores === true ? { foldsUnderscores: true } : {}),
+    ...(profile.ownClasses === true ? { ownClasses: true } : {}),
   };
 }
 
