@@ -12,6 +12,10 @@ export class Budget {
     this.#most = Math.max(1, most);
   }
 
+  get most(): number {
+    return this.#most;
+  }
+
   get used(): number {
     return this.#used;
   }

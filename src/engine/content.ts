@@ -5,6 +5,7 @@ import type { Evidence } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectInfo, Pin } from '../core/object.ts';
 import type { Body, ObjectRead, Store } from '../ports/storage.ts';
+import type { Slabs } from './slabs.ts';
 
 export interface Version {
   readonly key: Key;
@@ -25,13 +26,13 @@ export async function readChecksum(store: Store, version: Version, algorithm: Ch
   return hasher.checksum();
 }
 
-/** The whole body in one buffer of exactly `size` bytes. */
-export async function collect(read: ObjectRead, size: number): Promise<Uint8Array> {
+/** The whole body in one buffer of exactly `size` bytes: the driver's own, or one from `slabs`, to which it may go back. */
+export async function collect(read: ObjectRead, size: number, slabs?: Slabs): Promise<Uint8Array> {
   if (read.bytes !== undefined) {
     if (read.bytes.length !== size) throw shortRead(read.bytes.length, size);
     return read.bytes;
   }
-  const bytes = Buffer.allocUnsafe(size);
+  const bytes = slabs?.lend(size) ?? Buffer.allocUnsafe(size);
   let at = 0;
   for await (const chunk of read.chunks) {
     if (at + chunk.length > size) throw shortRead(at + chunk.length, size);

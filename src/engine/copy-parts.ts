@@ -17,6 +17,7 @@ import type { Copied, CopyStep } from './copier.ts';
 import { algorithmFor, computedBy, STREAM_BUFFER, streamedBody } from './copy-whole.ts';
 import type { Carried } from './fidelity.ts';
 import { runLanes } from './lanes.ts';
+import { slabsOf } from './slabs.ts';
 
 /** Parts up to here are held whole: a retry needs no second read, and the checksum goes ahead of the bytes. */
 const BUFFERED_PART = 16 * 1024 * 1024;
@@ -99,7 +100,8 @@ function checkParts(upload: Upload, parts: readonly Part[]): readonly Part[] {
 async function sendPart(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, signal } = step;
   const held = range.length <= BUFFERED_PART;
-  const giveBack = await context.memory.take(held ? range.length : STREAM_BUFFER, signal);
+  // A part that is held has read ahead in its socket too, and leaves chunks to the garbage collector.
+  const giveBack = await context.memory.take((held ? range.length : 0) + STREAM_BUFFER, signal);
   try {
     const part = held ? await sendHeld(step, upload, number, range, algorithm) : await sendStreamed(step, upload, number, range, algorithm);
     if (part.size !== range.length) throw new BrigadeError({ code: 'E_SHORT_WRITE', kind: 'transient', op: 'putPart', message: `part ${number} holds ${part.size} bytes of ${range.length}` });
@@ -112,11 +114,14 @@ async function sendPart(step: CopyStep, upload: Upload, number: number, range: {
 async function sendHeld(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, version, signal } = step;
   const read = await context.source.read({ key: version.key, pin: version.pin, range, expectedSize: version.size, signal });
-  const bytes = await collect(read, range.length);
+  const slabs = slabsOf(context.memory);
+  const bytes = await collect(read, range.length, slabs);
   const checksum = checksumOf(algorithm, bytes);
   const part = await multipartOf(step).putPart(upload, number, bytesBody(bytes, checksum), signal);
-  step.sent(bytes.length);
-  return provenPart(part, checksum);
+  const proven = provenPart(part, checksum);
+  slabs.giveBack(bytes); // only here: after an error a socket may still be sending them
+  step.sent(range.length);
+  return proven;
 }
 
 async function sendStreamed(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {

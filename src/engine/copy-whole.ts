@@ -4,6 +4,7 @@ import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
 import type { Body, ObjectRead, Store } from '../ports/storage.ts';
 import { bytesBody, collect, type Version } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
+import { slabsOf } from './slabs.ts';
 
 /** What the destination vouches for, else CRC-32: the cheapest that combines over parts. */
 export function algorithmFor(destination: Store): ChecksumAlgorithm {
@@ -15,11 +16,13 @@ export async function copyBuffered(step: CopyStep): Promise<Copied> {
   const giveBack = await context.memory.take(version.size, signal);
   try {
     const read = await openRead(step);
-    const bytes = await collect(read, version.size);
+    const slabs = slabsOf(context.memory);
+    const bytes = await collect(read, version.size, slabs);
     const carried = await step.carry(read.info);
     const computed = checksumOf(algorithmFor(context.destination), bytes);
     const written = await context.destination.write({ key: version.key, body: bytesBody(bytes, computed), attributes: carried.attributes, guard, signal });
-    step.sent(bytes.length);
+    slabs.giveBack(bytes); // only here: after an error a socket may still be sending them
+    step.sent(version.size);
     return { written, computed, carried };
   } finally {
     giveBack();

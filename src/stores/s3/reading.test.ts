@@ -30,15 +30,15 @@ test('a small body comes whole, as it is; of a large one there are only chunks',
   assert.equal(empty.bytes?.length, 0);
   assert.equal((await gather(empty.chunks)).length, 0);
   const streamed = await store.read({ key: 'large', expectedSize: large.length });
-  assert.equal(streamed.bytes, undefined);
-  assert.equal((await gather(streamed.chunks)).toString(), large);
+  assert.equal(streamed.bytes?.length, undefined);
+  assert.ok((await gather(streamed.chunks)).equals(Buffer.from(large)));
 });
 
 test('F001, F003: a small body of another length than listed has no bytes at hand, only chunks that end in the error', async () => {
   for (const answer of [{ body: '0123456789', cutAt: 4 }, { body: '012345', unframed: true }, { body: '0123456789ab', unframed: true }, { body: '', unframed: true }]) {
     await using server = await startScripted(() => ({ headers: etag, ...answer }));
     const read = await server.store().read(request);
-    assert.equal(read.bytes, undefined);
+    assert.equal(read.bytes?.length, undefined);
     assert.equal((await errorOf(gather(read.chunks))).code, 'E_SHORT_READ');
   }
 });
