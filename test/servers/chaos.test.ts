@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { MiB } from '../../src/core/units.ts';
 import { fillDisk } from '../chaos/full.ts';
 import { killLoop, type KillOptions, summary } from '../chaos/kill.ts';
+import { killedWriter, lostCreate } from '../chaos/leftovers.ts';
 import { tearLoop, type TornOptions, tornSummary } from '../chaos/torn.ts';
 import { weather, type WeatherOptions, weatherSummary } from '../chaos/weather.ts';
 
@@ -20,6 +21,10 @@ describe('chaos', { concurrency: 2 }, () => {
       assert.deepEqual(result.violations, [], summary(options, result));
     });
   }
+
+  test('F072: an upload whose creation nobody heard of is not left open', async () => assert.deepEqual(await lostCreate(), []));
+
+  test('F025: a temporary whose writer was killed is not left behind', async () => assert.deepEqual(await killedWriter(), []));
 
   for (const from of ['fs', 'versitygw'] as const) {
     test(`I6 a source (${from}) overwritten a hundred times during its own copy leaves no torn object`, async (t) => {
