@@ -61,6 +61,18 @@ export function asNobody(source: string): unknown {
   return JSON.parse(child.stdout);
 }
 
+/** These stand in /usr/sbin, which is not on everybody's PATH. False: not installed here, and the test is skipped by name. */
+export function makeFileSystem(t: TestContext, program: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'pipe', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    t.skip(`${program} is not installed`);
+    return false;
+  }
+}
+
 /** Mounts on a fresh directory, or says why it cannot: then the caller skips by name. */
 export async function mounted(t: TestContext, ...options: readonly string[]): Promise<string | undefined> {
   const point = await mkdtemp(join(tmpdir(), 'brigade-mount-'));

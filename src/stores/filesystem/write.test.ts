@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { BrigadeError } from '../../core/errors.ts';
 import { NO_ATTRIBUTES } from '../../core/object.ts';
-import { asNobody, body, entriesOf, freshRoot, get, keysOf, mounted, names, put, random, storeOn } from './ground.test-kit.ts';
+import { asNobody, body, entriesOf, freshRoot, get, keysOf, makeFileSystem, mounted, names, put, random, storeOn } from './ground.test-kit.ts';
 import { createFilesystemStore, filesystemType, probeGranularity, probeNames } from './index.ts';
 
 const MODULE = JSON.stringify(pathToFileURL(join(import.meta.dirname, 'index.ts')).href);
@@ -91,7 +91,7 @@ test('F057: a mount that keeps times in whole seconds is measured as such', asyn
   await writeFile(image, '');
   await truncate(image, 4 * 1024 * 1024);
   // 128-byte inodes have no room for fractions.
-  execFileSync('mkfs.ext2', ['-q', '-F', '-I', '128', image], { stdio: 'pipe' });
+  if (!makeFileSystem(t, 'mkfs.ext2', ['-q', '-F', '-I', '128', image])) return;
   const point = await mounted(t, '-o', 'loop', image);
   if (point !== undefined) assert.equal(await probeGranularity(point, 'x1'), 1_000_000_000);
 });
@@ -133,7 +133,7 @@ test('F060: an error that shows only at fsync is a failure, and the final name k
   const image = join(disk, 'image');
   await writeFile(image, '');
   await truncate(image, 64 * 1024 * 1024);
-  execFileSync('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', '-E', 'lazy_itable_init=1', image], { stdio: 'pipe' });
+  if (!makeFileSystem(t, 'mkfs.ext4', ['-q', '-F', '-O', '^has_journal', '-E', 'lazy_itable_init=1', image])) return;
   const point = await mounted(t, '-o', 'loop', image);
   if (point === undefined) return;
   const store = storeOn(t, point);
