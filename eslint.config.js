@@ -64,7 +64,7 @@ export default tseslint.config(
   {
     // Time, chance, environment and the terminal come in through ports (ARCHITECTURE.md, layers).
     files: ['src/{core,ports,engine,stores,queues,ledger,journal}/**/*.ts'],
-    ignores: ['**/*.test.ts', 'src/stores/conformance/**'],
+    ignores: ['**/*.test.ts', '**/*.test-kit.ts', 'src/stores/conformance/**', 'src/queues/conformance/**'],
     rules: {
       'no-console': 'error',
       'no-restricted-properties': ['error',
