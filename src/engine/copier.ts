@@ -12,7 +12,8 @@
 import { decideConflict } from '../core/decide.ts';
 import { BrigadeError, isKind } from '../core/errors.ts';
 import type { Evidence, Item, Outcome } from '../core/item.ts';
-import type { Checksum, ObjectInfo, Token } from '../core/object.ts';
+import type { Key } from '../core/key.ts';
+import type { Checksum, ObjectInfo, Pin, Token } from '../core/object.ts';
 import { cutObject } from '../core/parts.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -94,7 +95,7 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
   if (pair === undefined) return undefined;
   const mustKnow = task.inDoubt || context.options.compare === 'checksum';
   const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
-  if (same?.equal) return adopted(compare && !task.inDoubt ? 'unchanged' : 'copied', pair.there, same);
+  if (same?.equal) return task.inDoubt ? adoptOwn(context, item, pair, same, signal) : adopted('unchanged', pair.there, same);
   return compare ? answerConflict(context, pair.here, pair.there) : undefined;
 }
 
@@ -105,12 +106,23 @@ async function settleBySize(context: CopyContext, item: Item, signal: AbortSigna
   return { state: 'unchanged', destination: there.token, size: here.size, evidence: item.evidence, ...optional('checksum', item.checksum) };
 }
 
+interface Pair { readonly here: ObjectInfo; readonly there: ObjectInfo }
+
 /** Both objects, where the destination's may be the listed version of the source's: of equal size, and not what the plan saw there. */
-async function comparable(context: CopyContext, item: Item, compare: boolean, signal: AbortSignal): Promise<{ here: ObjectInfo; there: ObjectInfo } | undefined> {
+async function comparable(context: CopyContext, item: Item, compare: boolean, signal: AbortSignal): Promise<Pair | undefined> {
   const there = await headOrNone(context.destination, item, signal);
   if (there === undefined || there.size !== item.size || (!compare && there.token === item.destination)) return undefined;
   const here = await headOrNone(context.source, item, signal);
   return here !== undefined && here.token === item.source.token ? { here, there } : undefined;
+}
+
+/** Bytes of an earlier try of ours whose end nobody saw: what travels beside them is finished, and what it lost is said. */
+async function adoptOwn(context: CopyContext, { key, size }: { readonly key: Key; readonly size: number }, { here, there }: Pair, same: Equality, signal: AbortSignal): Promise<Ending> {
+  const { destination, options } = context;
+  const inParts = cutObject(size, destination.facts, options.cut, destination.multipart !== undefined).way === 'parts';
+  const { attributes, lost } = await carry(context, { key, size, pin: pinOf(here) }, here, inParts, signal);
+  if (attributes.tags !== undefined) await destination.writeTags?.(key, attributes.tags, signal);
+  return { ...adopted('copied', there, same), ...(lost.length > 0 ? { lost } : {}) };
 }
 
 function adopted(state: 'unchanged' | 'copied', there: ObjectInfo, same: Equality): Ending {
@@ -225,7 +237,7 @@ async function settleConflict(context: CopyContext, version: Version, signal: Ab
   const here = await context.source.head(version.key, { checksum: true, signal });
   if (here.token !== version.pin.token) return { guard: guardFor(there.token) };
   const same = await sameContent(context.source, here, context.destination, there, { read: 'if needed', signal });
-  if (same?.equal) return { ending: adopted('copied', there, same) };
+  if (same?.equal) return { ending: await adoptOwn(context, version, { here, there }, same, signal) };
   const answer = answerConflict(context, here, there);
   return answer === undefined ? { guard: guardFor(there.token) } : { ending: answer };
 }
@@ -249,8 +261,10 @@ async function nextVersion({ source, events }: CopyContext, version: Version, si
 
 async function currentVersion(source: Store, version: Version, signal: AbortSignal): Promise<Version> {
   const info = await source.head(version.key, { signal });
-  return { key: version.key, size: info.size, pin: { token: info.token, ...optional('versionId', info.versionId) } };
+  return { key: version.key, size: info.size, pin: pinOf(info) };
 }
+
+const pinOf = (info: ObjectInfo): Pin => ({ token: info.token, ...optional('versionId', info.versionId) });
 
 async function headOrNone(store: Store, at: { readonly key: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
   try {

@@ -150,6 +150,8 @@ async function completeUpload(step: CopyStep, multipart: Multipart, upload: Uplo
     if (!isKind(error, 'transient', 'gone', 'conflict')) throw error;
     const landed = await alreadyComplete(step, checksum);
     if (landed === undefined) throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
+    const { tags } = carried.attributes;
+    if (tags !== undefined) await step.context.destination.writeTags?.(upload.key, tags, signal);
     return landed;
   }
 }

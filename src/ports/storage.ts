@@ -209,6 +209,8 @@ export interface Store {
   remove(key: Key, signal?: AbortSignal): Promise<void>;
   /** Tags of one version; absent where the store has none. */
   readTags?(key: Key, pin?: Pin, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  /** Sets all tags of an object that stands. Present only where a write does this as a second request, which a crash may have cut off. */
+  writeTags?(key: Key, tags: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
   /** Removes what killed writers left unfinished, last changed before this moment (milliseconds since 1970); uploads stay. Answers how many. */
   sweep?(beforeMs: number, signal?: AbortSignal): Promise<number>;
   /** Why this key cannot be held here, or undefined. Pure, no request (F045, F046, F051). */

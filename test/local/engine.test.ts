@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { BrigadeError } from '../../src/core/errors.ts';
 import { compareKeys } from '../../src/core/key.ts';
-import { NO_ATTRIBUTES } from '../../src/core/object.ts';
+import { type Attributes, NO_ATTRIBUTES } from '../../src/core/object.ts';
 import { MiB } from '../../src/core/units.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { Store } from '../../src/ports/storage.ts';
+import type { Multipart, Store } from '../../src/ports/storage.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/stores/memory/index.ts';
 import { Bench } from './harness.ts';
 
@@ -82,6 +82,30 @@ describe('a run', () => {
       assert.deepEqual([info.headers, [...info.userMetadata], info.storageClass], [attributes.headers, [['a', 'é']], 'STANDARD_IA']);
       assert.deepEqual([...(await destination.readTags?.(`o${size}`) ?? [])], [['t', '1']]);
     }
+  });
+
+  test('a write cut off before its tags were set is taken for whole only with them', async () => {
+    const [source, inner] = [createMemoryStore(), createMemoryStore({ name: 'destination' })];
+    for (const size of [10, 250]) source.put(`o${size}`, Buffer.alloc(size, 'x'), { ...NO_ATTRIBUTES, tags: new Map([['t', '1']]) });
+    const tagged = new Map<string, unknown>();
+    const cutAfter = async (write: Promise<unknown>): Promise<never> => {
+      await write;
+      throw new BrigadeError({ code: 'E_NETWORK', kind: 'transient', message: 'cut off' });
+    };
+    const untagged = ({ tags: _, ...rest }: Attributes): Attributes => rest;
+    const parts = inner.multipart as Multipart;
+    const destination = meddling(inner, {
+      write: (request) => cutAfter(inner.write({ ...request, attributes: untagged(request.attributes) })),
+      multipart: {
+        create: (request) => parts.create({ ...request, attributes: untagged(request.attributes) }),
+        complete: (request) => cutAfter(parts.complete(request)),
+        putPart: (...part) => parts.putPart(...part), abort: (...upload) => parts.abort(...upload), listParts: (...upload) => parts.listParts(...upload), listUploads: (signal) => parts.listUploads(signal),
+      },
+      writeTags: async (key, tags) => void tagged.set(key, [...tags]),
+    });
+    const { tally } = await bench(source, destination).run({ clock: impatient(), copy: { cut: { bufferUpTo: 50, streamUpTo: 100, partSize: 64 } } });
+    assert.deepEqual([tally.copied.objects, tally.failed.objects], [2, 0], JSON.stringify(tally));
+    assert.deepEqual(Object.fromEntries(tagged), { o10: [['t', '1']], o250: [['t', '1']] });
   });
 
   test('F001: a short read is an error of the object, nothing stands at the destination, the others arrive', async () => {

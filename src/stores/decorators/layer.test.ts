@@ -12,7 +12,7 @@ test('optional members stay optional, and facts and address are those of the dri
   assert.ok(full.multipart !== undefined && full.serverCopy !== undefined && full.readTags !== undefined);
   const memory = createMemoryStore({ multipart: false, facts: { attributes: { contentHeaders: false, userMetadata: false, tags: false, storageClass: false, mtime: false, mode: false } } });
   const bare = layer(memory, through);
-  for (const name of ['multipart', 'serverCopy', 'readTags']) assert.ok(!(name in bare), name);
+  for (const name of ['multipart', 'serverCopy', 'readTags', 'writeTags']) assert.ok(!(name in bare), name);
   assert.equal(bare.facts, memory.facts);
   assert.equal(bare.address, memory.address);
 });
@@ -20,7 +20,7 @@ test('optional members stay optional, and facts and address are those of the dri
 test('every operation passes through the one function', async () => {
   const seen: Op[] = [];
   const memory = createMemoryStore({ serverCopy: true });
-  const store = layer(memory, { call: (call, run) => (seen.push(call.op), run()) });
+  const store = layer(Object.assign(memory, { writeTags: async () => undefined }), { call: (call, run) => (seen.push(call.op), run()) });
   const { token } = await store.write(writeOf('a', bytesOf(10)));
   const guard = { kind: 'none' } as const;
   await store.identity();
@@ -28,6 +28,7 @@ test('every operation passes through the one function', async () => {
   await store.head('a');
   await readAll(store, 'a', 10);
   await store.readTags?.('a');
+  await store.writeTags?.('a', new Map());
   const [parts, copies] = [store.multipart!, store.serverCopy!];
   const upload = await parts.create({ key: 'b', size: 10, partSize: 5, attributes: NO_ATTRIBUTES });
   for await (const found of parts.listUploads()) assert.equal(found.key, 'b');
@@ -37,7 +38,7 @@ test('every operation passes through the one function', async () => {
   await parts.abort(upload);
   await copies.copy({ source: store, key: 'a', size: 10, pin: { token }, attributes: NO_ATTRIBUTES, guard });
   await store.remove('a');
-  const all: Op[] = ['identity', 'list', 'head', 'read', 'write', 'remove', 'readTags', 'create', 'putPart', 'complete', 'abort', 'listParts', 'listUploads', 'copy', 'copyPart'];
+  const all: Op[] = ['identity', 'list', 'head', 'read', 'write', 'remove', 'readTags', 'writeTags', 'create', 'putPart', 'complete', 'abort', 'listParts', 'listUploads', 'copy', 'copyPart'];
   assert.deepEqual(all.filter((op) => !seen.includes(op)), []);
 });
 

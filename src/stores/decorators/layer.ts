@@ -6,7 +6,7 @@ import type { Key } from '../../core/key.ts';
 import type { Body, ListPage, ListRequest, Multipart, ObjectRead, OpenUpload, ReadRequest, ServerCopy, Store } from '../../ports/storage.ts';
 
 export type Op =
-  | 'identity' | 'list' | 'head' | 'read' | 'write' | 'remove' | 'readTags'
+  | 'identity' | 'list' | 'head' | 'read' | 'write' | 'remove' | 'readTags' | 'writeTags'
   | 'create' | 'putPart' | 'complete' | 'abort' | 'listParts' | 'listUploads' | 'copy' | 'copyPart';
 
 /** One request on its way to the store. */
@@ -44,6 +44,7 @@ export function layer(store: Store, layer: Layer): Store {
   const shape = async (body: Body, signal: AbortSignal | undefined) => (layer.body === undefined ? body : layer.body(body, signal));
   const open = (request: ReadRequest) => store.read(request);
   const readTags = store.readTags?.bind(store);
+  const writeTags = store.writeTags?.bind(store);
   const sweep = store.sweep?.bind(store);
   const outer: Store = {
     address: store.address,
@@ -63,6 +64,7 @@ export function layer(store: Store, layer: Layer): Store {
         store.write({ ...request, body: await shape(request.body, request.signal) })),
     remove: (key, signal) => call({ op: 'remove', key, signal }, () => store.remove(key, signal)),
     ...(readTags === undefined ? {} : { readTags: (key, pin, signal) => call({ op: 'readTags', key, signal }, () => readTags(key, pin, signal)) }),
+    ...(writeTags === undefined ? {} : { writeTags: (key, tags, signal) => call({ op: 'writeTags', key, signal }, () => writeTags(key, tags, signal)) }),
     ...(sweep === undefined ? {} : { sweep }),
     refuses: (entry) => store.refuses(entry),
     ...(store.multipart === undefined ? {} : { multipart: layerMultipart(store.multipart, layer, shape) }),

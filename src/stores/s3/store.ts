@@ -12,7 +12,7 @@ import { createServerCopy } from './copy.ts';
 import { listPages } from './listing.ts';
 import type { ListingState } from './listing.ts';
 import type { Encryption } from './metadata.ts';
-import { headObject, readObject, readTags, removeObject, writeObject } from './objects.ts';
+import { headObject, putTags, readObject, readTags, removeObject, writeObject } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
 import { probe } from './probe.ts';
 import { detectProfile, profileOf, withProbed } from './profiles.ts';
@@ -82,6 +82,7 @@ export function createS3Store(options: S3Options): Store {
     write: async (request) => writeObject(client, held(client, request, request.body.size), choice()),
     remove: async (key, signal) => removeObject(client, held(client, { key }, 0).key, signal),
     ...(profile.maxTags > 0 ? { readTags: (key, pin, signal) => readTags(client, key, pin, signal) } : {}),
+    ...(profile.maxTags > 0 && profile.tagsAfter !== undefined ? { writeTags: (key, tags, signal) => putTags(client, key, tags, signal) } : {}),
     refuses: ({ key, size }) => refusal(client, key, size),
     multipart: guardedUploads(client, createMultipart(client, choice)),
     ...(profile.serverCopy ? { serverCopy: guardedCopies(client, createServerCopy(client, (other) => drivers.get(other)?.client, choice)) } : {}),
