@@ -27,7 +27,7 @@ export function fail(name: string, message: string, fix: string): DoctorLine {
 }
 
 /** The error as a FAIL; a defect of ours and a stop by the operator stay errors. */
-export function failure(name: string, thrown: unknown, fix = 'see the message; brigade -v doctor shows more'): DoctorLine {
+export function failure(name: string, thrown: unknown, fix = 'put right what the message names, then run doctor again'): DoctorLine {
   const error = expected(thrown);
   return fail(name, error.message, error.hint ?? fix);
 }
@@ -83,6 +83,16 @@ export class Permissions {
       this.#missing.set(/kms/i.test(thrown.message) ? permission === 's3:PutObject' ? 'kms:GenerateDataKey' : 'kms:Decrypt' : permission, purpose);
       return undefined;
     }
+  }
+
+  /** Takes over what another trial found. */
+  add(other: Permissions): void {
+    for (const permission of other.#granted) this.#granted.add(permission);
+    for (const [permission, purpose] of other.#missing) this.#missing.set(permission, purpose);
+  }
+
+  get someDenied(): boolean {
+    return this.#missing.size > 0;
   }
 
   missing(permission: string): boolean {

@@ -1,10 +1,13 @@
 /** May the source be listed and read? Nothing is ever written there, not even a canary. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type FileLocation, showLocation, type S3Location } from '../config/index.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import { type BrigadeError, isKind } from '../core/errors.ts';
 import { showKey } from '../core/key.ts';
 import { showCount } from '../core/units.ts';
 import type { ListPage, Store } from '../ports/storage.ts';
+import { OWN_FOLDER } from '../stores/filesystem/names.ts';
 import { examineBucket, type ExaminedBucket, firstPage } from './doctor-bucket.ts';
 import { type Examination, failure, type Findings, ok, patiently, Permissions, settle, warn } from './doctor-lines.ts';
 import { openRawSide } from './doctor-open.ts';
@@ -54,15 +57,36 @@ async function* examinePermissions(exam: Examination, location: S3Location, { st
   const { migration, around } = exam;
   const permissions = new Permissions();
   await permissions.use('s3:ListBucket', 'to list', () => (page === undefined ? firstPage(store, around.signal) : Promise.resolve(page)));
-  const sample = page?.entries.find((entry) => entry.kind === 'object' && !isArchived(entry));
-  if (sample !== undefined) {
-    const read = await settle(tryReading(exam, store, sample, permissions));
-    if (read.error === undefined) yield ok('source: read', `${showKey(sample.key)} ${read.value === true ? 'can be read' : 'was tried'}`);
-    else yield unread(sample, read.error);
-  }
+  const samples = samplesOf(page?.entries.filter((entry) => entry.kind === 'object' && !isArchived(entry)) ?? []);
+  if (samples.length > 0) yield* readSamples(exam, store, samples, permissions);
   yield permissions.line('source: permissions', arnsOf(location));
-  if (sample === undefined && (page?.entries.length ?? 0) > 0) yield warn('source: read', 'no object of the first page can be read now, so reading was not tried', 'restore one, or let the run find out');
+  if (samples.length === 0 && (page?.entries.length ?? 0) > 0) yield warn('source: read', 'no object of the first page can be read now, so reading was not tried', 'restore one, or let the run find out');
   if (migration.requesterPays) yield ok('source: requester pays', 'requests and traffic of this bucket are billed to these credentials');
+}
+
+/** The first object, and a few spread over the page for when that one is denied. */
+function samplesOf(entries: readonly ObjectEntry[]): readonly ObjectEntry[] {
+  const places = new Set([0, 1, 2, 3, 4].map((quarter) => Math.floor((quarter * (entries.length - 1)) / 4)));
+  return entries.filter((_, index) => places.has(index));
+}
+
+/** One object is read. Where it is denied others are tried: what one object's owner or policy refuses is that object's failure, not the run's. */
+async function* readSamples(exam: Examination, store: Store, samples: readonly ObjectEntry[], permissions: Permissions): Findings {
+  const denied: ObjectEntry[] = [];
+  for (const sample of samples) {
+    const tried = new Permissions();
+    const read = await settle(tryReading(exam, store, sample, tried));
+    if (read.error !== undefined) return yield unread(sample, read.error);
+    if (tried.someDenied) denied.push(sample);
+    else {
+      permissions.add(tried);
+      if (denied.length > 0) yield warn('source: read', `${denied.map(({ key }) => showKey(key)).join(', ')} may not be read, ${showKey(sample.key)} may`, 'give the reader access, or exclude such keys (select.exclude): each fails on its own');
+      else yield ok('source: read', `${showKey(sample.key)} can be read`);
+      return;
+    }
+    if (denied.length === samples.length) permissions.add(tried);
+  }
+  yield ok('source: read', `${showKey((samples[0] as ObjectEntry).key)} was tried`);
 }
 
 /** What stands against one object, or may pass, is no reason not to begin: the run settles each object on its own. */
@@ -104,6 +128,7 @@ async function* examineFolder(exam: Examination, location: FileLocation): Findin
       return;
     }
     yield* examinePage(exam, store, page.value);
+    if (await holdsAnything(join(location.path, OWN_FOLDER))) yield warn('source: own folder', `${join(location.path, OWN_FOLDER)} is taken for a folder of brigade's own, left from a use as destination or for state: it is not copied`, 'rename it if there is anything of yours in it');
     const sample = page.value.entries.find((entry) => entry.kind === 'object');
     if (sample === undefined) return;
     const permissions = new Permissions();
@@ -114,4 +139,9 @@ async function* examineFolder(exam: Examination, location: FileLocation): Findin
   } finally {
     await store.close();
   }
+}
+
+async function holdsAnything(folder: string): Promise<boolean> {
+  const read = await readdir(folder).catch(() => []); // absent, or not a folder: both hold nothing
+  return read.length > 0;
 }

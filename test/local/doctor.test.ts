@@ -174,6 +174,22 @@ describe('broken set-ups: one line each', { timeout: 30_000 }, () => {
     assert.deepEqual(await troubles({ destination: '{ url: "memory://x" }', more: 'transform: { tags: { copy: false } }' }), []);
   });
 
+  test('F066: one object that may not be read is a failure of that object, not of the run', async () => {
+    await serve({ onRequest: ({ operation, bucket, key }) => (bucket === 'orig' && operation === 'GetObject' && key === 'a/one.txt' ? { code: 'AccessDenied' } : undefined) });
+    await seedObject(layout, 'orig', { key: 'b/two.txt' }, 'two');
+    const line = only(await troubles({ destination: '{ url: "memory://x" }' }), 'WARN', 'source: read');
+    assert.match(line.message, /a\/one\.txt.* may not be read, .*b\/two\.txt.* may/);
+  });
+
+  test('a folder of our own name in the source is said to be left out', async () => {
+    await serve();
+    mkdirSync(join(dir, 'in', '.brigade'), { recursive: true });
+    writeFileSync(join(dir, 'in', 'one'), '1');
+    assert.deepEqual(await troubles({ source: join(dir, 'in'), destination: '{ url: "memory://x" }' }), []);
+    writeFileSync(join(dir, 'in', '.brigade', 'mine'), 'x');
+    assert.match(only(await troubles({ source: join(dir, 'in'), destination: '{ url: "memory://x" }' }), 'WARN', 'source: own folder').message, /not copied/);
+  });
+
   test('list denied', async () => {
     await serve({ onRequest: deny('ListObjectsV2', 'ListObjects') });
     assert.match(only(await troubles({ destination: '{ url: "memory://x" }' }), 'FAIL', 'source: permissions').message, /s3:ListBucket/);
