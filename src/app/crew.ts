@@ -26,6 +26,13 @@ export interface ManagedCrew extends Crew {
   close(drainMs: number): Promise<void>;
 }
 
+/**
+ * glibc raises its threshold for memory of its own with each large buffer that is freed, until the buffers of parts come from the heap, which
+ * has holes and does not shrink: 255 MiB against 223 while large objects are copied. A threshold that is set stays. Other C libraries ignore it.
+ * https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD)
+ */
+const BUFFERS_APART = { MALLOC_MMAP_THRESHOLD_: '131072' };
+
 /** A deferred rejection that the coordinator races with its work. */
 class Trouble {
   #reject: (error: BrigadeError) => void = () => undefined;
@@ -195,7 +202,7 @@ export class ForkedCrew implements ManagedCrew {
 
   #start(): void {
     const holder = `executor-${process.pid}-${++this.#serial}`;
-    const child = fork(EXECUTOR, [], { serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(EXECUTOR, [], { env: { ...process.env, ...BUFFERS_APART }, serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const order = serveExecutor<ExecutorSpec>(wireOf(child), this.#queue, holder, (report) => this.#hear(holder, report));
     this.#executors.set(holder, { child, holder, order, heardMs: this.#clock.monotonic(), held: false });
     child.once('exit', (code, signal) => this.#ended(holder, code, signal));

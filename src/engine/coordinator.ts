@@ -189,8 +189,8 @@ class Coordinator {
   async #sweepLeftovers(): Promise<void> {
     const { run, crew } = this.#options;
     const context = { ...this.#options, run: run.number };
-    await sweepStrays(context, run.startedMs, this.#signal);
     const died = Math.max(crew.diedMs?.() ?? 0, run.resumes > 0 ? this.#startedMs : 0);
+    await sweepStrays(context, run.startedMs, died > 0, this.#signal);
     if (died > 0) await sweepFiles(context, died, this.#signal);
   }
 

@@ -35,11 +35,14 @@ export async function sweepUploads(context: SweepContext, signal: AbortSignal): 
 /** Clocks of stores may be this far from ours without anybody having been warned (doctor warns from there on). */
 const SKEW_MS = 60_000;
 
-/** After the last write of a run: uploads that nobody recorded. One request where there is nothing to find. */
-export async function sweepStrays(context: SweepContext, sinceMs: number, signal: AbortSignal): Promise<void> {
+/**
+ * After the last write of a run: uploads that nobody recorded. One request where there is nothing to find; on a file system, where there is
+ * one only if a process `died` between beginning an upload and telling of it, a walk.
+ */
+export async function sweepStrays(context: SweepContext, sinceMs: number, died: boolean, signal: AbortSignal): Promise<void> {
   const { ledger, run, destination, events } = context;
   const { multipart } = destination;
-  if (multipart === undefined || destination.facts.names === 'posix') return;
+  if (multipart === undefined || (destination.facts.names === 'posix' && !died)) return;
   const recorded = new Set(ledger.openUploads().map(({ upload }) => upload.id));
   try {
     for await (const { key, id, initiatedMs } of multipart.listUploads(signal)) {

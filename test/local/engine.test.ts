@@ -1,5 +1,8 @@
 /** The engine over memory stores and a real ledger: what a run promises, fault by fault. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { BrigadeError } from '../../src/core/errors.ts';
 import { compareKeys } from '../../src/core/key.ts';
@@ -7,7 +10,9 @@ import { type Attributes, NO_ATTRIBUTES } from '../../src/core/object.ts';
 import { MiB } from '../../src/core/units.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Multipart, Store } from '../../src/ports/storage.ts';
+import { createFilesystemStore } from '../../src/stores/filesystem/index.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/stores/memory/index.ts';
+import { seededRandom } from '../../src/telemetry/random.ts';
 import { Bench } from './harness.ts';
 
 const benches: Bench[] = [];
@@ -372,6 +377,33 @@ describe('a run', () => {
     const { tally } = await bench(source, destination).run({ copy: { cut: { bufferUpTo: 10, streamUpTo: 100, partSize: 64 } } });
     assert.equal(tally.copied.objects, 1);
     assert.deepEqual((await uploadsOf(inner)).sort(compareKeys), ['big', 'somebody else']);
+  });
+
+  test('F072: parts of a file that a killed process began and told nobody of are removed; those of another key stay', async () => {
+    const source = createMemoryStore();
+    source.put('big', Buffer.alloc(500, 'a'));
+    const folder = mkdtempSync(join(tmpdir(), 'brigade-strays-'));
+    try {
+      const inner = createFilesystemStore({ root: folder, names: 'verbatim', random: seededRandom(1) });
+      const multipart = inner.multipart as NonNullable<Store['multipart']>;
+      const stop = new AbortController();
+      const create: typeof multipart.create = async (request) => {
+        if (stop.signal.aborted) return multipart.create(request);
+        for (const key of ['big', 'somebody else']) await multipart.create({ ...request, key });
+        stop.abort();
+        throw new BrigadeError({ code: 'E_CANCELLED', kind: 'cancelled', message: 'killed' });
+      };
+      const it = bench(source, new Proxy(inner, { get: (target, name) => (name === 'multipart' ? { ...bound(multipart), create } : Reflect.get(target, name)) }));
+      const copy = { cut: { bufferUpTo: 10, streamUpTo: 100, partSize: 64 } };
+      await it.run({ copy, signal: stop.signal }).catch(() => undefined);
+      assert.equal((await uploadsOf(inner)).length, 2);
+      const { tally } = await it.run({ copy });
+      assert.equal(tally.copied.objects, 1);
+      assert.deepEqual(await uploadsOf(inner), ['somebody else']);
+      assert.equal(readdirSync(folder).filter((name) => name.includes('big')).length, 1);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('server-side copy moves no byte through us and is checked after', async () => {

@@ -62,7 +62,9 @@ export class Bench {
   async run(options: Options = {}): Promise<RunEnd & { readonly tally: Tally }> {
     const ledger = this.ledger ?? (await this.open());
     const last = ledger.run();
-    const run = last !== undefined && last.state !== 'finished' ? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
+    const unfinished = last !== undefined && last.state !== 'finished';
+    if (unfinished) ledger.updateRun(last.number, { state: 'active', pause: null, resumed: true });
+    const run = unfinished ? ledger.run(last.number) ?? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
     ledger.releaseTasks(run.number);
     const queue = new LocalQueue(ledger, run.number);
     const clock = options.clock ?? systemClock();

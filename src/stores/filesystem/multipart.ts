@@ -2,7 +2,7 @@
  * Large files in parts: one sparse temporary of the final size beside the final name, each part written at its place and made durable
  * before it is told. Upload id and key are all that another process needs.
  */
-import { constants } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
 import { isUtf8Key, keyFromBytes, keyToBytes, type Key } from '../../core/key.ts';
@@ -12,7 +12,7 @@ import { classified, errno } from './failures.ts';
 import type { Dir } from './jail.ts';
 import { indexName, isIndex, temporaryName, type Place, type Raw } from './names.ts';
 import { addPart, createIndex, partOf, readIndex, takeBack, type PartIndex } from './part-index.ts';
-import { close, fdatasync, fstat, fsync, ftruncate, open, unlink } from './syscalls.ts';
+import { close, fdatasync, fstat, fsync, ftruncate, lstat, open, unlink } from './syscalls.ts';
 import { CREATE, writeBody, type Desk } from './write.ts';
 
 export interface Workshop extends Desk {
@@ -153,18 +153,22 @@ async function abort(shop: Workshop, upload: Upload): Promise<void> {
   }
 }
 
-async function* listUploads(shop: Workshop, signal: AbortSignal | undefined): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
+async function* listUploads(shop: Workshop, signal: AbortSignal | undefined): AsyncGenerator<{ readonly key: Key; readonly id: string; readonly initiatedMs: number }> {
   for await (const { segments, name } of shop.temporaries(signal)) {
     if (!isIndex(name)) continue;
     const dir = await shop.jail.acquire(segments, false, 'listUploads');
     try {
       const index = await readIndex(dir.at(name)).catch(absent);
-      if (index !== undefined) yield { key: givenKey(index.head.key), id: name.slice(-'.brigade.parts'.length - 16, -'.brigade.parts'.length) };
+      const stats = await lstat(dir.at(name)).catch(absent);
+      if (index !== undefined && stats !== undefined) yield { key: givenKey(index.head.key), id: name.slice(-'.brigade.parts'.length - 16, -'.brigade.parts'.length), initiatedMs: begunMs(stats) };
     } finally {
       await shop.jail.release(dir);
     }
   }
 }
+
+/** Not every file system knows when a file was made; the time of its last change is later, never earlier. */
+const begunMs = ({ birthtimeMs, ctimeMs }: BigIntStats): number => Number(birthtimeMs > 0n ? birthtimeMs : ctimeMs);
 
 /** An index that outlived its data (a crash just behind the final rename) claims nothing. */
 async function listParts(bench: Bench): Promise<readonly Part[]> {
