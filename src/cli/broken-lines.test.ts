@@ -81,7 +81,7 @@ test('F092: the corpus holds at least 60 broken lines, and none of them sent a r
 });
 
 test('help and version are results: on stdout, exit 0', async () => {
-  for (const args of [['--help'], ['help'], ['run', '--help'], ['help', 'copy'], ['help', 'ledger', 'prune'], ['ledger', '--help'], ['version'], ['version', '-o', 'json']]) {
+  for (const args of [['--help'], ['help'], ['run', '--help'], ['help', 'copy'], ['help', 'ledger', 'prune'], ['ledger', '--help'], ['version'], ['--version'], ['-V'], ['version', '-o', 'json']]) {
     const { exit, out, err } = await brigade(folder.path, args);
     assert.deepEqual([exit, err], [0, ''], args.join(' '));
     assert.ok(out.length > 10, args.join(' '));

@@ -16,7 +16,7 @@ type Value = string | boolean | readonly string[];
 
 /** Throws BrigadeError E_USAGE. */
 export function parse(argv: readonly string[]): Parsed {
-  const words = argv[0] === 'help' ? helpFor(argv.slice(1)) : [...argv];
+  const words = argv[0] === 'help' ? helpFor(argv.slice(1)) : argv[0] === '--version' || argv[0] === '-V' ? ['version', ...argv.slice(1)] : [...argv];
   let text = '';
   let parsed: Parsed | undefined;
   const program = build((out) => { text += out; }, (found) => { parsed = found; });

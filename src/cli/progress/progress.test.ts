@@ -75,7 +75,7 @@ test('what is on its way counts by the bytes sent, and never beyond its size', a
   state.emit({ type: 'bytes', key: 'a', bytes: 40 });
   await clock.advance(1000);
   const first = state.snapshot(() => ({ tally: tallyOf(10, 0), sealed: true }));
-  assert.deepEqual([first.bytes, first.objects, first.etaMs], [{ done: 40, total: 1000 }, { done: 0, total: 10 }, undefined]);
+  assert.deepEqual([first.bytes, first.objects, first.etaMs], [{ done: 40, total: 1000 }, { done: 0, total: 10 }, 24_000]);
   assert.deepEqual(first.slowest, [{ key: '"a"', size: 100, bytes: 40, ms: 1000 }]);
   state.emit({ type: 'bytes', key: 'a', bytes: 200 });
   assert.deepEqual(state.snapshot(() => ({ tally: tallyOf(10, 0), sealed: true })).bytes, { done: 100, total: 1000 });

@@ -148,11 +148,13 @@ export class ProgressState implements Events {
     this.#sampledMs = now;
   }
 
-  /** The slower of bytes and objects decides. */
+  /** The slower of bytes and objects decides; while large objects are on their way none ends, and bytes alone tell. */
   #eta(left: { objects: number; bytes: number }): number | undefined {
     if (left.objects === 0) return undefined;
-    const byBytes = left.bytes === 0 ? 0 : left.bytes / this.#rates.bytes.perSecond;
-    const seconds = Math.max(byBytes, left.objects / this.#rates.objects.perSecond);
+    const { bytes, objects } = this.#rates;
+    const byBytes = left.bytes === 0 ? 0 : left.bytes / bytes.perSecond;
+    const byObjects = objects.perSecond === 0 && left.bytes > 0 ? 0 : left.objects / objects.perSecond;
+    const seconds = Math.max(byBytes, byObjects);
     return Number.isFinite(seconds) ? seconds * 1000 : undefined;
   }
 

@@ -49,23 +49,23 @@ function testLarge(): void {
     const env = { ...process.env, LARGE_ACCESS_KEY_ID: server.accessKeyId, LARGE_SECRET_ACCESS_KEY: server.secretAccessKey };
     await run(process.execPath, [bin, 'run', `${name}.yml`, '--progress', 'none'], { cwd: work, env });
   };
-  const bucket = (name: string): string => `{ url: "s3://${name}", endpoint: "${proxy.url}", region: ${server.region}, credentials: "env:LARGE" }`;
+  const bucket = (name: string, endpoint: string): string => `{ url: "s3://${name}", endpoint: "${endpoint}", region: ${server.region}, credentials: "env:LARGE" }`;
   const check = (name: string): Promise<unknown> => run(binaries().rclone, ['--config', '/dev/null', 'check', '--download', '--one-way', join(work, 'source'),
     `:s3,provider=Other,endpoint="${server.endpoint}",access_key_id="${server.accessKeyId}",secret_access_key="${server.secretAccessKey}",region="${server.region}",force_path_style=true:${name}`]);
 
   test('6 GiB, file system → versitygw', { timeout: 900_000 }, async () => {
-    await migrate('up', `{ path: ${JSON.stringify(join(work, 'source'))} }`, bucket('large-first'));
+    await migrate('up', `{ path: ${JSON.stringify(join(work, 'source'))} }`, bucket('large-first', server.endpoint));
     await check('large-first');
   });
 
   test('6 GiB, versitygw → versitygw, by the server itself', { timeout: 900_000 }, async (t) => {
     const before = { copies: proxy.counter('copies').seen, bytes: proxy.counter('bytes').seen };
-    await migrate('across', bucket('large-first'), bucket('large-second'));
+    await migrate('across', bucket('large-first', proxy.url), bucket('large-second', proxy.url));
     const [copies, bytes] = [proxy.counter('copies').seen - before.copies, proxy.counter('bytes').seen - before.bytes];
     t.diagnostic(`${copies} UploadPartCopy, ${bytes} requests with a body of an object`);
     assert.ok(copies > 1);
-    // The canaries of the preflight are all that may be read and written.
-    assert.ok(bytes <= 12, `${bytes} requests carried an object`);
+    // The canaries of the preflight are all that may be read and written; the object alone would be 768 parts.
+    assert.ok(bytes <= 30, `${bytes} requests carried an object`);
     await check('large-second');
   });
 }
