@@ -1,7 +1,7 @@
 /** The package as it is published: compiled, complete, started by its bin on any Node. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, cpSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, cpSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -45,4 +45,22 @@ test('the bin is old-syntax JavaScript, and an old Node without a newer one besi
   const { status, stderr } = spawnSync(process.execPath, ['-e', old], { encoding: 'utf8' });
   assert.equal(status, 2);
   assert.match(stderr, /^brigade: needs Node 24 or newer, this is 20\.1\.0; .*\n$/);
+});
+
+test('compiled code is kept between starts, but only in a folder that nobody else can write to', () => {
+  const start = (home: string): number => {
+    const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'bin/brigade.cjs'), 'version'], { encoding: 'utf8', env: { ...env, XDG_CACHE_HOME: home } });
+    assert.deepEqual([status, /^brigade \d/.test(stdout)], [0, true]);
+    return globSync('brigade/compiled/**/*', { cwd: home }).length;
+  };
+  const own = join(work, 'own');
+  assert.ok(start(own) > 10);
+  assert.equal(statSync(join(own, 'brigade/compiled')).mode & 0o777, 0o700);
+  const shared = join(work, 'shared');
+  mkdirSync(join(shared, 'brigade/compiled'), { recursive: true });
+  chmodSync(join(shared, 'brigade/compiled'), 0o777);
+  assert.equal(start(shared), 0);
+  writeFileSync(join(work, 'a-file'), '');
+  assert.equal(start(join(work, 'a-file')), 0);
 });
