@@ -81,6 +81,7 @@ const ODDITIES = `## Measured on real servers
 | shows content type \`application/x-directory\` of \`dir/\` | nothing: copied from it like any type |
 | cannot copy an empty \`dir/\` by itself | objects of 0 bytes are never copied by the store |
 | turns STANDARD_IA into STANDARD | reported as lost \`storage_class\` |
+| keeps where each part ended in one attribute of the file, of which ext4 holds 4 KiB in all: completing 768 parts is refused as full | at most 500 parts, so at most 2.44 TiB in one object |
 | answers a part of an upload that is gone before it has read it, and closes the connection | tried again; the list of parts then says that it is gone, and the object begins anew |
 
 ### SeaweedFS 3.39
