@@ -69,6 +69,7 @@ export interface RunEnd {
 
 const CLOSING_ROUNDS = 4;
 const DRAIN_POLL_MS = 100;
+const WORKING_TIME_MS = 10_000;
 /** How long `auto` waits for a network or a throttling store (design truth 11). */
 const PATIENCE_MS = 60 * 60 * 1000;
 const PROBE_CAP_MS = 30_000;
@@ -76,11 +77,32 @@ const WAITS_FOR: ReadonlySet<string> = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT
 
 /** @throws BrigadeError `cancelled` when stopped by the signal; the run is then left active, to be resumed. */
 export async function coordinate(options: CoordinatorOptions, signal: AbortSignal): Promise<RunEnd> {
-  const started = options.clock.monotonic();
+  const time = new WorkingTime(options);
   try {
-    return await new Coordinator(options, signal).run();
+    return await new Coordinator(options, signal, time).run();
   } finally {
-    options.ledger.updateRun(options.run.number, { addActiveMs: Math.round(options.clock.monotonic() - started) });
+    time.record();
+  }
+}
+
+/** The time a run was worked on, told to the ledger now and then: what a kill takes away is seconds, and `status` shows a run that is under way. */
+class WorkingTime {
+  readonly #options: Pick<CoordinatorOptions, 'clock' | 'ledger' | 'run'>;
+  #sinceMs: number;
+
+  constructor(options: Pick<CoordinatorOptions, 'clock' | 'ledger' | 'run'>) {
+    this.#options = options;
+    this.#sinceMs = options.clock.monotonic();
+  }
+
+  recordSometimes(): void {
+    if (this.#options.clock.monotonic() - this.#sinceMs >= WORKING_TIME_MS) this.record();
+  }
+
+  record(): void {
+    const now = this.#options.clock.monotonic();
+    this.#options.ledger.updateRun(this.#options.run.number, { addActiveMs: Math.round(now - this.#sinceMs) });
+    this.#sinceMs = now;
   }
 }
 
@@ -90,9 +112,11 @@ class Coordinator {
   readonly #run: number;
   readonly #startedMs: number;
   readonly #prefix: Key;
+  readonly #time: WorkingTime;
 
-  constructor(options: CoordinatorOptions, signal: AbortSignal) {
+  constructor(options: CoordinatorOptions, signal: AbortSignal, time: WorkingTime) {
     this.#options = options;
+    this.#time = time;
     this.#signal = signal;
     this.#run = options.run.number;
     this.#startedMs = options.clock.now();
@@ -157,7 +181,7 @@ class Coordinator {
         ...(clashes === undefined ? {} : { clashes }),
         source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
         previous: (after) => (before === undefined ? [] : ledger.items(before.number, after)),
-        save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); },
+        save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); this.#time.recordSometimes(); },
       }, run.listing, signal);
       this.#options.events.emit({ type: 'listed', side: 'source', objects: 0, bytes: 0, done: true });
     }
@@ -167,7 +191,10 @@ class Coordinator {
 
   async #drain(signal: AbortSignal): Promise<void> {
     const { ledger, crew, clock } = this.#options;
-    while (!crew.idle() || ledger.tally(this.#run).pending.objects > 0) await clock.sleep(DRAIN_POLL_MS, signal);
+    while (!crew.idle() || ledger.tally(this.#run).pending.objects > 0) {
+      await clock.sleep(DRAIN_POLL_MS, signal);
+      this.#time.recordSometimes();
+    }
     await ledger.flush();
   }
 
@@ -220,6 +247,7 @@ class Coordinator {
   }
 
   #stage(stage: Stage): void {
+    this.#time.recordSometimes();
     this.#options.ledger.updateRun(this.#run, { stage, state: 'active' });
     this.#options.events.emit({ type: 'stage', stage });
   }
