@@ -10,10 +10,15 @@ const SEMI_SPACE_MB = 4;
 /** For a process that is still to be started. */
 export const YOUNG_GENERATION_FLAG = `--max-semi-space-size=${SEMI_SPACE_MB}`;
 
-const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 5;
 
-/** For this process: the same limit can only be given before the start, but growth can be stopped at any time. */
-export function limitYoungGeneration(): void {
+/**
+ * For this process, which was started without that limit: none can be set later, but growth can be stopped. bin/brigade.cjs stops it before
+ * the modules are loaded, since that alone would grow it to 16 MB; here it may go on to the limit.
+ */
+export function growYoungGeneration(): void {
+  if (process.execArgv.includes(YOUNG_GENERATION_FLAG)) return;
+  setFlagsFromString('--semi-space-growth-factor=2');
   const watch = setInterval(() => {
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     if (young !== undefined && young.space_size < 2 * SEMI_SPACE_MB * 2 ** 20) return;
