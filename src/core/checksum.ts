@@ -82,12 +82,35 @@ function cryptoHasher(algorithm: ChecksumAlgorithm): Hasher {
   return { update: (bytes) => { hash.update(bytes); }, checksum: () => ({ algorithm, hex: hash.digest('hex') }) };
 }
 
-const CRC32C_TABLE = table32(0x82f63b78);
+/** Eight tables, so that eight bytes go in one step: table k is for a byte that k others follow. */
+const CRC32C_TABLES = slices32(table32(0x82f63b78));
 
 function crc32c(bytes: Uint8Array, state: number): number {
+  const t = CRC32C_TABLES;
   let crc = ~state;
-  for (let i = 0; i < bytes.length; i++) crc = (CRC32C_TABLE[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8);
+  let i = 0;
+  for (; i + 8 <= bytes.length; i += 8) {
+    const word = crc ^ word32(bytes, i);
+    crc = (t[1792 + (word & 0xff)] as number) ^ (t[1536 + ((word >>> 8) & 0xff)] as number) ^ (t[1280 + ((word >>> 16) & 0xff)] as number) ^ (t[1024 + (word >>> 24)] as number)
+      ^ (t[768 + (bytes[i + 4] as number)] as number) ^ (t[512 + (bytes[i + 5] as number)] as number) ^ (t[256 + (bytes[i + 6] as number)] as number) ^ (t[bytes[i + 7] as number] as number);
+  }
+  for (; i < bytes.length; i++) crc = (t[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8);
   return ~crc >>> 0;
+}
+
+/** Little-endian. */
+function word32(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+}
+
+function slices32(first: Uint32Array): Uint32Array {
+  const tables = new Uint32Array(8 * 256);
+  tables.set(first);
+  for (let n = 256; n < tables.length; n++) {
+    const before = tables[n - 256] as number;
+    tables[n] = (before >>> 8) ^ (first[before & 0xff] as number);
+  }
+  return tables;
 }
 
 function table32(polynomial: number): Uint32Array {
@@ -105,7 +128,22 @@ function crc64Hasher(): Hasher {
   let lo = 0xffffffff;
   return {
     update(bytes) {
-      for (let i = 0; i < bytes.length; i++) {
+      let i = 0;
+      for (; i + 8 <= bytes.length; i += 8) {
+        const one = lo ^ word32(bytes, i);
+        const two = hi ^ word32(bytes, i + 4);
+        const a = 1792 + (one & 0xff);
+        const b = 1536 + ((one >>> 8) & 0xff);
+        const c = 1280 + ((one >>> 16) & 0xff);
+        const d = 1024 + (one >>> 24);
+        const e = 768 + (two & 0xff);
+        const f = 512 + ((two >>> 8) & 0xff);
+        const g = 256 + ((two >>> 16) & 0xff);
+        const h = two >>> 24;
+        lo = (low[a] as number) ^ (low[b] as number) ^ (low[c] as number) ^ (low[d] as number) ^ (low[e] as number) ^ (low[f] as number) ^ (low[g] as number) ^ (low[h] as number);
+        hi = (high[a] as number) ^ (high[b] as number) ^ (high[c] as number) ^ (high[d] as number) ^ (high[e] as number) ^ (high[f] as number) ^ (high[g] as number) ^ (high[h] as number);
+      }
+      for (; i < bytes.length; i++) {
         const index = (lo ^ (bytes[i] as number)) & 0xff;
         lo = ((lo >>> 8) | (hi << 24)) ^ (low[index] as number);
         hi = (hi >>> 8) ^ (high[index] as number);
@@ -115,7 +153,7 @@ function crc64Hasher(): Hasher {
   };
 }
 
-const CRC64_TABLES = table64(0x9a6c9329, 0xac4bc9b5);
+const CRC64_TABLES = slices64(table64(0x9a6c9329, 0xac4bc9b5));
 
 function table64(polynomialHigh: number, polynomialLow: number): { high: Uint32Array; low: Uint32Array } {
   const high = new Uint32Array(256);
@@ -131,6 +169,19 @@ function table64(polynomialHigh: number, polynomialLow: number): { high: Uint32A
     }
     high[n] = hi;
     low[n] = lo;
+  }
+  return { high, low };
+}
+
+function slices64(first: { readonly high: Uint32Array; readonly low: Uint32Array }): { high: Uint32Array; low: Uint32Array } {
+  const high = new Uint32Array(8 * 256);
+  const low = new Uint32Array(8 * 256);
+  high.set(first.high);
+  low.set(first.low);
+  for (let n = 256; n < low.length; n++) {
+    const [hi, lo] = [high[n - 256] as number, low[n - 256] as number];
+    low[n] = ((lo >>> 8) | (hi << 24)) ^ (first.low[lo & 0xff] as number);
+    high[n] = (hi >>> 8) ^ (first.high[lo & 0xff] as number);
   }
   return { high, low };
 }

@@ -79,6 +79,8 @@ export interface ObjectInfo extends Attributes {
   readonly modifiedMs?: number;
   /** A checksum over the whole object that the store vouches for. Composite ones (of parts) are left out. */
   readonly checksum?: Checksum;
+  /** The same from a store that is not known to verify it: bytes that contradict it are damaged, bytes that agree prove nothing of the store. */
+  readonly declared?: Checksum;
   /** Number of tags where the answer says so, else absent (unknown). */
   readonly tagCount?: number;
   /** Restored from archive and readable now. */

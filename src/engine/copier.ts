@@ -217,7 +217,8 @@ function endingOf(context: CopyContext, version: Version, copied: Copied, guard:
   const computed = copied.computed ?? written.sent;
   const vouched = written.checksum;
   if (vouched !== undefined && computed !== undefined && vouched.algorithm === computed.algorithm && vouched.hex !== computed.hex) throw wrongChecksum(version, computed, vouched);
-  const evidence: Evidence = vouched !== undefined && (computed === undefined || computed.algorithm === vouched.algorithm) ? 'store checksum' : computed === undefined ? 'none' : 'in flight';
+  const compared = computed === undefined || [computed, written.sent].some((ours) => ours?.algorithm === vouched?.algorithm);
+  const evidence: Evidence = vouched !== undefined && compared ? 'store checksum' : computed === undefined ? 'none' : 'in flight';
   return {
     state: 'copied', destination: written.token, evidence: context.options.verify === 'none' && vouched === undefined ? 'none' : evidence,
     ...optional('checksum', computed ?? vouched),

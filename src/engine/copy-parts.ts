@@ -6,7 +6,7 @@
  *
  * A version that changed aborts the upload: its parts are of another object (F027).
  */
-import { checksumOf, combineChecksums } from '../core/checksum.ts';
+import { checksumOf, combineChecksums, isLinear } from '../core/checksum.ts';
 import { BrigadeError, isKind } from '../core/errors.ts';
 import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
 import { partRange } from '../core/parts.ts';
@@ -14,7 +14,7 @@ import type { RecordedUpload } from '../ports/queue.ts';
 import type { Multipart, Part, Upload, UploadRequest, Written } from '../ports/storage.ts';
 import { bytesBody, collect, sameContent } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
-import { algorithmFor, computedBy, STREAM_BUFFER, streamedBody } from './copy-whole.ts';
+import { algorithmFor, computedBy, proveRead, STREAM_BUFFER, streamedBody, toldBy } from './copy-whole.ts';
 import type { Carried } from './fidelity.ts';
 import { runLanes } from './lanes.ts';
 import { slabsOf } from './slabs.ts';
@@ -23,23 +23,28 @@ import { slabsOf } from './slabs.ts';
 const BUFFERED_PART = 16 * 1024 * 1024;
 
 /** Puts one part of the pinned source version; how is the difference between copying through us and on the server. */
-export type PutPart = (upload: Upload, number: number, range: { readonly offset: number; readonly length: number }) => Promise<Part>;
+export type PutPart = (upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm) => Promise<Part>;
 
 export async function copyInParts(step: CopyStep, partSize: number): Promise<Copied> {
-  const algorithm = algorithmFor(step.context.destination);
-  return transferParts(step, partSize, algorithm, (upload, number, range) => sendPart(step, upload, number, range, algorithm));
+  return transferParts(step, partSize, (upload, number, range, algorithm) => sendPart(step, upload, number, range, algorithm));
 }
 
 /** `copied`: the parts come from the store's own copies. */
-export async function transferParts(step: CopyStep, partSize: number, algorithm: ChecksumAlgorithm, put: PutPart, copied = false): Promise<Copied> {
+export async function transferParts(step: CopyStep, partSize: number, put: PutPart, copied = false): Promise<Copied> {
   const multipart = multipartOf(step);
-  const info = await step.context.source.head(step.version.key, { signal: step.signal });
+  const info = await step.context.source.head(step.version.key, { checksum: true, signal: step.signal });
   if (info.token !== step.version.pin.token) throw new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'changed', op: 'head', message: 'the source object changed since it was listed' });
   const carried = await step.carry(info, true);
+  const told = toldBy(info);
+  const linear = told !== undefined && isLinear(told.algorithm) ? told : undefined;
+  const algorithm = algorithmFor(step.context.destination, linear);
   const wanted = { partSize, copied, ...(step.context.destination.facts.checksums.length > 0 ? { checksumAlgorithm: algorithm } : {}) };
   const { upload, done } = await openUpload(step, multipart, wanted, carried);
+  // Parts of one upload have one kind of checksum, whoever began it.
+  const kind = upload.checksumAlgorithm ?? done[0]?.checksum?.algorithm ?? algorithm;
   try {
-    const parts = await putMissing(step, upload, done, put);
+    const parts = await putMissing(step, upload, done, (number, range) => put(upload, number, range, kind));
+    await proveParts(step, multipart, upload, parts, told);
     const written = await completeUpload(step, multipart, upload, parts, carried);
     await step.context.recorder.forgetUpload(step.task.id, upload.id);
     const computed = wholeChecksum(parts);
@@ -79,11 +84,11 @@ async function partsStillStored(step: CopyStep, multipart: Multipart, recorded: 
   }
 }
 
-async function putMissing(step: CopyStep, upload: Upload, done: readonly Part[], put: PutPart): Promise<readonly Part[]> {
+async function putMissing(step: CopyStep, upload: Upload, done: readonly Part[], put: (number: number, range: Parameters<PutPart>[2]) => Promise<Part>): Promise<readonly Part[]> {
   const parts = new Map(done.map((part) => [part.number, part]));
   const missing = Array.from({ length: Math.ceil(upload.size / upload.partSize) }, (_, i) => i + 1).filter((number) => !parts.has(number));
   await runLanes(missing, step.context.options.partConcurrency, step.signal, async (number) => {
-    const part = await put(upload, number, partRange(number, upload.size, upload.partSize));
+    const part = await put(number, partRange(number, upload.size, upload.partSize));
     parts.set(number, part);
     await step.context.recorder.recordPart(step.task.id, upload.id, part);
   });
@@ -167,6 +172,18 @@ async function alreadyComplete(step: CopyStep, checksum: Checksum | undefined): 
     return same?.equal ? { token: there.token, ...(there.checksum === undefined ? {} : { checksum: there.checksum }) } : undefined;
   } catch (error) {
     if (isKind(error, 'gone')) return undefined;
+    throw error;
+  }
+}
+
+/** Damage that the parts brought along would be found by no retry of the last request: all of them are read again. */
+async function proveParts(step: CopyStep, multipart: Multipart, upload: Upload, parts: readonly Part[], source: Checksum | undefined): Promise<void> {
+  const whole = wholeChecksum(parts);
+  if (whole === undefined) return;
+  try {
+    proveRead(whole, source);
+  } catch (error) {
+    await abandon(step, multipart, upload);
     throw error;
   }
 }

@@ -6,7 +6,6 @@ import { BrigadeError, isKind } from '../core/errors.ts';
 import { planPartSize } from '../core/parts.ts';
 import type { ServerCopy, Store } from '../ports/storage.ts';
 import type { Copied, CopyStep } from './copier.ts';
-import { algorithmFor } from './copy-whole.ts';
 import { transferParts } from './copy-parts.ts';
 
 /** Destinations that refused to read the source: not asked again. */
@@ -39,7 +38,7 @@ async function copyWhole(step: CopyStep, serverCopy: ServerCopy): Promise<Copied
 async function copyParts(step: CopyStep, serverCopy: ServerCopy): Promise<Copied> {
   const { context, version, signal } = step;
   const partSize = planPartSize(version.size, context.destination.facts, Math.ceil(context.options.singleCopyLimit / 8));
-  const copied = await transferParts(step, partSize, algorithmFor(context.destination), async (upload, number, range) => {
+  const copied = await transferParts(step, partSize, async (upload, number, range) => {
     const part = await serverCopy.copyPart(upload, number, { source: context.source, key: version.key, pin: version.pin, range, signal });
     step.sent(range.length);
     return { ...part, size: range.length };

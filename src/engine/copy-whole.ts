@@ -1,14 +1,32 @@
 /** Objects in one request: up to the buffer limit held whole (a retry needs no second read), above it streamed with the checksum in flight. */
 import { checksumOf, createHasher, type Hasher } from '../core/checksum.ts';
-import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
+import { BrigadeError } from '../core/errors.ts';
+import type { Checksum, ChecksumAlgorithm, ObjectInfo } from '../core/object.ts';
 import type { Body, ObjectRead, Store } from '../ports/storage.ts';
 import { bytesBody, collect, type Version } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
 import { slabsOf } from './slabs.ts';
 
-/** What the destination vouches for, else CRC-32: the cheapest that combines over parts. */
-export function algorithmFor(destination: Store): ChecksumAlgorithm {
-  return destination.facts.checksums[0] ?? 'crc32';
+/**
+ * One computation for both ends where they can agree: what the source vouches for, if the destination takes it too. Else what the
+ * destination vouches for, else CRC-32, the cheapest that combines over parts.
+ */
+export function algorithmFor(destination: Store, source: Checksum | undefined): ChecksumAlgorithm {
+  const taken = destination.facts.checksums;
+  if (source !== undefined && (taken.length === 0 || taken.includes(source.algorithm))) return source.algorithm;
+  return taken[0] ?? 'crc32';
+}
+
+/** What the source says of its bytes. */
+export const toldBy = ({ checksum, declared }: ObjectInfo): Checksum | undefined => checksum ?? declared;
+
+/** @throws E_CHECKSUM where what was read is not what the source says it holds (truth 7). */
+export function proveRead(computed: Checksum, source: Checksum | undefined): void {
+  if (source === undefined || source.algorithm !== computed.algorithm || source.hex === computed.hex) return;
+  throw new BrigadeError({
+    code: 'E_CHECKSUM', kind: 'transient', op: 'read', message: `the source vouches for ${source.algorithm} ${source.hex}, what was read has ${computed.hex}`,
+    hint: 'damaged on the way, and read again; or, if it stays, damaged at the source',
+  });
 }
 
 export async function copyBuffered(step: CopyStep): Promise<Copied> {
@@ -19,7 +37,9 @@ export async function copyBuffered(step: CopyStep): Promise<Copied> {
     const slabs = slabsOf(context.memory);
     const bytes = await collect(read, version.size, slabs);
     const carried = await step.carry(read.info);
-    const computed = checksumOf(algorithmFor(context.destination), bytes);
+    const told = toldBy(read.info);
+    const computed = checksumOf(algorithmFor(context.destination, told), bytes);
+    proveRead(computed, told);
     const written = await context.destination.write({ key: version.key, body: bytesBody(bytes, computed), attributes: carried.attributes, guard, signal });
     slabs.giveBack(bytes); // only here: after an error a socket may still be sending them
     step.sent(version.size);
@@ -35,7 +55,8 @@ export async function copyStreamed(step: CopyStep): Promise<Copied> {
   try {
     const first = await openRead(step);
     const carried = await carryOrDiscard(step, first);
-    const body = streamedBody(context.source, version, first, { algorithm: algorithmFor(context.destination), signal, sent: step.sent });
+    const told = toldBy(first.info);
+    const body = streamedBody(context.source, version, first, { algorithm: algorithmFor(context.destination, told), source: told, signal, sent: step.sent });
     const written = await context.destination.write({ key: version.key, body, attributes: carried.attributes, guard, signal });
     return { written, ...computedBy(body), carried };
   } finally {
@@ -67,6 +88,8 @@ export interface HashedBody extends Body {
 
 export interface StreamOptions {
   readonly algorithm: ChecksumAlgorithm;
+  /** What the source vouches for, over all of it: what was read is held against it before the last byte is told to be the last. */
+  readonly source?: Checksum | undefined;
   readonly range?: { readonly offset: number; readonly length: number };
   readonly signal: AbortSignal;
   sent(bytes: number): void;
@@ -82,12 +105,17 @@ export function streamedBody(source: Store, version: Version, first: ObjectRead 
     const read = ready ?? (await source.read({ key: version.key, pin: version.pin, expectedSize: version.size, signal: options.signal, ...(options.range === undefined ? {} : { range: options.range }) }));
     ready = undefined;
     const hasher: Hasher = createHasher(options.algorithm);
+    let left = size;
+    let whole: Checksum | undefined;
     for await (const chunk of read.chunks) {
       hasher.update(chunk);
+      left -= chunk.length;
+      // Before the last chunk goes out: a request whose declared length was sent is whole to the store, whatever we think of it then.
+      if (left === 0) proveRead(whole = hasher.checksum(), options.source);
       options.sent(chunk.length);
       yield chunk;
     }
-    computed = hasher.checksum();
+    computed = whole ?? hasher.checksum();
   }
   return { size, open: pass, computed: () => computed };
 }

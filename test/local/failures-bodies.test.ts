@@ -98,9 +98,18 @@ describe('a body that is not what was stored', () => {
     assert.deepEqual(lab.bytes('dest', 'big'), pattern(6 * MiB));
   });
 
-  test('F015: a bit that turns over on the way from the source is a finding of verify: full, at any size', async () => {
+  test('F015: a bit that turns over on the way from a source that vouches for its bytes is found before anything stands, at any size', async () => {
+    const lab = await Lab.open({ rules: ['buffered', 'streamed', 'parts'].map((key) => ({ name: key, match: { ...reads, key }, fault: { kind: 'flip', on: 'read' }, max: 1 })) });
+    const sizes = { buffered: 5000, streamed: 9 * MiB, parts: 40 * MiB, fine: 5000 };
+    for (const [key, size] of Object.entries(sizes)) await lab.put(key, pattern(size));
+    const ended = await lab.run({ more: 'transfer: { server_side_copy: never, multipart_threshold: 20 MiB }' });
+    assert.deepEqual([...['buffered', 'streamed', 'parts'].map((name) => lab.proxy.counter(name).fired), ended.exit, ended.tally.copied.objects], [1, 1, 1, 0, 4]);
+    for (const [key, size] of Object.entries(sizes)) assert.ok(lab.bytes('dest', key)?.equals(pattern(size)), key);
+  });
+
+  test('F015: a bit that turns over on the way from a source that vouches for nothing is a finding of verify: full, at any size', async () => {
     const lab = await Lab.open({ rules: [{ name: 'flip', match: { ...reads, key: /^(big|small)$/ }, fault: { kind: 'flip', on: 'read' }, nth: [1, 2] }] });
-    for (const [key, size] of [['small', 5000], ['big', 200 * KiB], ['fine', 5000]] as const) await lab.put(key, pattern(size));
+    for (const [key, size] of [['small', 5000], ['big', 200 * KiB], ['fine', 5000]] as const) await lab.put(key, pattern(size), { checksum: undefined });
     const ended = await lab.run({ more: 'verify: full' });
     assert.deepEqual([lab.proxy.counter('flip').fired, ended.findings, ended.exit], [2, 2, 3]);
   });

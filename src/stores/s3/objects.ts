@@ -98,7 +98,7 @@ function wholeRead(info: ObjectInfo, bytes: Uint8Array): ObjectRead {
 function readHeaders(client: S3Client, { pin, range }: ReadRequest): string[] {
   const headers = ['accept-encoding', 'identity', ...pays(client)];
   if (range !== undefined) headers.push('range', `bytes=${range.offset}-${range.offset + range.length - 1}`);
-  else if (client.profile.checksums.headers.length > 0) headers.push('x-amz-checksum-mode', 'ENABLED');
+  else headers.push('x-amz-checksum-mode', 'ENABLED');
   if (pin !== undefined) headers.push(...pinHeader(pin.token, 'if-match', 'if-unmodified-since'));
   return headers;
 }
@@ -352,21 +352,26 @@ export function infoOf(key: Key, headers: ResponseHeaders, size: number, { check
   const versionId = header(headers, 'x-amz-version-id');
   const tagCount = header(headers, 'x-amz-tagging-count') ?? (countsTags === true ? '0' : undefined);
   const checksum = checksumIn(headers, vouched);
+  const declared = checksum === undefined ? checksumIn(headers, DECLARED) : undefined;
   const restore = header(headers, 'x-amz-restore');
   return {
     key, size, token: tokenOf(headers) ?? timeToken(modifiedMs), ...readAttributes(headers),
     ...(versionId === undefined || versionId === 'null' ? {} : { versionId }),
     ...(modifiedMs === undefined ? {} : { modifiedMs }),
     ...(checksum === undefined ? {} : { checksum }),
+    ...(declared === undefined ? {} : { declared }),
     ...(tagCount === undefined ? {} : { tagCount: Number(tagCount) }),
     ...(restore === undefined ? {} : { restored: /ongoing-request="false"/.test(restore) }),
   };
 }
 
+/** Whatever may come with an object of a store that is not known to verify them, cheapest first. */
+const DECLARED: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'];
+
 /** Only checksums over the whole object: a composite one (`…-3`, or of type COMPOSITE) says nothing of its bytes. */
-function checksumIn(headers: ResponseHeaders, vouched: readonly ChecksumAlgorithm[]): Checksum | undefined {
+function checksumIn(headers: ResponseHeaders, algorithms: readonly ChecksumAlgorithm[]): Checksum | undefined {
   if (header(headers, 'x-amz-checksum-type') === 'COMPOSITE') return undefined;
-  for (const algorithm of vouched) {
+  for (const algorithm of algorithms) {
     const value = header(headers, checksumHeader(algorithm));
     if (value !== undefined && !value.includes('-')) return { algorithm, hex: hexOf(value) };
   }
