@@ -43,7 +43,6 @@ export const headBucket = (context: Context): Reply => ({ status: 200, headers: 
 
 export async function deleteBucket(context: Context): Promise<Reply> {
   const { layout, bucket } = context;
-  for await (const entry of layout.scan(bucket.name, Buffer.alloc(0))) throw s3Error('BucketNotEmpty', { details: { BucketName: bucket.name, FirstKey: entry.key } });
   await layout.removeBucket(bucket.name);
   return { status: 204 };
 }
@@ -59,6 +58,7 @@ export async function putVersioning(context: Context): Promise<Reply> {
   const status = childText(parseXml(text, 'VersioningConfiguration'), 'Status');
   if (status !== 'Enabled' && status !== 'Suspended') throw s3Error('IllegalVersioningConfigurationException');
   context.bucket.versioning = status;
+  await context.layout.changeBucket(context.bucket);
   return { status: 200 };
 }
 
@@ -74,6 +74,7 @@ export async function putRequestPayment(context: Context): Promise<Reply> {
   const payer = childText(parseXml(text, 'RequestPaymentConfiguration'), 'Payer');
   if (payer !== 'BucketOwner' && payer !== 'Requester') throw s3Error('MalformedXML');
   context.bucket.requestPayment = payer;
+  await context.layout.changeBucket(context.bucket);
   return { status: 200 };
 }
 

@@ -7,14 +7,12 @@ import { quoted, unquoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { invalidRequest, s3Error } from './errors.ts';
 import { opaqueETag, writtenHeaders } from './headers.ts';
-import type { ObjectVersion, StoredPart, Upload } from './layout.ts';
+import type { ObjectVersion, StoredPart, Upload, UploadPart } from './layout.ts';
 import { findUpload } from './multipart.ts';
 import { readSmall } from './payload.ts';
 import { newVersionId } from './versions.ts';
 import { childText, childrenNamed, el, parseXml, xmlDocument } from './xml.ts';
 import type { XmlContent, XmlNode } from './xml.ts';
-
-type KeptPart = Upload['parts'] extends Map<number, infer P> ? P : never;
 
 interface ListedPart {
   readonly number: number;
@@ -35,7 +33,7 @@ function readListed(node: XmlNode): ListedPart {
 }
 
 /** The kept part a listed one names. Throws InvalidPart. */
-function match(upload: Upload, listed: ListedPart): KeptPart {
+function match(upload: Upload, listed: ListedPart): UploadPart {
   const kept = upload.parts.get(listed.number);
   const same = kept?.etag === listed.etag && [...listed.checksums].every(([algorithm, value]) => kept.checksum?.algorithm === algorithm && kept.checksum.value === value);
   if (kept === undefined || !same) throw s3Error('InvalidPart', { details: { UploadId: upload.id, PartNumber: String(listed.number), ETag: listed.etag } });
@@ -45,7 +43,7 @@ function match(upload: Upload, listed: ListedPart): KeptPart {
   return kept;
 }
 
-function choose(context: Context, upload: Upload, listed: readonly ListedPart[]): KeptPart[] {
+function choose(context: Context, upload: Upload, listed: readonly ListedPart[]): UploadPart[] {
   if (listed.length === 0 || listed.length > context.limits.maxParts) throw s3Error('MalformedXML');
   if (listed.some((part, index) => index > 0 && part.number <= (listed[index - 1]?.number ?? 0))) throw s3Error('InvalidPartOrder', { details: { UploadId: upload.id } });
   const parts = listed.map((part) => match(upload, part));
@@ -56,7 +54,7 @@ function choose(context: Context, upload: Upload, listed: readonly ListedPart[])
   return parts;
 }
 
-function joinChecksum(upload: Upload, parts: readonly KeptPart[]): Checksum | undefined {
+function joinChecksum(upload: Upload, parts: readonly UploadPart[]): Checksum | undefined {
   const { algorithm, checksumType: type } = upload;
   if (algorithm === undefined) return undefined;
   const raws = parts.map((part) => part.raw ?? Buffer.alloc(0));
@@ -82,7 +80,7 @@ function checkClaims(context: Context, upload: Upload, checksum: Checksum | unde
 const joinETag = (upload: Upload, parts: readonly StoredPart[]): string =>
   `${opaqueETag(upload) ? randomBytes(16).toString('hex') : digestOf('MD5', Buffer.concat(parts.map((part) => Buffer.from(part.etag, 'hex')))).toString('hex')}-${parts.length}`;
 
-async function assemble(context: Context, upload: Upload, parts: readonly KeptPart[]): Promise<ObjectVersion> {
+async function assemble(context: Context, upload: Upload, parts: readonly UploadPart[]): Promise<ObjectVersion> {
   const checksum = joinChecksum(upload, parts);
   checkClaims(context, upload, checksum, parts.reduce((sum, part) => sum + part.size, 0));
   const { system, meta, tags, storageClass, echoed } = upload;
@@ -111,9 +109,7 @@ export async function completeUpload(context: Context): Promise<Reply> {
   const parts = choose(context, upload, listed);
   guard((await layout.entry(bucket.name, upload.key))?.versions[0]); // before the parts are joined: a refused upload keeps them
   const version = await assemble(context, upload, parts);
-  await layout.put(bucket.name, version, guard);
-  await layout.removeUpload(bucket.name, upload.id);
-  for (const part of upload.parts.values()) if (!parts.includes(part)) await part.body.discard();
+  await layout.put(bucket.name, version, guard, upload.id);
   const document = resultXml(context, version);
   if (behaviours.repeatedComplete === 'same answer') completed.set(`${bucket.name}/${upload.id}`, document);
   return xmlReply(document, writtenHeaders(bucket, version));

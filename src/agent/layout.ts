@@ -57,6 +57,37 @@ export interface KeyEntry {
   readonly versions: readonly ObjectVersion[];
 }
 
+/** What a listing shows of a version: a layout need not look up the rest. */
+export interface ListedVersion extends Pick<ObjectVersion, 'key' | 'versionId' | 'deleteMarker' | 'modified' | 'etag' | 'storageClass' | 'restore'> {
+  readonly checksum: Pick<Checksum, 'algorithm' | 'type'> | undefined;
+  readonly body: Pick<Body, 'size'>;
+}
+
+export interface ListedEntry {
+  readonly key: string;
+  /** Newest first; never empty. */
+  readonly versions: readonly ListedVersion[];
+}
+
+/** What the reader of a scan does not need. A layout that gives more is still right. */
+export interface ScanHints {
+  /** Keys that do not begin so are of no use. */
+  readonly prefix?: string;
+  /** Keys that share a common prefix are told as one: any of them, or a stand-in that has the common prefix, will do. */
+  readonly delimiter?: string;
+  /** Only the newest version of each key is looked at. */
+  readonly newestOnly?: boolean;
+}
+
+/** Entries in byte order; `next(to)` skips those with key bytes below `to`. Left early, it may be kept for a scan that goes on there. */
+export type Scan = Generator<ListedEntry, void, Buffer | undefined> | AsyncGenerator<ListedEntry, void, Buffer | undefined>;
+
+export interface UploadPart extends StoredPart {
+  readonly body: Body;
+  /** The raw CRC, when the object's checksum is made of the parts'. */
+  readonly raw: Buffer | undefined;
+}
+
 export interface Upload extends Attributes {
   readonly id: string;
   readonly key: string;
@@ -65,8 +96,8 @@ export interface Upload extends Attributes {
   /** Whether the client chose the algorithm; else it is the server's own and parts may bring another. */
   readonly declared: boolean;
   readonly checksumType: ChecksumType;
-  /** By number; each with its bytes and, when the object's checksum is made of the parts', the raw CRC. */
-  readonly parts: Map<number, StoredPart & { readonly body: Body; readonly raw: Buffer | undefined }>;
+  /** By number. */
+  readonly parts: ReadonlyMap<number, UploadPart>;
 }
 
 export interface Bucket {
@@ -93,14 +124,18 @@ export interface Layout {
   buckets(): Maybe<readonly Bucket[]>;
   bucket(name: string): Maybe<Bucket | undefined>;
   addBucket(bucket: Bucket): Maybe<void>;
+  /** Keeps changed settings of a bucket. */
+  changeBucket(bucket: Bucket): Maybe<void>;
+  /** Throws BucketNotEmpty. Unfinished uploads go with the bucket. */
   removeBucket(name: string): Maybe<void>;
 
   /** All versions of a key. */
   entry(bucket: string, key: string): Maybe<KeyEntry | undefined>;
   /** Entries with UTF-8 key bytes ≥ `from`, in byte order. */
-  scan(bucket: string, from: Buffer): AsyncIterable<KeyEntry> | Iterable<KeyEntry>;
-  /** Writes a version; a version with the same id is replaced. */
-  put(bucket: string, version: ObjectVersion, guard: Guard): Maybe<void>;
+  scan(bucket: string, from: Buffer, hints?: ScanHints): Scan;
+  /** Writes a version; a version with the same id is replaced. `upload`: the upload it completes, which ends in the same step, with
+   * all of its parts that the version is not made of. Throws NoSuchUpload where another ended it, InvalidPart where a part was replaced. */
+  put(bucket: string, version: ObjectVersion, guard: Guard, upload?: string): Maybe<void>;
   /** Changes the tags or restore state of a version where it stands in the order. */
   replace(bucket: string, version: ObjectVersion): Maybe<void>;
   /** Removes one version. Returns it, or undefined when there was none. */
@@ -108,12 +143,18 @@ export interface Layout {
 
   /** Stores bytes; they belong to nothing yet. On an error of the source nothing stays. */
   write(source: AsyncIterable<Buffer>): Promise<Body>;
-  /** One body made of others, in order. The parts belong to the result from then on. */
+  /** One body made of others, in order. They are the caller's until a version of the result is put; on an error there they still are. */
   concat(parts: readonly Body[]): Maybe<Body>;
 
   addUpload(bucket: string, upload: Upload): Maybe<void>;
   upload(bucket: string, id: string): Maybe<Upload | undefined>;
+  /** Files a part; the one that had its number is freed. Throws NoSuchUpload. */
+  putPart(bucket: string, id: string, part: UploadPart): Maybe<void>;
   /** In key order, then by start. */
   uploads(bucket: string): Maybe<readonly Upload[]>;
+  /** Ends an upload and frees its parts. */
   removeUpload(bucket: string, id: string): Maybe<void>;
+
+  /** Lets go of files and locks. */
+  close?(): Maybe<void>;
 }

@@ -1,9 +1,8 @@
 /** ListObjects, ListObjectsV2, ListObjectVersions: one walk in byte order, three ways to write it. */
-import type { Checksum } from './checksums.ts';
 import { isoTime, quoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { invalidArgument } from './errors.ts';
-import type { KeyEntry, Layout, ObjectVersion } from './layout.ts';
+import type { Layout, ListedEntry, ListedVersion } from './layout.ts';
 import { el, optional, xmlDocument } from './xml.ts';
 import type { Xml, XmlContent } from './xml.ts';
 
@@ -60,44 +59,42 @@ export const pastMarker = (marker: string, query: ListQuery): Buffer => {
 
 const later = (a: Buffer, b: Buffer): Buffer => (Buffer.compare(a, b) >= 0 ? a : b);
 
-type Step = { readonly entry: KeyEntry } | { readonly prefix: string };
+type Step = { readonly entry: ListedEntry } | { readonly prefix: string };
 
-/** Entries and common prefixes in byte order, from `from`. */
-async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buffer, shown: (entry: KeyEntry) => boolean): AsyncGenerator<Step> {
-  let at: Buffer | undefined = later(Buffer.from(query.prefix), from);
-  while (at !== undefined) {
-    const scanFrom: Buffer = at;
-    at = undefined;
-    for await (const entry of layout.scan(bucket, scanFrom)) {
-      if (!entry.key.startsWith(query.prefix)) return;
-      if (!shown(entry)) continue;
-      const prefix = rollUp(entry.key, query);
-      if (prefix !== undefined) {
-        yield { prefix };
-        at = pastPrefix(prefix);
-        break;
-      }
-      yield { entry };
+/** Entries and common prefixes in byte order, from `from`. Behind a common prefix the layout skips all that it stands for. */
+async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buffer, newestOnly: boolean): AsyncGenerator<Step> {
+  const scan = layout.scan(bucket, later(Buffer.from(query.prefix), from), { prefix: query.prefix, delimiter: query.delimiter, newestOnly });
+  try {
+    for (let to: Buffer | undefined; ;) {
+      const next = await scan.next(to);
+      to = undefined;
+      if (next.done === true || !next.value.key.startsWith(query.prefix)) return;
+      if (newestOnly && !live(next.value)) continue;
+      const prefix = rollUp(next.value.key, query);
+      if (prefix !== undefined) to = pastPrefix(prefix);
+      yield prefix === undefined ? { entry: next.value } : { prefix };
     }
+  } finally {
+    await scan.return();
   }
 }
 
 interface Page {
-  readonly versions: readonly ObjectVersion[];
+  readonly versions: readonly ListedVersion[];
   readonly prefixes: readonly string[];
   readonly truncated: boolean;
   /** The last key or common prefix shown. */
   readonly last: string;
 }
 
-const live = (entry: KeyEntry): boolean => entry.versions[0]?.deleteMarker === false;
+const live = (entry: ListedEntry): boolean => entry.versions[0]?.deleteMarker === false;
 
 async function listLive(context: Context, query: ListQuery, from: Buffer): Promise<Page> {
-  const versions: ObjectVersion[] = [];
+  const versions: ListedVersion[] = [];
   const prefixes: string[] = [];
   let last = '';
   if (query.max === 0) return { versions, prefixes, truncated: false, last };
-  for await (const step of walk(context.layout, context.bucket.name, query, from, live)) {
+  for await (const step of walk(context.layout, context.bucket.name, query, from, true)) {
     if (versions.length + prefixes.length === query.max) return { versions, prefixes, truncated: true, last };
     if ('prefix' in step) prefixes.push(last = step.prefix);
     else {
@@ -108,17 +105,17 @@ async function listLive(context: Context, query: ListQuery, from: Buffer): Promi
   return { versions, prefixes, truncated: false, last };
 }
 
-const checksumXml = (checksum: Checksum | undefined): XmlContent =>
+const checksumXml = (checksum: ListedVersion['checksum']): XmlContent =>
   (checksum === undefined ? undefined : [el('ChecksumAlgorithm', checksum.algorithm), el('ChecksumType', checksum.type)]);
 
 /** Restore state is listed only when asked for (x-amz-optional-object-attributes). */
-function restoreXml(context: Context, version: ObjectVersion): XmlContent {
+function restoreXml(context: Context, version: ListedVersion): XmlContent {
   if (version.restore === undefined || !context.request.headers.get('x-amz-optional-object-attributes')?.includes('RestoreStatus')) return undefined;
   const expiry = /expiry-date="([^"]*)"/.exec(version.restore)?.[1];
   return el('RestoreStatus', el('IsRestoreInProgress', version.restore.includes('"true"')), optional('RestoreExpiryDate', expiry === undefined ? undefined : isoTime(Date.parse(expiry))));
 }
 
-const contents = (context: Context, query: ListQuery, version: ObjectVersion, withOwner: boolean): Xml =>
+const contents = (context: Context, query: ListQuery, version: ListedVersion, withOwner: boolean): Xml =>
   el('Contents', el('Key', encoder(query)(version.key)), el('LastModified', isoTime(version.modified)), el('ETag', quoted(version.etag)),
     checksumXml(version.checksum), el('Size', version.body.size), withOwner ? owner() : undefined, el('StorageClass', version.storageClass), restoreXml(context, version));
 
@@ -166,26 +163,26 @@ export async function listObjectsV2(context: Context): Promise<Reply> {
 }
 
 interface VersionPage extends Omit<Page, 'versions'> {
-  readonly items: readonly { readonly version: ObjectVersion; readonly latest: boolean }[];
+  readonly items: readonly { readonly version: ListedVersion; readonly latest: boolean }[];
   readonly lastVersion: string | undefined;
 }
 
 /** The versions of one entry still to show: on the marker's own key, those after the marked version. */
-function pending(entry: KeyEntry, keyMarker: string, versionMarker: string | undefined): { version: ObjectVersion; latest: boolean }[] {
+function pending(entry: ListedEntry, keyMarker: string, versionMarker: string | undefined): { version: ListedVersion; latest: boolean }[] {
   const all = entry.versions.map((version, index) => ({ version, latest: index === 0 }));
   if (versionMarker === undefined || entry.key !== keyMarker) return all;
   return all.slice(entry.versions.findIndex((v) => v.versionId === versionMarker) + 1);
 }
 
 async function listAll(context: Context, query: ListQuery, keyMarker: string, versionMarker: string | undefined): Promise<VersionPage> {
-  const items: { version: ObjectVersion; latest: boolean }[] = [];
+  const items: { version: ListedVersion; latest: boolean }[] = [];
   const prefixes: string[] = [];
   let last = '';
   let lastVersion: string | undefined;
   const full = (): boolean => items.length + prefixes.length === query.max;
   const from = versionMarker === undefined ? pastMarker(keyMarker, query) : Buffer.from(keyMarker);
   if (full()) return { items, prefixes, truncated: false, last, lastVersion };
-  for await (const step of walk(context.layout, context.bucket.name, query, from, () => true)) {
+  for await (const step of walk(context.layout, context.bucket.name, query, from, false)) {
     const found = 'prefix' in step ? [step.prefix] : pending(step.entry, keyMarker, versionMarker);
     for (const item of found) {
       if (full()) return { items, prefixes, truncated: true, last, lastVersion };
@@ -202,7 +199,7 @@ async function listAll(context: Context, query: ListQuery, keyMarker: string, ve
   return { items, prefixes, truncated: false, last, lastVersion };
 }
 
-function versionXml(context: Context, query: ListQuery, version: ObjectVersion, latest: boolean): Xml {
+function versionXml(context: Context, query: ListQuery, version: ListedVersion, latest: boolean): Xml {
   const common = [el('Key', encoder(query)(version.key)), el('VersionId', version.versionId), el('IsLatest', latest), el('LastModified', isoTime(version.modified))];
   if (version.deleteMarker) return el('DeleteMarker', common, owner());
   return el('Version', common, el('ETag', quoted(version.etag)), checksumXml(version.checksum), el('Size', version.body.size), owner(), el('StorageClass', version.storageClass), restoreXml(context, version));

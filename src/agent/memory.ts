@@ -1,5 +1,6 @@
 /** Everything in memory: for tests and demonstrations. */
-import type { Body, Bucket, Guard, KeyEntry, Layout, ObjectVersion, Upload } from './layout.ts';
+import { s3Error } from './errors.ts';
+import type { Body, Bucket, Guard, KeyEntry, Layout, ObjectVersion, Upload, UploadPart } from './layout.ts';
 import { OrderedMap } from './ordered.ts';
 
 /** A body as a list of buffers. */
@@ -22,7 +23,7 @@ export function memoryBody(pieces: readonly Buffer[]): Body {
 interface Shelf {
   readonly bucket: Bucket;
   readonly objects: OrderedMap<KeyEntry>;
-  readonly uploads: Map<string, Upload>;
+  readonly uploads: Map<string, Upload & { readonly parts: Map<number, UploadPart> }>;
 }
 
 const byKeyThenStart = (a: Upload, b: Upload): number =>
@@ -49,7 +50,13 @@ class MemoryLayout implements Layout {
     this.shelves.set(bucket.name, { bucket, objects: new OrderedMap(), uploads: new Map() });
   }
 
+  /** The bucket that callers hold is the one kept here. */
+  changeBucket(bucket: Bucket): void {
+    Object.assign(this.shelf(bucket.name).bucket, bucket);
+  }
+
   removeBucket(name: string): void {
+    if (this.shelf(name).objects.size > 0) throw s3Error('BucketNotEmpty', { details: { BucketName: name } });
     this.shelves.delete(name);
   }
 
@@ -57,14 +64,15 @@ class MemoryLayout implements Layout {
     return this.shelf(bucket).objects.get(key);
   }
 
-  scan(bucket: string, from: Buffer): Iterable<KeyEntry> {
+  scan(bucket: string, from: Buffer): Generator<KeyEntry, void, Buffer | undefined> {
     return this.shelf(bucket).objects.from(from);
   }
 
-  put(bucket: string, version: ObjectVersion, guard: Guard): void {
-    const { objects } = this.shelf(bucket);
+  put(bucket: string, version: ObjectVersion, guard: Guard, upload?: string): void {
+    const { objects, uploads } = this.shelf(bucket);
     const before = objects.get(version.key)?.versions ?? [];
     guard(before[0]);
+    if (upload !== undefined && !uploads.delete(upload)) throw s3Error('NoSuchUpload', { details: { UploadId: upload } });
     const kept = before.filter((v) => v.versionId !== version.versionId);
     objects.set(version.key, { key: version.key, versions: [version, ...kept] });
   }
@@ -97,7 +105,13 @@ class MemoryLayout implements Layout {
   }
 
   addUpload(bucket: string, upload: Upload): void {
-    this.shelf(bucket).uploads.set(upload.id, upload);
+    this.shelf(bucket).uploads.set(upload.id, { ...upload, parts: new Map(upload.parts) });
+  }
+
+  putPart(bucket: string, id: string, part: UploadPart): void {
+    const upload = this.shelf(bucket).uploads.get(id);
+    if (upload === undefined) throw s3Error('NoSuchUpload', { details: { UploadId: id } });
+    upload.parts.set(part.number, part);
   }
 
   upload(bucket: string, id: string): Upload | undefined {

@@ -81,14 +81,12 @@ export async function storePart(context: Context, upload: Upload, part: NewPart)
     number: part.number, size: part.body.size, etag: part.md5.toString('hex'), modified: context.clock.now(), checksum, body: part.body,
     raw: upload.algorithm === undefined ? undefined : part.digests.get(upload.algorithm),
   };
-  // The upload may have been aborted or completed while the bytes came in.
-  if ((await context.layout.upload(context.bucket.name, upload.id)) !== upload) {
-    await part.body.discard();
-    throw s3Error('NoSuchUpload', { details: { UploadId: upload.id } });
+  try {
+    await context.layout.putPart(context.bucket.name, upload.id, stored);
+  } catch (error) {
+    await part.body.discard(); // the upload may have been aborted or completed while the bytes came in
+    throw error;
   }
-  const before = upload.parts.get(part.number);
-  upload.parts.set(part.number, stored);
-  await before?.body.discard();
   return stored;
 }
 
@@ -114,7 +112,6 @@ export async function uploadPart(context: Context): Promise<Reply> {
 export async function abortUpload(context: Context): Promise<Reply> {
   const upload = await findUpload(context);
   await context.layout.removeUpload(context.bucket.name, upload.id);
-  for (const part of upload.parts.values()) await part.body.discard();
   return { status: 204 };
 }
 

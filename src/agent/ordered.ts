@@ -71,15 +71,20 @@ export class OrderedMap<V> {
     if (block.length === 0) this.blocks.splice(at, 1);
   }
 
-  /** Values with key bytes ≥ `from`, in order. Survives changes made while iterating: it seeks again from the last key. */
-  *from(from: Buffer): Generator<V> {
+  /** Values with key bytes ≥ `from`, in order; `next(to)` skips those below `to`. Survives changes made while iterating: it seeks again from the last key. */
+  *from(from: Buffer): Generator<V, void, Buffer | undefined> {
     let next = from;
     for (;;) {
       const block = this.blocks[this.blockOf(next)];
       if (block === undefined) return;
       const slots = block.slice(lowerBound(block, next));
-      for (const slot of slots) yield slot.value;
       next = Buffer.concat([slots.at(-1)!.bytes, Buffer.from([0])]);
+      for (const slot of slots) {
+        const to = yield slot.value;
+        if (to === undefined) continue;
+        next = to;
+        break;
+      }
     }
   }
 }
