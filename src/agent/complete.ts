@@ -9,6 +9,7 @@ import { invalidRequest, s3Error } from './errors.ts';
 import { opaqueETag, writtenHeaders } from './headers.ts';
 import type { ObjectVersion, StoredPart, Upload, UploadPart } from './layout.ts';
 import { findUpload } from './multipart.ts';
+import { store } from './objects.ts';
 import { readSmall } from './payload.ts';
 import { newVersionId } from './versions.ts';
 import { childText, childrenNamed, el, parseXml, xmlDocument } from './xml.ts';
@@ -109,7 +110,7 @@ export async function completeUpload(context: Context): Promise<Reply> {
   const parts = choose(context, upload, listed);
   guard((await layout.entry(bucket.name, upload.key))?.versions[0]); // before the parts are joined: a refused upload keeps them
   const version = await assemble(context, upload, parts);
-  await layout.put(bucket.name, version, guard, upload.id);
+  await store(context, version, guard, upload.id);
   const document = resultXml(context, version);
   if (behaviours.repeatedComplete === 'same answer') completed.set(`${bucket.name}/${upload.id}`, document);
   return xmlReply(document, writtenHeaders(bucket, version));

@@ -1,16 +1,32 @@
 // What the tests of this folder share: an endpoint, the AWS SDK as a client, and a signer of our own for what the SDK refuses to send.
 import { createHash, createHmac } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { startEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointOptions } from './endpoint.ts';
 import { memoryLayout } from './memory.ts';
 import type { MemoryLayout } from './memory.ts';
+import { openObjectsLayout } from './objects-layout/index.ts';
 
 export const credentials = { accessKeyId: 'AKIATEST', secretAccessKey: 'secret/with+signs' };
 export const bucketName = 'bucket-one';
+
+/** The layout under the endpoint: in memory, or `objects` on a fresh directory where the file that runs these tests asks for it. */
+async function freshLayout(): Promise<{ layout: MemoryLayout; done: () => Promise<void> }> {
+  if (process.env['BRIGADE_TEST_LAYOUT'] !== 'objects') return { layout: memoryLayout(), done: async () => undefined };
+  const root = await mkdtemp(join(tmpdir(), 'brigade-objects-'));
+  const layout = await openObjectsLayout({ root, failed: (error) => { throw error; } });
+  const done = async (): Promise<void> => {
+    await layout.close();
+    await rm(root, { recursive: true });
+  };
+  return { layout: layout as unknown as MemoryLayout, done }; // what the tests call of it answers at once in both
+}
 
 export interface Bench extends AsyncDisposable {
   readonly endpoint: Endpoint;
@@ -23,7 +39,7 @@ export const sdkClient = (url: string, more: S3ClientConfig = {}): S3Client =>
 
 /** An endpoint with one bucket, and a client of it. */
 export async function startBench(options: Partial<EndpointOptions> = {}): Promise<Bench> {
-  const layout = memoryLayout();
+  const { layout, done } = await freshLayout();
   const endpoint = await startEndpoint({ storage: layout, accessKeys: [{ id: credentials.accessKeyId, secret: credentials.secretAccessKey }], ...options });
   const client = sdkClient(endpoint.url);
   await client.send(new CreateBucketCommand({ Bucket: bucketName }));
@@ -33,6 +49,7 @@ export async function startBench(options: Partial<EndpointOptions> = {}): Promis
     async [Symbol.asyncDispose]() {
       client.destroy();
       await endpoint.close();
+      await done();
     },
   };
 }

@@ -83,8 +83,8 @@ test('prefix, delimiter, start-after and any page size list what a sort and a fi
   let round = 0;
   await fc.assert(fc.asyncProperty(fc.uniqueArray(key, { maxLength: 25 }), fc.constantFrom('', 'a', 'a/', '/'), fc.constantFrom('', '/', '-', 'b'), fc.option(key), fc.integer({ min: 1, max: 5 }), async (all, prefix, delimiter, after, max) => {
     const bucket = `round-${round++}`;
-    bench.layout.addBucket({ ...bench.layout.bucket(Bucket)!, name: bucket });
-    for (const k of all) await seedObject(bench.layout, bucket, { key: k });
+    await bench.layout.addBucket({ ...bench.layout.bucket(Bucket)!, name: bucket });
+    await Promise.all(all.map((k) => seedObject(bench.layout, bucket, { key: k })));
     const matching = all.filter((k) => k.startsWith(prefix) && (after === null || byBytes(k, after) > 0)).sort(byBytes);
     const roll = (k: string): string | undefined => {
       const at = delimiter === '' ? -1 : k.indexOf(delimiter, prefix.length);
@@ -125,7 +125,7 @@ test('a page of zero keys is empty and complete; a foreign token, encoding or pa
 test('100,000 keys page through in byte order, each once', async () => {
   await using bench = await startBench();
   const name = (n: number): string => `dir${n % 100}/${String((n * 7919) % 100_000).padStart(6, '0')}`;
-  for (let n = 0; n < 100_000; n++) await seedObject(bench.layout, Bucket, { key: name(n) });
+  for (let n = 0; n < 100_000; n += 1000) await Promise.all(Array.from({ length: 1000 }, (_, i) => seedObject(bench.layout, Bucket, { key: name(n + i) })));
   const keys: string[] = [];
   let token: string | undefined = '';
   while (token !== undefined) {

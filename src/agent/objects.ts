@@ -46,10 +46,10 @@ function checkLockDigest(context: Context): void {
   }
 }
 
-/** Stores a version; frees its bytes when the guard refuses. */
-export async function store(context: Context, version: ObjectVersion, guard: Guard): Promise<void> {
+/** Stores a version, which may complete an upload; frees its bytes when the guard refuses. */
+export async function store(context: Context, version: ObjectVersion, guard: Guard, upload?: string): Promise<void> {
   try {
-    await context.layout.put(context.bucket.name, version, guard);
+    await context.layout.put(context.bucket.name, version, guard, upload);
   } catch (error) {
     await version.body.discard();
     throw error;
