@@ -6,7 +6,7 @@ import {
 import fc from 'fast-check';
 import { bucketName as Bucket, failure, sendSigned, startBench } from './fixture.test.ts';
 import type { Bench } from './fixture.test.ts';
-import { seedObject } from './seeding.ts';
+import { seedBucket, seedObject } from './seeding.ts';
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 const decodeUrl = (text = ''): string => decodeURIComponent(text.replaceAll('+', '%20'));
@@ -83,7 +83,7 @@ test('prefix, delimiter, start-after and any page size list what a sort and a fi
   let round = 0;
   await fc.assert(fc.asyncProperty(fc.uniqueArray(key, { maxLength: 25 }), fc.constantFrom('', 'a', 'a/', '/'), fc.constantFrom('', '/', '-', 'b'), fc.option(key), fc.integer({ min: 1, max: 5 }), async (all, prefix, delimiter, after, max) => {
     const bucket = `round-${round++}`;
-    await bench.layout.addBucket({ ...bench.layout.bucket(Bucket)!, name: bucket });
+    await seedBucket(bench.layout, bucket);
     await Promise.all(all.map((k) => seedObject(bench.layout, bucket, { key: k })));
     const matching = all.filter((k) => k.startsWith(prefix) && (after === null || byBytes(k, after) > 0)).sort(byBytes);
     const roll = (k: string): string | undefined => {
@@ -122,10 +122,11 @@ test('a page of zero keys is empty and complete; a foreign token, encoding or pa
   assert.equal((await failure(list({ Bucket: 'not-there' }))).name, 'NoSuchBucket');
 });
 
-test('100,000 keys page through in byte order, each once', async () => {
+test('100,000 keys page through (20,000 on disk) in byte order, each once', async () => {
   await using bench = await startBench();
+  const count = process.env['BRIGADE_TEST_LAYOUT'] === undefined ? 100_000 : 20_000;
   const name = (n: number): string => `dir${n % 100}/${String((n * 7919) % 100_000).padStart(6, '0')}`;
-  for (let n = 0; n < 100_000; n += 1000) await Promise.all(Array.from({ length: 1000 }, (_, i) => seedObject(bench.layout, Bucket, { key: name(n + i) })));
+  for (let n = 0; n < count; n += 1000) await Promise.all(Array.from({ length: 1000 }, (_, i) => seedObject(bench.layout, Bucket, { key: name(n + i) })));
   const keys: string[] = [];
   let token: string | undefined = '';
   while (token !== undefined) {
@@ -134,7 +135,7 @@ test('100,000 keys page through in byte order, each once', async () => {
     keys.push(...[...body.matchAll(/<Key>([^<]*)</g)].map((m) => m[1]!));
     token = /<NextContinuationToken>([^<]*)</.exec(body)?.[1];
   }
-  assert.equal(new Set(keys).size, 100_000);
+  assert.equal(new Set(keys).size, count);
   assert.ok(keys.every((k, n) => n === 0 || byBytes(keys[n - 1]!, k) < 0));
   assert.equal((await listV2(bench, { Delimiter: '/' })).prefixes.length, 100);
 });

@@ -81,7 +81,7 @@ export class OrderedMap<V> {
       next = Buffer.concat([slots.at(-1)!.bytes, Buffer.from([0])]);
       for (const slot of slots) {
         const to = yield slot.value;
-        if (to === undefined) continue;
+        if (to === undefined || Buffer.compare(to, slot.bytes) <= 0) continue;
         next = to;
         break;
       }

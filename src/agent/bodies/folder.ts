@@ -25,6 +25,8 @@ export interface FolderOptions {
   readonly incoming: readonly Raw[];
   /** Where they go when they are kept; absent: they stay. */
   readonly home?: (id: string) => readonly Raw[];
+  /** An empty body takes a file, too. */
+  readonly emptyFiles?: boolean;
 }
 
 /** Bytes in files of a folder; nothing else makes these. */
@@ -77,7 +79,7 @@ export class BodyFolder {
     for (const { id } of pieces) this.#fresh.delete(id);
   }
 
-  /** Stores the bytes; synced when it resolves. An empty body takes no file. */
+  /** Stores the bytes; synced when it resolves. */
   async write(source: AsyncIterable<Buffer>): Promise<FolderBody> {
     const id = randomBytes(16).toString('hex');
     const dir = await this.acquireIncoming();
@@ -88,6 +90,7 @@ export class BodyFolder {
         file ??= await this.#create(dir, id);
         await file.writer.add(bytes);
       }
+      if (this.#options.emptyFiles === true) file ??= await this.#create(dir, id);
       if (file === undefined) return this.bodyOf([]);
       await file.writer.finish();
       await fsync(file.fd);
@@ -160,11 +163,18 @@ export class BodyFolder {
 
   /** Names of all files that came in and did not go home. */
   async arrivals(): Promise<string[]> {
-    const dir = await this.acquireIncoming();
+    const { jail, incoming } = this.#options;
+    let dir: Dir;
+    try {
+      dir = await jail.acquire(incoming, false, 'open');
+    } catch (error) {
+      if (error instanceof BrigadeError && error.kind === 'gone') return [];
+      throw error;
+    }
     try {
       return await readdir(dir.at('.'), { encoding: 'latin1' }) as string[];
     } finally {
-      await this.#options.jail.release(dir);
+      await jail.release(dir);
     }
   }
 

@@ -43,7 +43,7 @@ export class Uploads {
 
   /** Answers the pieces of the part that had the number. */
   putPart(bucket: string, id: string, part: UploadPart, pieces: readonly Piece[]): Piece[] {
-    this.#expect(bucket, id);
+    this.expect(bucket, id);
     const before = this.#db.sql('SELECT pieces FROM parts WHERE upload = ? AND number = ?').get(id, part.number);
     this.#db.sql('INSERT OR REPLACE INTO parts (upload, number, size, etag, modified, checksum, raw, pieces) VALUES (?, ?, ?, ?, ?, ?, ?, ?)').run(
       id, part.number, part.size, part.etag, part.modified, part.checksum === undefined ? null : JSON.stringify(part.checksum), part.raw ?? null, savePieces(pieces));
@@ -52,7 +52,7 @@ export class Uploads {
 
   /** Ends an upload; answers all pieces of its parts. Throws NoSuchUpload. */
   end(bucket: string, id: string): Piece[] {
-    this.#expect(bucket, id);
+    this.expect(bucket, id);
     const pieces = this.#db.sql('SELECT pieces FROM parts WHERE upload = ?').all(id).flatMap((row) => loadPieces(textOf(row, 'pieces')));
     this.#db.sql('DELETE FROM parts WHERE upload = ?').run(id);
     this.#db.sql('DELETE FROM uploads WHERE id = ?').run(id);
@@ -72,7 +72,8 @@ export class Uploads {
     }
   }
 
-  #expect(bucket: string, id: string): void {
+  /** Throws NoSuchUpload. */
+  expect(bucket: string, id: string): void {
     if (this.#db.sql('SELECT 1 FROM uploads WHERE id = ? AND bucket = ?').get(id, bucket) === undefined) throw noSuchUpload(id);
   }
 

@@ -107,8 +107,10 @@ export class Versions {
       const rows = this.#db.sql(sql.page).all(bucket, at, size);
       let skipTo: Buffer | undefined;
       for (const row of rows) {
-        skipTo = yield this.#listed(bucket, row, hints);
-        if (skipTo !== undefined) break;
+        const to = yield this.#listed(bucket, row, hints);
+        if (to === undefined || Buffer.compare(to, Buffer.from(textOf(row, 'name'))) <= 0) continue;
+        skipTo = to;
+        break;
       }
       if (skipTo === undefined && rows.length < size) return;
       at = skipTo ?? Buffer.from(`${textOf(rows.at(-1) as Row, 'name')}\0`);

@@ -1,0 +1,159 @@
+/** The served tree: where a key stands, what stands there, and its bytes. Every directory is opened from its parent, links never followed. */
+import { constants, type BigIntStats } from 'node:fs';
+import { opendir } from 'node:fs/promises';
+import { errno } from '../../stores/filesystem/failures.ts';
+import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
+import { isRefusal, isTemporary, OWN_FOLDER, placeOf, type Place, type Raw, type Refusal } from '../../stores/filesystem/names.ts';
+import { close, fstat, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
+import { sameVersion } from '../../stores/filesystem/token.ts';
+import { readRange } from '../bodies/read.ts';
+import type { Body } from '../layout.ts';
+import { isAbsence, keyRefused, refusalOf } from './refusals.ts';
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+export interface Found {
+  readonly stats: BigIntStats;
+  /** Of a directory: nothing in it but what is never listed. */
+  readonly empty: boolean;
+}
+
+export class Tree {
+  readonly jail: Jail;
+  readonly #bucket: (name: string) => readonly Raw[];
+  readonly #rootBytes: number;
+
+  /** `bucket`: the directory of a bucket, from the jail's root. */
+  constructor(jail: Jail, root: string, bucket: (name: string) => readonly Raw[]) {
+    this.jail = jail;
+    this.#bucket = bucket;
+    this.#rootBytes = Buffer.byteLength(root);
+  }
+
+  bucketSegments(bucket: string): readonly Raw[] {
+    return this.#bucket(bucket);
+  }
+
+  /** Where the key stands. Throws KeyTooLongError, InvalidArgument. */
+  place(bucket: string, key: string): Place {
+    const found = this.#locate(bucket, key);
+    if (isRefusal(found)) throw keyRefused(key, found);
+    return found;
+  }
+
+  /** As place(); undefined for a key that cannot stand here, and so does not. */
+  lookup(bucket: string, key: string): Place | undefined {
+    const found = this.#locate(bucket, key);
+    return isRefusal(found) ? undefined : found;
+  }
+
+  /** The file or directory that the key names, or undefined. */
+  async find(place: Place, key: string): Promise<Found | undefined> {
+    try {
+      return place.directory ? await this.#findDirectory(place.segments) : await this.#findFile(place.segments);
+    } catch (error) {
+      if (isAbsence(error)) return undefined;
+      throw refusalOf(error, key);
+    }
+  }
+
+  /** Holds the directory that the key's file is in. */
+  acquireParent(place: Place, create: boolean): Promise<Dir> {
+    return this.jail.acquire(place.segments.slice(0, -1), create, 'write');
+  }
+
+  body(place: Place, stats: BigIntStats): Body {
+    const read = (start: number, end: number): AsyncIterable<Buffer> => this.#read(place, stats, start, end);
+    return { size: Number(stats.size), read, discard: () => undefined };
+  }
+
+  /** Removes the directories above the key that hold nothing any more, up to one that is `kept`. */
+  async prune(bucket: string, place: Place, kept: (key: string, stats: BigIntStats) => boolean): Promise<void> {
+    const top = this.#bucket(bucket).length;
+    for (let segments = place.segments.slice(0, -1); segments.length > top; segments = segments.slice(0, -1)) {
+      const key = `${Buffer.from(segments.slice(top).join('/'), 'latin1').toString()}/`;
+      const found = await this.find({ segments, directory: true }, key);
+      if (found === undefined || !found.empty || kept(key, found.stats) || !(await this.removeDirectory(segments))) return;
+    }
+  }
+
+  /** False: something is in it. */
+  async removeDirectory(segments: readonly Raw[]): Promise<boolean> {
+    const dir = await this.jail.acquire(segments.slice(0, -1), false, 'remove');
+    try {
+      await rmdir(dir.at(segments.at(-1) as Raw));
+      await dir.sync();
+      return true;
+    } catch (error) {
+      if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY', 'ENOTDIR'].includes(errno(error) ?? '')) return false;
+      throw error;
+    } finally {
+      await this.jail.release(dir);
+    }
+  }
+
+  #locate(bucket: string, key: string): Place | Refusal {
+    const above = this.#bucket(bucket);
+    const found = placeOf(key, 'verbatim', above.reduce((sum, name) => sum + name.length + 1, this.#rootBytes));
+    return isRefusal(found) ? found : { segments: [...above, ...found.segments], directory: found.directory };
+  }
+
+  async #findFile(segments: readonly Raw[]): Promise<Found | undefined> {
+    const dir = await this.jail.acquire(segments.slice(0, -1), false, 'head');
+    try {
+      const stats = await lstat(dir.at(segments.at(-1) as Raw));
+      return stats.isFile() ? { stats, empty: false } : undefined;
+    } finally {
+      await this.jail.release(dir);
+    }
+  }
+
+  async #findDirectory(segments: readonly Raw[]): Promise<Found> {
+    const dir = await this.jail.acquire(segments, false, 'head');
+    try {
+      return { stats: await fstat(dir.fd), empty: await isEmpty(dir) };
+    } finally {
+      await this.jail.release(dir);
+    }
+  }
+
+  /** The last piece is given out only when the file is still the one that was looked at: a torn read never looks whole. */
+  async *#read(place: Place, stats: BigIntStats, start: number, end: number): AsyncGenerator<Buffer> {
+    if (place.directory || start >= end) return;
+    const fd = await this.#open(place);
+    try {
+      if (!sameVersion(await fstat(fd), stats)) throw new Error('the file was replaced before it was read');
+      let at = start;
+      for await (const piece of readRange(fd, start, end)) {
+        at += piece.length;
+        if (at === end) await sameBytes(fd, stats);
+        yield piece;
+      }
+    } finally {
+      await close(fd);
+    }
+  }
+
+  async #open(place: Place): Promise<number> {
+    const dir = await this.acquireParent(place, false);
+    try {
+      return await open(dir.at(place.segments.at(-1) as Raw), READ);
+    } catch (error) {
+      throw refusalOf(error, '');
+    } finally {
+      await this.jail.release(dir);
+    }
+  }
+}
+
+/** A rename or a new link changes the ctime, but no byte. */
+async function sameBytes(fd: number, stats: BigIntStats): Promise<void> {
+  const now = await fstat(fd);
+  if (now.size !== stats.size || now.mtimeNs !== stats.mtimeNs) throw new Error('the file changed while it was read');
+}
+
+async function isEmpty(dir: Dir): Promise<boolean> {
+  for await (const { name } of await opendir(dir.at('.'), { encoding: 'latin1' })) if (!isTemporary(name) && name !== OWN_FOLDER) return false;
+  return true;
+}
+
