@@ -92,6 +92,10 @@ export class Records {
     this.#db.sql('DELETE FROM records WHERE bucket = ? AND key = ? AND changed IS NULL').run(bucket, Buffer.from(key));
   }
 
+  removeBound(bucket: string, key: string, bound: string): void {
+    this.#db.sql('DELETE FROM records WHERE bucket = ? AND key = ? AND bound = ?').run(bucket, Buffer.from(key), bound);
+  }
+
   removeBucket(bucket: string): void {
     this.#db.sql('DELETE FROM records WHERE bucket = ?').run(bucket);
   }
@@ -106,10 +110,15 @@ export class Records {
     this.#db.sql('UPDATE records SET changed = NULL WHERE bound = ?').run(this.boundOf(stats));
   }
 
-  /** Every key with a record, once per record. */
+  /** Every record, some at a time: they may be removed while this goes on. */
   *all(): Generator<{ readonly bucket: string; readonly key: string; readonly bound: string }> {
-    for (const row of this.#db.sql('SELECT bucket, CAST(key AS TEXT) AS name, bound FROM records').iterate()) {
-      yield { bucket: textOf(row, 'bucket'), key: textOf(row, 'name'), bound: textOf(row, 'bound') };
+    const page = this.#db.sql('SELECT bucket, key, CAST(key AS TEXT) AS name, bound FROM records WHERE (bucket, key, bound) > (?, ?, ?) ORDER BY bucket, key, bound LIMIT 1000');
+    for (let [bucket, bytes, bound] = ['', new Uint8Array(), '']; ;) {
+      const rows = page.all(bucket, bytes, bound);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      for (const row of rows) yield { bucket: textOf(row, 'bucket'), key: textOf(row, 'name'), bound: textOf(row, 'bound') };
+      [bucket, bytes, bound] = [textOf(last, 'bucket'), last['key'] as Uint8Array<ArrayBuffer>, textOf(last, 'bound')];
     }
   }
 

@@ -1,0 +1,20 @@
+/** An agent as a process of its own, to be killed: `node test/agent/process.ts '{"layout":"objects","root":"…","state":"…"}'`. Tells its URL as one line. */
+import { startEndpoint } from '../../src/agent/endpoint.ts';
+import { openFilesLayout } from '../../src/agent/files-layout/index.ts';
+import { openObjectsLayout } from '../../src/agent/objects-layout/index.ts';
+import { credentials, type Site } from './site.ts';
+
+const site = JSON.parse(process.argv[2] ?? '') as Site;
+const failed = (error: unknown): never => {
+  throw error;
+};
+const layout = site.layout === 'objects'
+  ? await openObjectsLayout({ root: site.root, state: site.state, graceMs: 50, failed })
+  : await openFilesLayout({ root: site.root, state: site.state, failed });
+const endpoint = await startEndpoint({
+  storage: layout, accessKeys: [{ id: credentials.accessKeyId, secret: credentials.secretAccessKey }], limits: { minPartBytes: 64 * 1024 }, countObjects: false,
+});
+process.stdout.write(`${endpoint.url}\n`);
+process.on('SIGTERM', () => {
+  void endpoint.close().then(() => layout.close()).then(() => process.exit(endpoint.stats.failures.length === 0 ? 0 : 1));
+});
