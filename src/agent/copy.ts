@@ -97,6 +97,7 @@ function copyAlgorithm(context: Context, source: ObjectVersion): Algorithm | und
 export async function copyObject(context: Context): Promise<Reply> {
   const { request, bucket, clock, limits } = context;
   const guard = writeGuard(request.headers, request.key);
+  await context.layout.accepts?.(bucket.name, request.key);
   const source = await findSource(context);
   refuseSelfCopy(context, source);
   const { size } = source.version.body;

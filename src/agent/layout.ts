@@ -129,6 +129,8 @@ export interface Layout {
   /** Throws BucketNotEmpty. Unfinished uploads go with the bucket. */
   removeBucket(name: string): Maybe<void>;
 
+  /** Throws where the layout cannot hold an object of this key; asked before its bytes are read. */
+  accepts?(bucket: string, key: string): Maybe<void>;
   /** All versions of a key. */
   entry(bucket: string, key: string): Maybe<KeyEntry | undefined>;
   /** Entries with UTF-8 key bytes ≥ `from`, in byte order. */

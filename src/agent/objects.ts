@@ -60,6 +60,7 @@ export async function putObject(context: Context): Promise<Reply> {
   const { request, bucket, behaviours, clock } = context;
   const attributes = readAttributes(context);
   const guard = writeGuard(request.headers, request.key);
+  await context.layout.accepts?.(bucket.name, request.key);
   checkLockDigest(context);
   const fallback = behaviours.defaultChecksum === 'none' ? undefined : behaviours.defaultChecksum;
   const algorithm = givenAlgorithm(request) ?? fallback;

@@ -16,5 +16,6 @@ const endpoint = await startEndpoint({
 });
 process.stdout.write(`${endpoint.url}\n`);
 process.on('SIGTERM', () => {
+  for (const failure of endpoint.stats.failures) console.error(failure); // defects, each answered as InternalError
   void endpoint.close().then(() => layout.close()).then(() => process.exit(endpoint.stats.failures.length === 0 ? 0 : 1));
 });

@@ -120,6 +120,10 @@ export class FilesLayout implements Layout {
     for (const { id } of pieces) await folder.remove(id);
   }
 
+  accepts(bucket: string, key: string): void {
+    this.#rooms.tree.place(bucket, key);
+  }
+
   async entry(bucket: string, key: string): Promise<KeyEntry | undefined> {
     const place = this.#rooms.tree.lookup(bucket, key);
     const version = place === undefined ? undefined : await this.#current(bucket, key, place);
@@ -244,7 +248,11 @@ export class FilesLayout implements Layout {
     const { jail, tree, options, spillFolder } = this.#rooms;
     const spill = { folder: spillFolder, ...(options.mostNames === undefined ? {} : { most: options.mostNames }) };
     const walk = new Walk({ jail, bucket: tree.bucketSegments(bucket), prefix, delimiter, spill, unreadable: options.unreadable ?? 'refuse' }, from);
-    await walk.open();
+    try {
+      await walk.open();
+    } catch (error) {
+      throw isAbsence(error) ? noSuchBucket(bucket) : refusalOf(error, bucket);
+    }
     return walk;
   }
 
@@ -313,7 +321,7 @@ export class FilesLayout implements Layout {
       }
     } catch (error) {
       if (errno(error) === 'EISDIR') throw isDirectory(key);
-      if (errno(error) !== 'ENOENT') throw refusalOf(error, key);
+      if (!isAbsence(error)) throw refusalOf(error, key);
     }
     await db.commit(() => records.remove(bucket, key));
     await tree.prune(bucket, place, (above, stats) => records.light(bucket, above, stats) !== undefined);

@@ -88,8 +88,8 @@ class SpilledNames {
   constructor(folder: string) {
     this.#path = join(folder, `names-${randomUUID()}.db`);
     this.#db = new DatabaseSync(this.#path);
-    // Nothing here outlives the process, so nothing needs to be safe on disk.
-    this.#db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -8192; CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID');
+    // Nothing here outlives the process, so nothing needs to be safe on disk. (OFF is not to be had: SQLite's defensive mode, which Node sets, forbids it.)
+    this.#db.exec('PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -8192; CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID');
   }
 
   add(names: readonly Raw[]): void {

@@ -7,6 +7,7 @@ import { isRefusal, isTemporary, OWN_FOLDER, placeOf, type Place, type Raw, type
 import { close, fstat, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
 import { sameVersion } from '../../stores/filesystem/token.ts';
 import { readRange } from '../bodies/read.ts';
+import { s3Error } from '../errors.ts';
 import type { Body } from '../layout.ts';
 import { isAbsence, keyRefused, refusalOf } from './refusals.ts';
 
@@ -122,7 +123,7 @@ export class Tree {
     if (place.directory || start >= end) return;
     const fd = await this.#open(place);
     try {
-      if (!sameVersion(await fstat(fd), stats)) throw new Error('the file was replaced before it was read');
+      if (!sameVersion(await fstat(fd), stats)) throw changed();
       let at = start;
       for await (const piece of readRange(fd, start, end)) {
         at += piece.length;
@@ -135,21 +136,25 @@ export class Tree {
   }
 
   async #open(place: Place): Promise<number> {
-    const dir = await this.acquireParent(place, false);
+    let dir: Dir | undefined;
     try {
+      dir = await this.acquireParent(place, false);
       return await open(dir.at(place.segments.at(-1) as Raw), READ);
     } catch (error) {
-      throw refusalOf(error, '');
+      throw isAbsence(error) ? s3Error('NoSuchKey') : refusalOf(error, '');
     } finally {
-      await this.jail.release(dir);
+      if (dir !== undefined) await this.jail.release(dir);
     }
   }
 }
 
+/** The client tries again and gets the new file. */
+const changed = (): Error => s3Error('OperationAborted', { message: 'The file was replaced or changed by another program while it was read. Try again.' });
+
 /** A rename or a new link changes the ctime, but no byte. */
 async function sameBytes(fd: number, stats: BigIntStats): Promise<void> {
   const now = await fstat(fd);
-  if (now.size !== stats.size || now.mtimeNs !== stats.mtimeNs) throw new Error('the file changed while it was read');
+  if (now.size !== stats.size || now.mtimeNs !== stats.mtimeNs) throw changed();
 }
 
 async function isEmpty(dir: Dir): Promise<boolean> {

@@ -81,26 +81,31 @@ async function attempt({ db, records, uploads }: FilesRooms, staged: Staged, dir
   });
   try {
     await moveIn(staged, dir, name, before === undefined);
-    await dir.sync();
-    return await lstat(dir.at(name));
   } catch (error) {
     await db.commit(() => records.drop(bucket, version.key));
     if (errno(error) === 'EXDEV') return 'another file system';
     if (errno(error) === 'EEXIST' || errno(error) === 'ENOENT') return tryAgain; // a file came, or the directory went, meanwhile
     throw error;
   }
+  await dir.sync();
+  return (await lookAt(dir, name)) ?? stats;
 }
 
-async function standingAt(dir: Dir, name: Raw, key: string): Promise<BigIntStats | undefined> {
+/** Undefined: another program took it away at once. */
+async function lookAt(dir: Dir, name: Raw): Promise<BigIntStats | undefined> {
   try {
-    const stats = await lstat(dir.at(name));
-    if (stats.isDirectory()) throw isDirectory(key);
-    if (!stats.isFile()) throw isSpecial(key);
-    return stats;
+    return await lstat(dir.at(name));
   } catch (error) {
     if (errno(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+async function standingAt(dir: Dir, name: Raw, key: string): Promise<BigIntStats | undefined> {
+  const stats = await lookAt(dir, name);
+  if (stats?.isDirectory() === true) throw isDirectory(key);
+  if (stats?.isFile() === false) throw isSpecial(key);
+  return stats;
 }
 
 /** The time that is told as Last-Modified; synced, because the record is bound to it. */
