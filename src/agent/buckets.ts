@@ -5,10 +5,12 @@ import { s3Error } from './errors.ts';
 import { newBucket } from './layout.ts';
 import { owner } from './listing.ts';
 import { readSmall } from './payload.ts';
+import { mayUse } from './sigv4.ts';
 import { childText, el, optional, parseXml, xmlDocument } from './xml.ts';
 
 export async function listBuckets(context: ServiceContext): Promise<Reply> {
-  const buckets = await context.layout.buckets();
+  const { accessKey } = context.verified;
+  const buckets = (await context.layout.buckets()).filter((bucket) => mayUse(accessKey, bucket.name));
   return xmlReply(xmlDocument('ListAllMyBucketsResult', owner(),
     el('Buckets', buckets.map((bucket) => el('Bucket', el('Name', bucket.name), el('CreationDate', isoTime(bucket.created)), el('BucketRegion', bucket.region))))));
 }

@@ -14,10 +14,20 @@ export interface Limits {
   readonly maxXmlBytes: number;
   /** Largest header block, bytes (431 above). */
   readonly maxHeaderBytes: number;
-  /** Milliseconds for a whole request, body included. */
+  /** Milliseconds for a whole request, body included: enough for the largest part over a thin link. */
   readonly requestTimeoutMs: number;
-  /** Milliseconds for the header block. */
+  /** Milliseconds for the header block, and for the TLS handshake. */
   readonly headersTimeoutMs: number;
+  /** Milliseconds after which a connection on which nothing moves is closed, between requests too. */
+  readonly idleMs: number;
+  /** Milliseconds over which the pace of a body that comes in is measured … */
+  readonly bodyIdleMs: number;
+  /** … and the bytes per second it must bring. */
+  readonly minBytesPerSecond: number;
+  /** Connections, open at once. */
+  readonly maxConnections: number;
+  /** Connections from one client address (IPv6: from one /64 network). */
+  readonly maxConnectionsPerClient: number;
 }
 
 export const s3Limits: Limits = {
@@ -26,8 +36,13 @@ export const s3Limits: Limits = {
   maxParts: 10_000,
   maxXmlBytes: 2 * 2 ** 20,
   maxHeaderBytes: 16 * 1024,
-  requestTimeoutMs: 10 * 60_000,
+  requestTimeoutMs: 12 * 3_600_000,
   headersTimeoutMs: 30_000,
+  idleMs: 60_000,
+  bodyIdleMs: 30_000,
+  minBytesPerSecond: 512,
+  maxConnections: 4096,
+  maxConnectionsPerClient: 1024,
 };
 
 /** Where S3-compatible servers differ. */

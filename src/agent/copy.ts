@@ -12,6 +12,7 @@ import { findUpload, readPartNumber, storePart } from './multipart.ts';
 import { isArchived, store } from './objects.ts';
 import { fullChecksum } from './receiving.ts';
 import { percentDecodeText } from './request.ts';
+import { mayUse } from './sigv4.ts';
 import { findVersion, newVersionId } from './versions.ts';
 import { el, xmlDocument } from './xml.ts';
 import type { XmlContent } from './xml.ts';
@@ -30,6 +31,7 @@ function parseSource(text: string): { bucket: string; key: string; versionId: st
 async function findSource(context: Context): Promise<Source> {
   const { headers } = context.request;
   const named = parseSource(headers.get('x-amz-copy-source') ?? '');
+  if (!mayUse(context.verified.accessKey, named.bucket)) throw s3Error('AccessDenied');
   const bucket = await context.layout.bucket(named.bucket);
   if (bucket === undefined) throw s3Error('NoSuchBucket', { details: { BucketName: named.bucket } });
   const version = await findVersion(context, bucket, named.key, named.versionId);

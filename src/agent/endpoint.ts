@@ -1,42 +1,28 @@
 /** The S3 endpoint: HTTP in, operations out. Writes no log and keeps no state but its layout. */
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:http';
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { s3Behaviours, s3Limits } from './context.ts';
 import type { Behaviours, Clock, Context, Limits, Reply, ServiceContext } from './context.ts';
 import { S3Error, s3Error } from './errors.ts';
+import { ResetConnection, askHook } from './hook.ts';
+import type { RequestHook } from './hook.ts';
+import { Patience, awaitsContinue, bodyOf, discardRest } from './incoming.ts';
 import type { Bucket, Layout } from './layout.ts';
+import { startListener } from './listener.ts';
+import type { Listener, Tls } from './listener.ts';
 import { openPayload } from './payload.ts';
+import { errorXml } from './refusal.ts';
 import { parseRequest } from './request.ts';
 import type { S3Request } from './request.ts';
 import { findRoute } from './routing.ts';
 import type { Route } from './routing.ts';
-import { verify } from './sigv4.ts';
+import { send } from './sending.ts';
+import { mayUse, verify } from './sigv4.ts';
 import type { AccessKey, Verified } from './sigv4.ts';
 import { Statistics } from './statistics.ts';
-import { el, errorDocument } from './xml.ts';
 
-/** What a hook sees: after the signature was verified, before anything is done. */
-export interface RequestInfo {
-  readonly operation: string;
-  readonly method: string;
-  readonly bucket: string;
-  readonly key: string;
-  readonly query: ReadonlyMap<string, string>;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly accessKey: string;
-}
-
-/** What a hook may answer instead: an S3 error by code, a canned answer, or a broken connection. */
-export type HookAnswer =
-  | { readonly code: string; readonly message?: string; readonly headers?: Record<string, string>; readonly status?: number }
-  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
-  | { readonly reset: true };
-
-export type RequestHook = (info: RequestInfo) => HookAnswer | undefined | void | Promise<HookAnswer | undefined | void>;
+export type { HookAnswer, RequestHook, RequestInfo } from './hook.ts';
+export type { Tls } from './listener.ts';
 
 export interface EndpointOptions {
   readonly storage: Layout;
@@ -50,12 +36,16 @@ export interface EndpointOptions {
   readonly clock?: Clock;
   readonly limits?: Partial<Limits>;
   readonly behaviours?: Partial<Behaviours>;
-  /** PEM; the endpoint then speaks https. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** The endpoint then speaks https, TLS 1.2 or newer. */
+  readonly tls?: Tls;
+  /** Refuses every operation that writes, whoever asks. */
+  readonly readOnly?: boolean;
   /** Whether `stats.object()` is kept; default true. A long-running endpoint turns it off. */
   readonly countObjects?: boolean;
   /** May hold a request by returning a promise that settles later. */
   readonly onRequest?: RequestHook;
+  /** Told of what was no S3 error: a defect of the endpoint or its layout, a failing disk. `what` names operation, bucket and key. */
+  readonly onDefect?: (error: unknown, what: string) => void;
 }
 
 export interface Endpoint {
@@ -64,8 +54,12 @@ export interface Endpoint {
   readonly stats: Statistics;
   /** Replaces the hook while running. */
   setHook(hook: RequestHook | undefined): void;
-  /** Stops listening and breaks open connections. */
-  close(): Promise<void>;
+  /** Replaces the credentials: requests that come from now on are verified with these. */
+  setAccessKeys(keys: readonly AccessKey[]): void;
+  /** Replaces the certificate for new connections. @throws Error of node:tls when it does not fit its key */
+  setTls(tls: Tls): void;
+  /** Stops listening, lets requests in flight finish for `graceMs` (default 0), then breaks open connections. */
+  close(graceMs?: number): Promise<void>;
 }
 
 interface Running {
@@ -76,32 +70,15 @@ interface Running {
   readonly behaviours: Behaviours;
   readonly stats: Statistics;
   readonly completed: Map<string, string>;
+  readonly patience: Patience;
+  keys: readonly AccessKey[];
   hook: RequestHook | undefined;
+  listener: Listener | undefined;
+  closing: boolean;
 }
-
-class ResetConnection extends Error {}
 
 const maxKeyBytes = 1024;
-
-/** Requests whose client still waits for a word before it sends the body. */
-const waiting = new WeakSet<IncomingMessage>();
-
-const awaitsContinue = (incoming: IncomingMessage): boolean => waiting.has(incoming);
-
-/** Iterates the body without tearing the connection down when a handler stops early: the answer must still go out. */
-function bodyOf(incoming: IncomingMessage, response: ServerResponse): AsyncIterable<Buffer> {
-  return {
-    async *[Symbol.asyncIterator]() {
-      if (awaitsContinue(incoming)) response.writeContinue();
-      waiting.delete(incoming);
-      try {
-        for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece as Buffer;
-      } catch (error) {
-        throw incoming.complete ? error : s3Error('IncompleteBody');
-      }
-    },
-  };
-}
+const ownQuery = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/;
 
 /** Presigned requests may carry x-amz- headers as query parameters. */
 function withHoisted(request: S3Request): S3Request {
@@ -109,22 +86,9 @@ function withHoisted(request: S3Request): S3Request {
   const headers = new Map(request.headers);
   for (const [name, value] of request.query) {
     const lower = name.toLowerCase();
-    const own = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/.test(lower);
-    if (lower.startsWith('x-amz-') && !own && !headers.has(lower)) headers.set(lower, value);
+    if (lower.startsWith('x-amz-') && !ownQuery.test(lower) && !headers.has(lower)) headers.set(lower, value);
   }
   return { ...request, headers };
-}
-
-async function askHook(running: Running, request: S3Request, route: Route, verified: Verified): Promise<Reply | undefined> {
-  const answer = await running.hook?.({
-    operation: route.operation, method: request.method, bucket: request.bucket, key: request.key,
-    query: request.query, headers: request.headers, accessKey: verified.accessKey.id,
-  });
-  if (!answer) return undefined;
-  if ('reset' in answer) throw new ResetConnection();
-  if (!('code' in answer)) return answer;
-  const error = s3Error(answer.code, { ...(answer.message === undefined ? {} : { message: answer.message }), headers: answer.headers ?? {} });
-  throw answer.status === undefined ? error : new S3Error(error.code, answer.status, error.message, error.details, error.headers);
 }
 
 const isRequesterPaid = (bucket: Bucket): boolean => bucket.requestPayment === 'Requester';
@@ -141,7 +105,8 @@ function checkBucket(running: Running, request: S3Request, bucket: Bucket): void
 
 async function handle(context: ServiceContext, running: Running, route: Route): Promise<Reply> {
   const { request } = context;
-  if (Buffer.byteLength(request.key) > maxKeyBytes) throw s3Error('KeyTooLongError', { details: { Size: String(Buffer.byteLength(request.key)), MaxSizeAllowed: String(maxKeyBytes) } });
+  // No key has more bytes than three for each of its UTF-16 units.
+  if (request.key.length * 3 > maxKeyBytes && Buffer.byteLength(request.key) > maxKeyBytes) throw s3Error('KeyTooLongError', { details: { Size: String(Buffer.byteLength(request.key)), MaxSizeAllowed: String(maxKeyBytes) } });
   if ('service' in route.handle) return route.handle.service(context);
   const bucket = await context.layout.bucket(request.bucket);
   if (bucket === undefined) throw s3Error('NoSuchBucket', { details: { BucketName: request.bucket } });
@@ -151,16 +116,21 @@ async function handle(context: ServiceContext, running: Running, route: Route): 
   return isRequesterPaid(bucket) ? { ...reply, headers: { ...reply.headers, 'x-amz-request-charged': 'requester' } } : reply;
 }
 
-async function answer(running: Running, received: S3Request, incoming: IncomingMessage, response: ServerResponse): Promise<Reply> {
-  const { options, region, clock, limits, behaviours, completed, stats } = running;
-  const route = findRoute(received);
-  stats.record({ operation: route.operation, bucket: received.bucket, key: received.key, writes: route.writes });
-  const verified = verify(received, { keys: options.accessKeys, region, now: clock.now() });
+/** What this key may do here. */
+function authorise(running: Running, request: S3Request, route: Route, key: AccessKey): void {
+  if (route.writes && running.options.readOnly === true) throw s3Error('AccessDenied', { message: 'This endpoint serves its data read-only.' });
+  if (route.writes && key.readOnly === true) throw s3Error('AccessDenied');
+  if (request.bucket !== '' && !mayUse(key, request.bucket)) throw s3Error('AccessDenied');
+}
+
+async function answer(running: Running, received: S3Request, route: Route, incoming: IncomingMessage, response: ServerResponse): Promise<Reply> {
+  const { options, region, clock, limits, behaviours, completed, patience, keys } = running;
+  const verified: Verified = verify(received, { keys, region, now: clock.now() });
   const request = withHoisted(received);
-  const canned = await askHook(running, request, route, verified);
+  const canned = running.hook === undefined ? undefined : await askHook(running.hook, request, route, verified);
   if (canned !== undefined) return canned;
-  if (route.writes && verified.accessKey.readOnly === true) throw s3Error('AccessDenied');
-  const body = bodyOf(incoming, response);
+  authorise(running, request, route, verified.accessKey);
+  const body = bodyOf(incoming, response, patience);
   const context: ServiceContext = {
     request, verified, layout: options.storage, region, clock, limits, behaviours, completed,
     payload: (emptyAllowed) => openPayload(body, request, verified, emptyAllowed),
@@ -168,91 +138,79 @@ async function answer(running: Running, received: S3Request, incoming: IncomingM
   return handle(context, running, route);
 }
 
-function errorReply(error: unknown, id: string, resource: string, stats: Statistics): Reply {
-  if (!(error instanceof S3Error)) stats.failed(error); // its text is not for clients: it may name paths
+interface Asked { readonly id: string; readonly target: string; what: string }
+
+/** The text of a defect is not for clients: it may name paths. */
+function errorReply(running: Running, error: unknown, asked: Asked): Reply {
+  if (!(error instanceof S3Error)) report(running, error, asked.what);
   const known = error instanceof S3Error ? error : s3Error('InternalError');
-  const details = Object.entries(known.details).map(([name, value]) => el(name, value));
-  const document = errorDocument(el('Code', known.code), el('Message', known.message), details, el('Resource', resource), el('RequestId', id), el('HostId', id));
-  return { status: known.status, headers: { 'content-type': 'application/xml', ...known.headers }, body: document };
+  return { status: known.status, headers: { 'content-type': 'application/xml', ...known.headers }, body: errorXml(known, asked.id, asked.target) };
 }
 
-async function send(reply: Reply, request: { readonly method: string; readonly id: string }, response: ServerResponse, clock: Clock): Promise<void> {
-  const empty = request.method === 'HEAD' || reply.status === 304 || reply.status === 204;
-  const { body } = reply;
-  const length = typeof body === 'string' ? Buffer.byteLength(body) : reply.length ?? 0;
-  response.statusCode = reply.status;
-  response.setHeader('x-amz-request-id', request.id);
-  response.setHeader('x-amz-id-2', request.id);
-  response.setHeader('date', new Date(clock.now()).toUTCString());
-  response.setHeader('server', 'brigade');
-  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
-  if (reply.status !== 304 && reply.status !== 204) response.setHeader('content-length', length);
-  if (empty || body === undefined) response.end();
-  else if (typeof body === 'string') response.end(body);
-  else await pipeline(body, response);
+function report(running: Running, error: unknown, what: string): void {
+  running.stats.failed(error);
+  running.options.onDefect?.(error, what);
 }
+
+async function replyTo(running: Running, incoming: IncomingMessage, response: ServerResponse, asked: Asked): Promise<Reply> {
+  try {
+    const request = parseRequest(incoming, asked.id, running.behaviours.hostBase);
+    const route = findRoute(request);
+    const { operation, writes } = route;
+    asked.what = `${operation} ${request.bucket}/${request.key}`;
+    running.stats.record({ operation, bucket: request.bucket, key: request.key, writes });
+    return await answer(running, request, route, incoming, response);
+  } catch (error) {
+    if (error instanceof ResetConnection) throw error;
+    return errorReply(running, error, asked);
+  }
+}
+
+const requestId = (): string => randomBytes(8).toString('hex').toUpperCase();
 
 async function serve(running: Running, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  const id = randomBytes(8).toString('hex').toUpperCase();
-  const shown = { method: incoming.method ?? 'GET', id };
-  let reply: Reply;
+  const { socket } = incoming;
+  const asked: Asked = { id: requestId(), target: incoming.url ?? '/', what: '' };
   try {
-    reply = await answer(running, parseRequest(incoming, id, running.behaviours.hostBase), incoming, response);
+    running.listener?.working(socket, true);
+    const reply = await replyTo(running, incoming, response, asked);
+    running.listener?.working(socket, false);
+    running.stats.answered(reply.status);
+    if (response.destroyed) return;
+    // A body that was asked to wait never comes: what follows on this connection cannot be told from it.
+    const last = running.closing || awaitsContinue(incoming);
+    await send(reply, { method: incoming.method ?? 'GET', id: asked.id, now: running.clock.now(), last }, response);
+    discardRest(incoming);
   } catch (error) {
-    if (error instanceof ResetConnection) {
-      incoming.socket.resetAndDestroy();
-      return;
+    if (error instanceof ResetConnection) socket.resetAndDestroy();
+    else {
+      report(running, error, asked.what);
+      response.destroy();
     }
-    reply = errorReply(error, id, incoming.url ?? '/', running.stats);
   }
-  running.stats.answered(reply.status);
-  if (response.destroyed) return;
-  if (awaitsContinue(incoming)) response.setHeader('connection', 'close'); // the body never comes: what follows cannot be told from it
-  await send(reply, shown, response, running.clock);
-  incoming.resume(); // what was not read of the body is read away, so that the client gets to see the answer
-}
-
-function listenerFor(running: Running): RequestListener {
-  return (incoming, response) => {
-    // A client that went away in the middle of an answer is not ours to report; its connection is closed.
-    serve(running, incoming, response).catch(() => response.destroy());
-  };
-}
-
-function createListener(options: EndpointOptions, limits: Limits, listener: RequestListener): Server {
-  const settings = {
-    maxHeaderSize: limits.maxHeaderBytes, requestTimeout: limits.requestTimeoutMs, headersTimeout: limits.headersTimeoutMs,
-    connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs), keepAliveTimeout: 60_000,
-  };
-  const server = options.tls === undefined ? createServer(settings, listener) : createTlsServer({ ...settings, ...options.tls }, listener);
-  server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) => {
-    waiting.add(incoming); // the handler decides whether the body is wanted
-    listener(incoming, response);
-  });
-  return server;
 }
 
 /** Starts an endpoint over a layout.
- * @throws Error of node:net when the port is taken */
+ * @throws Error of node:net when the address cannot be listened on, of node:tls when certificate and key do not fit */
 export async function startEndpoint(options: EndpointOptions): Promise<Endpoint> {
   const limits = { ...s3Limits, ...options.limits };
-  const running: Running = {
-    options, limits, region: options.region ?? 'us-east-1', clock: options.clock ?? { now: () => Date.now() },
-    behaviours: { ...s3Behaviours, ...options.behaviours }, stats: new Statistics(options.countObjects ?? true), completed: new Map(), hook: options.onRequest,
-  };
-  const server = createListener(options, limits, listenerFor(running));
   const host = options.host ?? '127.0.0.1';
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, host, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const running: Running = {
+    options, limits, region: options.region ?? 'us-east-1', clock: options.clock ?? { now: () => Date.now() }, patience: new Patience(limits),
+    behaviours: { ...s3Behaviours, ...options.behaviours }, stats: new Statistics(options.countObjects ?? true), completed: new Map(),
+    keys: options.accessKeys, hook: options.onRequest, listener: undefined, closing: false,
+  };
+  const listener = await startListener({ host, port: options.port ?? 0, tls: options.tls, limits, onRequest: (incoming, response) => void serve(running, incoming, response) });
+  running.listener = listener;
   return {
-    url: `${options.tls === undefined ? 'http' : 'https'}://${host}:${port}`, port, stats: running.stats,
+    url: `${options.tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`, port: listener.port, stats: running.stats,
     setHook: (hook) => void (running.hook = hook),
-    close: () => new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    }),
+    setAccessKeys: (keys) => void (running.keys = keys),
+    setTls: (tls) => listener.setTls(tls),
+    close: async (graceMs = 0) => {
+      running.closing = true;
+      await listener.close(graceMs);
+      running.patience.close();
+    },
   };
 }

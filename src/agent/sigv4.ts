@@ -15,7 +15,12 @@ export interface AccessKey {
   expiresAt?: number;
   /** Allows only reads. */
   readOnly?: boolean;
+  /** The only buckets it may use, create or see listed; absent: all. */
+  buckets?: readonly string[];
 }
+
+/** Whether a key may use the bucket of this name. */
+export const mayUse = (key: AccessKey, bucket: string): boolean => key.buckets?.includes(bucket) ?? true;
 
 export interface Verified {
   readonly accessKey: AccessKey;

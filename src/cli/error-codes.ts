@@ -45,6 +45,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_INVALID_REQUEST: ['object', 'the store calls the request invalid'],
   E_KMS: ['object, premise', 'the KMS key cannot be used'],
   E_LIST: ['transient', 'a page of a listing could not be read'],
+  E_LISTEN: ['usage', 'the agent cannot listen on that address: it is in use, not of this machine, or not allowed to this user'],
   E_LIST_TRUNCATED: ['transient', 'a page of a listing ends in the middle'],
   E_LOCKED: ['object', 'object lock or retention forbids the write'],
   E_LONG_READ: ['transient', 'more bytes arrived than the object has'],

@@ -33,7 +33,7 @@ export async function brigade(cwd: string, args: readonly string[], more: Partia
   const listeners: ((signal: StopSignal) => void)[] = [];
   const io: Io = {
     out: new Output(out), err: new Output(err), env: {}, cwd, clock: systemClock(), random: seededRandom(1),
-    onSignal: (listener) => { listeners.push(listener); return () => undefined; }, die: (code) => { throw new Error(`die ${code}`); }, ...more,
+    onSignal: (listener) => { listeners.push(listener); return () => undefined; }, onHangup: () => () => undefined, die: (code) => { throw new Error(`die ${code}`); }, ...more,
   };
   const exit = await main(args, io);
   return { exit, out: out.text, err: err.text };

@@ -22,6 +22,8 @@ export interface Io {
   readonly random: Random;
   /** Calls the listener for every SIGINT and SIGTERM from now on; returns how to end that. */
   readonly onSignal: (listener: (signal: StopSignal) => void) => () => void;
+  /** Calls the listener for every SIGHUP from now on; returns how to end that. */
+  readonly onHangup: (listener: () => void) => () => void;
   /** Ends the process at once. */
   readonly die: (code: number) => void;
 }

@@ -19,6 +19,10 @@ function systemIo(): Io {
         for (const signal of signals) process.off(signal, listener);
       };
     },
+    onHangup: (listener) => {
+      process.on('SIGHUP', listener);
+      return () => void process.off('SIGHUP', listener);
+    },
     die: (code) => process.exit(code),
   };
 }

@@ -1,18 +1,16 @@
 /** From a reference to the text it stands for. What was read is never put into a message. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { BrigadeError, oneLine } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { Credentials } from '../ports/credentials.ts';
 import type { AwsReader } from './credential-aws.ts';
 import type { Environment } from './expand.ts';
 import type { KeysRef, ValueRef } from './migration.ts';
+import { readPrivateFile } from './private-file.ts';
 
 export interface ValueReaders {
   readonly env: Environment;
   readonly aws: AwsReader;
 }
-
-const MAX_FILE_BYTES = 64 * 1024;
 
 /** Premise E_CREDENTIALS: nothing can be read or written until the operator acts. */
 export function credentialError(message: string, hint: string, cause?: unknown): BrigadeError {
@@ -34,7 +32,7 @@ export async function readValue(ref: ValueRef, readers: ValueReaders): Promise<s
 async function readRaw(ref: ValueRef, readers: ValueReaders): Promise<string | undefined> {
   switch (ref.from) {
     case 'env': return readVariable(ref, readers.env);
-    case 'file': return readPrivateFile(ref.path);
+    case 'file': return readPrivateFile(ref.path, (what, fix, cause) => credentialError(`file:${ref.path} ${what}`, fix, cause));
     case 'aws-ssm': return readers.aws.parameter(ref.name);
     case 'aws-sm': {
       const text = await readers.aws.secret(ref.name);
@@ -47,26 +45,6 @@ function readVariable(ref: ValueRef & { from: 'env' }, env: Environment): string
   const value = env[ref.name];
   if (value === undefined && ref.optional !== true) throw credentialError(`the variable ${ref.name} is not set`, `export ${ref.name}`);
   return value;
-}
-
-function readPrivateFile(path: string): string {
-  let handle: number;
-  try {
-    // Without O_NONBLOCK, opening a FIFO that nobody writes to would stop this process for ever.
-    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (thrown) {
-    throw credentialError(`file:${path} cannot be read (${(thrown as NodeJS.ErrnoException).code ?? 'unknown error'})`, 'check the path and its owner', thrown);
-  }
-  try {
-    // Asked of the open file, so that what is checked is what is read.
-    const stat = fstatSync(handle);
-    if (!stat.isFile()) throw credentialError(`file:${path} is not a regular file`, 'name the file that holds the credential');
-    if (process.platform !== 'win32' && (stat.mode & 0o077) !== 0) throw credentialError(`file:${path} can be read by others than its owner`, `chmod 600 ${path}`);
-    if (stat.size > MAX_FILE_BYTES) throw credentialError(`file:${path} is larger than 64 KiB`, 'name the file that holds the credential');
-    return readFileSync(handle, 'utf8');
-  } finally {
-    closeSync(handle);
-  }
 }
 
 function jsonKey(text: string, key: string, shown: string): string {

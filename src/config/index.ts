@@ -5,5 +5,6 @@ export { loadMigration, loadMigrations, parseMigration } from './load.ts';
 export { migrationFromFlags, parseLocation, type CopyFlags, type EndFlags } from './ad-hoc.ts';
 export { showLocation } from './address.ts';
 export { checkOverlap } from './overlap.ts';
+export { loadAccessKeys, type AgentKey } from './access-keys.ts';
 export { specHash } from './spec-hash.ts';
 export { credentialSource, describeCredentials, usesEnvironment, type CredentialDeps } from './credentials.ts';

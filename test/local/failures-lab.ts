@@ -213,7 +213,7 @@ ${transfer}${more}
     const stream = (add: (text: string) => void) => new Output({ write: (text, done) => { add(text); done?.(); return true; } });
     const exit = await main(argv, {
       out: stream((text) => { out += text; }), err: stream((text) => { err += text; }), env: this.env, cwd: this.dir, clock: fastClock(), random: seededRandom(12),
-      onSignal: () => () => undefined, die: (code) => { throw new Error(`died with ${code}`); },
+      onSignal: () => () => undefined, onHangup: () => () => undefined, die: (code) => { throw new Error(`died with ${code}`); },
     });
     return { exit, out, err };
   }

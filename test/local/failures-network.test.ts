@@ -42,7 +42,7 @@ describe('throttling', () => {
 });
 
 describe('credentials', () => {
-  const session = (id: string): Required<Omit<AccessKey, 'readOnly'>> => ({ id, secret: `secret-of-${id}`, sessionToken: `token-of-${id}`, expiresAt: Number.MAX_SAFE_INTEGER });
+  const session = (id: string): Required<Omit<AccessKey, 'readOnly' | 'buckets'>> => ({ id, secret: `secret-of-${id}`, sessionToken: `token-of-${id}`, expiresAt: Number.MAX_SAFE_INTEGER });
   const document = ({ id, secret, sessionToken }: ReturnType<typeof session>): string => JSON.stringify({ access_key_id: id, secret_access_key: secret, session_token: sessionToken });
 
   async function withSession(onRequest: (lab: Lab, keys: AccessKey[], renew: () => void) => RequestHook): Promise<{ readonly lab: Lab; readonly setup: { readonly source: string; readonly more: string } }> {

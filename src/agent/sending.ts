@@ -1,0 +1,69 @@
+/** Sends an answer: whole where it is small, at the pace of the client where it is not. */
+import type { ServerResponse } from 'node:http';
+import type { Reply } from './context.ts';
+
+export interface Shown {
+  readonly method: string;
+  readonly id: string;
+  /** Epoch milliseconds, told as the Date header. */
+  readonly now: number;
+  /** Whether this is the last answer of the connection. */
+  readonly last: boolean;
+}
+
+let [dateSecond, dateText] = [0, ''];
+
+/** The Date header; made once a second. */
+function dateOf(now: number): string {
+  const second = Math.floor(now / 1000);
+  if (second !== dateSecond) [dateSecond, dateText] = [second, new Date(second * 1000).toUTCString()];
+  return dateText;
+}
+
+function headersOf(reply: Reply, shown: Shown, length: number): string[] {
+  const headers: string[] = [];
+  const own: Record<string, string> = { 'x-amz-request-id': shown.id, 'x-amz-id-2': shown.id, date: dateOf(shown.now), server: 'brigade', ...(shown.last ? { connection: 'close' } : {}), ...reply.headers };
+  for (const name in own) headers.push(name, own[name] ?? '');
+  if (reply.status !== 304 && reply.status !== 204) headers.push('content-length', String(length));
+  return headers;
+}
+
+/** Resolves when more can be written, or nobody is there to read. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
+}
+
+/** Hands over a body piece by piece, the last one together with the end. A body shorter than was said breaks the connection: the client must
+ * see that something is missing. */
+async function pump(body: AsyncIterable<Buffer> | Iterable<Buffer>, length: number, response: ServerResponse): Promise<void> {
+  let left = length;
+  for await (const piece of body) {
+    if (response.destroyed) return;
+    left -= piece.length;
+    if (left <= 0) {
+      response.end(piece);
+      return;
+    }
+    if (!response.write(piece)) await drained(response);
+  }
+  if (left > 0) response.destroy();
+  else response.end();
+}
+
+/** Sends an answer. Resolves when it was handed to the connection. @throws what the body throws; the connection is then to be broken */
+export async function send(reply: Reply, shown: Shown, response: ServerResponse): Promise<void> {
+  const { body } = reply;
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : reply.length ?? 0;
+  response.writeHead(reply.status, headersOf(reply, shown, length));
+  if (body === undefined || shown.method === 'HEAD' || reply.status === 304 || reply.status === 204) response.end();
+  else if (typeof body === 'string') response.end(body);
+  else await pump(body, length, response);
+}
