@@ -26,6 +26,7 @@ export function percentDecode(text: string): Buffer {
 
 /** Percent-decodes into a string. Throws InvalidURI when the bytes are not UTF-8. */
 export function percentDecodeText(text: string): string {
+  if (/^[\x00-\x24\x26-\x7f]*$/.test(text)) return text; // ASCII without a percent sign
   try {
     return utf8.decode(percentDecode(text));
   } catch {
@@ -60,6 +61,7 @@ export function rawPairs(rawQuery: string): [name: string, value: string][] {
 
 function parseQuery(rawQuery: string): Map<string, string> {
   const query = new Map<string, string>();
+  if (rawQuery === '') return query;
   for (const [name, value] of rawPairs(rawQuery)) {
     const decoded = percentDecodeText(name);
     if (!query.has(decoded)) query.set(decoded, percentDecodeText(value));
