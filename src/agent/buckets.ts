@@ -1,7 +1,7 @@
 /** Buckets and their settings. */
 import { isoTime, xmlReply } from './context.ts';
 import type { Context, Reply, ServiceContext } from './context.ts';
-import { s3Error } from './errors.ts';
+import { invalidArgument, s3Error } from './errors.ts';
 import { newBucket } from './layout.ts';
 import { owner } from './listing.ts';
 import { readSmall } from './payload.ts';
@@ -20,25 +20,37 @@ const validName = (name: string): boolean => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$
 
 async function readLocation(context: ServiceContext): Promise<string> {
   const text = (await readSmall(context.payload(true), context.limits.maxXmlBytes)).toString();
-  const asked = text === '' ? undefined : childText(parseXml(text, 'CreateBucketConfiguration'), 'LocationConstraint');
-  const region = asked === undefined || asked === '' ? 'us-east-1' : asked;
-  if (region !== context.region && !(asked === undefined && context.region === 'us-east-1')) {
-    throw s3Error('IllegalLocationConstraintException', { message: `The ${asked === undefined ? 'unspecified' : region} location constraint is incompatible for the region specific endpoint this request was sent to.` });
-  }
-  return region;
+  const asked = text === '' ? '' : childText(parseXml(text, 'CreateBucketConfiguration'), 'LocationConstraint') ?? '';
+  const region = asked === '' ? context.region : asked;
+  if (region === context.region) return region;
+  if (!/^[a-z]{2}(-[a-z]+)+-\d+$|^EU$/.test(region)) throw s3Error('InvalidLocationConstraint', { details: { LocationConstraint: region } });
+  throw s3Error('IllegalLocationConstraintException', { message: `The ${region} location constraint is incompatible for the region specific endpoint this request was sent to.` });
+}
+
+const ownerships = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'];
+
+/** Who owns what is written, and whether there can be ACLs: those are not kept here, so that only harmless wishes pass. */
+function readOwnership(headers: ReadonlyMap<string, string>): boolean {
+  const ownership = headers.get('x-amz-object-ownership') ?? 'BucketOwnerEnforced';
+  if (!ownerships.includes(ownership)) throw invalidArgument('x-amz-object-ownership', ownership, `Invalid x-amz-object-ownership header: ${ownership}`);
+  const acl = headers.get('x-amz-acl') ?? 'private';
+  const open = acl !== 'private' || [...headers.keys()].some((name) => name.startsWith('x-amz-grant-'));
+  if (open && ownership === 'BucketOwnerEnforced') throw s3Error('InvalidBucketAclWithObjectOwnership');
+  return ownership === 'BucketOwnerEnforced';
 }
 
 export async function createBucket(context: ServiceContext): Promise<Reply> {
   const { request, layout, clock } = context;
   if (!validName(request.bucket)) throw s3Error('InvalidBucketName', { details: { BucketName: request.bucket } });
+  const ownershipEnforced = readOwnership(request.headers);
   const region = await readLocation(context);
   if ((await layout.bucket(request.bucket)) !== undefined) throw s3Error('BucketAlreadyOwnedByYou', { details: { BucketName: request.bucket } });
   const bucket = newBucket(request.bucket, clock.now(), region);
   bucket.objectLock = request.headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true';
   bucket.versioning = bucket.objectLock ? 'Enabled' : undefined;
-  bucket.ownershipEnforced = (request.headers.get('x-amz-object-ownership') ?? 'BucketOwnerEnforced') === 'BucketOwnerEnforced';
+  bucket.ownershipEnforced = ownershipEnforced;
   await layout.addBucket(bucket);
-  return { status: 200, headers: { location: `/${bucket.name}` } };
+  return { status: 200, headers: { location: `/${bucket.name}`, 'x-amz-bucket-arn': `arn:aws:s3:::${bucket.name}` } };
 }
 
 export const headBucket = (context: Context): Reply => ({ status: 200, headers: { 'x-amz-bucket-region': context.bucket.region, 'content-type': 'application/xml' } });
@@ -83,8 +95,4 @@ export async function putRequestPayment(context: Context): Promise<Reply> {
 export function getOwnership({ bucket }: Context): Reply {
   const value = bucket.ownershipEnforced ? 'BucketOwnerEnforced' : 'BucketOwnerPreferred';
   return xmlReply(xmlDocument('OwnershipControls', el('Rule', el('ObjectOwnership', value))));
-}
-
-export function getLifecycle({ bucket }: Context): Reply {
-  throw s3Error('NoSuchLifecycleConfiguration', { details: { BucketName: bucket.name } });
 }

@@ -221,8 +221,10 @@ test('F118: a client that never finishes its header block is dropped', async () 
 test('a subresource this endpoint does not know is never taken for the object', async () => {
   await using bench = await startBench();
   await put(bench);
-  const answer = await sendSigned(bench.endpoint.url, { method: 'PUT', path: `/${Bucket}/k`, query: 'acl=', body: 'not the content' });
+  const answer = await sendSigned(bench.endpoint.url, { method: 'PUT', path: `/${Bucket}/k`, query: 'legal-hold=', body: 'not the content' });
   assert.deepEqual([answer.status, /<Code>NotImplemented</.test(answer.body)], [501, true]);
+  const acl = await sendSigned(bench.endpoint.url, { method: 'PUT', path: `/${Bucket}/k`, query: 'acl=', body: 'nor this' });
+  assert.deepEqual([acl.status, /<Code>AccessControlListNotSupported</.test(acl.body)], [400, true]);
   assert.equal(await (await get(bench)).Body!.transformToString(), 'content');
 });
 

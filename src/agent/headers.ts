@@ -33,6 +33,8 @@ function pick(headers: Headers, names: readonly string[]): Map<string, string> {
 
 function readSystem(headers: Headers): Map<string, string> {
   const system = pick(headers, systemNames);
+  const redirect = system.get('x-amz-website-redirect-location');
+  if (redirect !== undefined && !/^(\/|https?:\/\/)/.test(redirect)) throw s3Error('InvalidRedirectLocation');
   system.set('content-type', headers.get('content-type') || 'binary/octet-stream');
   const encoding = contentEncoding(headers.get('content-encoding') ?? '');
   if (encoding !== '') system.set('content-encoding', encoding);

@@ -16,7 +16,8 @@ export interface ListQuery {
 }
 
 const ownerId = '75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a';
-export const owner = (): Xml => el('Owner', el('ID', ownerId), el('DisplayName', 'brigade'));
+export const ownerFields = (): Xml => ({ markup: `<ID>${ownerId}</ID><DisplayName>brigade</DisplayName>` });
+export const owner = (): Xml => el('Owner', ownerFields());
 
 /** S3's url encoding of keys: as form encoding (space is +), with slashes left alone. */
 export const urlEncode = (text: string): string =>

@@ -71,7 +71,7 @@ export async function putObject(context: Context): Promise<Reply> {
     checksum: fullChecksum(digests, algorithm), parts: undefined, restore: undefined, body,
   };
   await store(context, version, guard);
-  return { status: 200, headers: { etag: quoted(etag), ...checksumHeaders(version), ...writtenHeaders(bucket, version) } };
+  return { status: 200, headers: { etag: quoted(etag), 'x-amz-object-size': String(body.size), ...checksumHeaders(version), ...writtenHeaders(bucket, version) } };
 }
 
 const marker = (key: string, versionId: string, modified: number): ObjectVersion => ({

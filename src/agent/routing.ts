@@ -9,6 +9,7 @@ import { listObjectVersions, listObjects, listObjectsV2 } from './listing.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
 import type { S3Request } from './request.ts';
+import * as settings from './settings.ts';
 import * as tags from './tags.ts';
 
 type Answer = Reply | Promise<Reply>;
@@ -45,7 +46,8 @@ const routes: readonly Route[] = [
   bucketRead('GetObjectLockConfiguration', 'GET', ['object-lock'], buckets.getObjectLock),
   bucketRead('GetBucketRequestPayment', 'GET', ['requestPayment'], buckets.getRequestPayment),
   bucketRead('GetBucketOwnershipControls', 'GET', ['ownershipControls'], buckets.getOwnership),
-  bucketRead('GetBucketLifecycleConfiguration', 'GET', ['lifecycle'], buckets.getLifecycle),
+  bucketRead('GetBucketAcl', 'GET', ['acl'], settings.getBucketAcl),
+  ...settings.absentSettings.map(([name, read]) => bucketRead(`GetBucket?${name}`, 'GET', [name], read)),
   bucketRead('ListMultipartUploads', 'GET', ['uploads'], multipart.listUploads),
   bucketRead('ListObjectVersions', 'GET', ['versions'], listObjectVersions),
   bucketRead('ListObjectsV2', 'GET', ['list-type=2'], listObjectsV2),
@@ -53,17 +55,23 @@ const routes: readonly Route[] = [
   bucketRead('HeadBucket', 'HEAD', [], buckets.headBucket),
   bucketWrite('PutBucketVersioning', 'PUT', ['versioning'], buckets.putVersioning),
   bucketWrite('PutBucketRequestPayment', 'PUT', ['requestPayment'], buckets.putRequestPayment),
+  bucketWrite('PutBucketAcl', 'PUT', ['acl'], settings.putAcl),
   { operation: 'CreateBucket', method: 'PUT', level: 'bucket', query: [], writes: true, handle: { service: buckets.createBucket } },
+  ...['cors', 'lifecycle', 'policy', 'publicAccessBlock', 'replication', 'tagging', 'website'].map((name) => bucketWrite(`DeleteBucket?${name}`, 'DELETE', [name], settings.deleteAbsent)),
   bucketWrite('DeleteBucket', 'DELETE', [], buckets.deleteBucket),
   bucketWrite('DeleteObjects', 'POST', ['delete'], objects.deleteObjects),
   objectRead('GetObjectTagging', 'GET', ['tagging'], tags.getTagging),
   objectRead('GetObjectAttributes', 'GET', ['attributes'], getAttributes),
+  objectRead('GetObjectAcl', 'GET', ['acl'], settings.getObjectAcl),
+  objectRead('GetObjectRetention', 'GET', ['retention'], settings.noObjectLock),
+  objectRead('GetObjectLegalHold', 'GET', ['legal-hold'], settings.noObjectLock),
   objectRead('ListParts', 'GET', ['uploadId'], multipart.listParts),
   objectRead('GetObject', 'GET', [], objects.getObject),
   objectRead('HeadObject', 'HEAD', [], objects.headObject),
   objectWrite('UploadPartCopy', 'PUT', ['uploadId', 'partNumber'], uploadPartCopy, 'x-amz-copy-source'),
   objectWrite('UploadPart', 'PUT', ['uploadId', 'partNumber'], multipart.uploadPart),
   objectWrite('PutObjectTagging', 'PUT', ['tagging'], tags.putTagging),
+  objectWrite('PutObjectAcl', 'PUT', ['acl'], settings.putAcl),
   objectWrite('CopyObject', 'PUT', [], copyObject, 'x-amz-copy-source'),
   objectWrite('PutObject', 'PUT', [], objects.putObject),
   objectWrite('CreateMultipartUpload', 'POST', ['uploads'], multipart.createUpload),
@@ -89,12 +97,14 @@ function fits(route: Route, request: S3Request): boolean {
   });
 }
 
-/** The route of a request. Throws NotImplemented or MethodNotAllowed. */
+/** The route of a request; one that only refuses, where S3 knows what is asked for and this endpoint does not. Throws MethodNotAllowed. */
 export function findRoute(request: S3Request): Route {
   const level = levelOf(request);
   const route = routes.find((r) => r.method === request.method && r.level === level && fits(r, request));
-  const strange = [...request.query.keys()].find((name) => foreign.has(name) && !route?.query.includes(name));
-  if (strange !== undefined) throw s3Error('NotImplemented', { message: `This endpoint does not implement ?${strange} for ${request.method}.` });
+  const strange = request.query.size === 0 ? undefined : [...request.query.keys()].find((name) => foreign.has(name) && !route?.query.includes(name));
+  if (strange !== undefined && level !== 'service') {
+    return { operation: `${request.method}?${strange}`, method: request.method, level, query: [], writes: false, handle: { bucket: settings.notImplemented(strange) } };
+  }
   if (route === undefined) throw s3Error('MethodNotAllowed', { details: { Method: request.method, ResourceType: level.toUpperCase() } });
   return route;
 }

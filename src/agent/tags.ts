@@ -1,7 +1,7 @@
 /** Object tags. Source: S3 User Guide, "Categorizing your objects using tags": 10 tags, 128 and 256 characters. */
 import type { Context, Reply } from './context.ts';
 import { xmlReply } from './context.ts';
-import { s3Error } from './errors.ts';
+import { invalidArgument, s3Error } from './errors.ts';
 import { readSmall } from './payload.ts';
 import { percentDecodeText, rawPairs } from './request.ts';
 import { currentVersion } from './versions.ts';
@@ -16,9 +16,15 @@ function checkTags(tags: readonly Tag[]): readonly Tag[] {
   return tags;
 }
 
-/** Reads an x-amz-tagging header: a query string. */
-export const parseTagQuery = (text: string): readonly Tag[] =>
-  checkTags(rawPairs(text).map(([name, value]) => [percentDecodeText(name), percentDecodeText(value)] as const));
+const notAQuery = (text: string): Error =>
+  invalidArgument('x-amz-tagging', text, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.");
+
+/** Reads an x-amz-tagging header: a query string. Throws InvalidArgument, InvalidTag, BadRequest. */
+export function parseTagQuery(text: string): readonly Tag[] {
+  const pairs = rawPairs(text);
+  if (/%(?![0-9a-fA-F]{2})/.test(text) || new Set(pairs.map(([name]) => name)).size !== pairs.length) throw notAQuery(text);
+  return checkTags(pairs.map(([name, value]) => [percentDecodeText(name), percentDecodeText(value)] as const));
+}
 
 export async function getTagging(context: Context): Promise<Reply> {
   const version = await currentVersion(context);
