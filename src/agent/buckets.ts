@@ -3,15 +3,29 @@ import { isoTime, xmlReply } from './context.ts';
 import type { Context, Reply, ServiceContext } from './context.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { newBucket } from './layout.ts';
+import type { Bucket } from './layout.ts';
 import { owner } from './listing.ts';
 import { readSmall } from './payload.ts';
 import { mayUse } from './sigv4.ts';
 import { childText, el, optional, parseXml, xmlDocument } from './xml.ts';
 
+function readMaxBuckets(text: string | undefined): number {
+  if (text === undefined || text === '') return 10_000;
+  const max = Number(text);
+  if (!/^\d+$/.test(text) || max < 1 || max > 10_000) throw invalidArgument('max-buckets', text, 'Argument max-buckets must be an integer between 1 and 10000');
+  return max;
+}
+
 export async function listBuckets(context: ServiceContext): Promise<Reply> {
-  const { accessKey } = context.verified;
-  const buckets = (await context.layout.buckets()).filter((bucket) => mayUse(accessKey, bucket.name));
-  return xmlReply(xmlDocument('ListAllMyBucketsResult', owner(),
+  const { verified: { accessKey }, request: { query } } = context;
+  const [prefix, token, region] = [query.get('prefix') ?? '', query.get('continuation-token') ?? '', query.get('bucket-region')];
+  const max = readMaxBuckets(query.get('max-buckets'));
+  const after = token === '' ? '' : Buffer.from(token, 'base64url').toString();
+  const shown = ({ name, region: own }: Bucket): boolean => mayUse(accessKey, name) && name.startsWith(prefix) && Buffer.compare(Buffer.from(name), Buffer.from(after)) > 0 && (region === undefined || region === own);
+  const found = (await context.layout.buckets()).filter(shown);
+  const buckets = found.slice(0, max);
+  const next = buckets.length < found.length ? Buffer.from(buckets.at(-1)?.name ?? '').toString('base64url') : undefined;
+  return xmlReply(xmlDocument('ListAllMyBucketsResult', owner(), optional('Prefix', prefix === '' ? undefined : prefix), optional('ContinuationToken', next),
     el('Buckets', buckets.map((bucket) => el('Bucket', el('Name', bucket.name), el('CreationDate', isoTime(bucket.created)), el('BucketRegion', bucket.region))))));
 }
 
@@ -20,7 +34,9 @@ const validName = (name: string): boolean => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$
 
 async function readLocation(context: ServiceContext): Promise<string> {
   const text = (await readSmall(context.payload(true), context.limits.maxXmlBytes)).toString();
-  const asked = text === '' ? '' : childText(parseXml(text, 'CreateBucketConfiguration'), 'LocationConstraint') ?? '';
+  const wishes = text === '' ? undefined : parseXml(text, 'CreateBucketConfiguration');
+  if (wishes?.children.some(({ name }) => name !== 'LocationConstraint') === true) throw s3Error('NotImplemented', { message: 'This endpoint keeps no tags of buckets, and has neither directory buckets nor locations of its own.' });
+  const asked = wishes === undefined ? '' : childText(wishes, 'LocationConstraint') ?? '';
   const region = asked === '' ? context.region : asked;
   if (region === context.region) return region;
   if (!/^[a-z]{2}(-[a-z]+)+-\d+$|^EU$/.test(region)) throw s3Error('InvalidLocationConstraint', { details: { LocationConstraint: region } });
@@ -40,12 +56,13 @@ function readOwnership(headers: ReadonlyMap<string, string>): boolean {
 }
 
 export async function createBucket(context: ServiceContext): Promise<Reply> {
-  const { request, layout, clock } = context;
+  const { request, layout, clock, behaviours } = context;
   if (!validName(request.bucket)) throw s3Error('InvalidBucketName', { details: { BucketName: request.bucket } });
   const ownershipEnforced = readOwnership(request.headers);
   const region = await readLocation(context);
   if ((await layout.bucket(request.bucket)) !== undefined) throw s3Error('BucketAlreadyOwnedByYou', { details: { BucketName: request.bucket } });
   const bucket = newBucket(request.bucket, clock.now(), region);
+  if (!behaviours.pretends && request.headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true') throw s3Error('NotImplemented', { message: 'This endpoint locks nothing.' });
   bucket.objectLock = request.headers.get('x-amz-bucket-object-lock-enabled')?.toLowerCase() === 'true';
   bucket.versioning = bucket.objectLock ? 'Enabled' : undefined;
   bucket.ownershipEnforced = ownershipEnforced;

@@ -1,9 +1,9 @@
-/** The checksums of S3: five algorithms, and the CRC of a whole object from the CRCs of its parts.
+/** The checksums of S3 but for the xxHash family, and the CRC of a whole object from the CRCs of its parts.
  * Source: S3 User Guide, "Checking object integrity". Written apart from the S3 driver, which this endpoint judges. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-export const algorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
+export const algorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'MD5', 'SHA1', 'SHA256', 'SHA512'] as const;
 export type Algorithm = (typeof algorithms)[number];
 export type ChecksumType = 'COMPOSITE' | 'FULL_OBJECT';
 
@@ -18,7 +18,7 @@ export const checksumHeader = (algorithm: Algorithm): string => `x-amz-checksum-
 export const checksumElement = (algorithm: Algorithm): string => `Checksum${algorithm}`;
 export const parseAlgorithm = (name: string): Algorithm | undefined => algorithms.find((a) => a === name.toUpperCase());
 export const isCrc = (algorithm: Algorithm): boolean => algorithm.startsWith('CRC');
-export const digestLength = (algorithm: Algorithm): number => ({ CRC32: 4, CRC32C: 4, CRC64NVME: 8, SHA1: 20, SHA256: 32 })[algorithm];
+export const digestLength = (algorithm: Algorithm): number => ({ CRC32: 4, CRC32C: 4, CRC64NVME: 8, MD5: 16, SHA1: 20, SHA256: 32, SHA512: 64 })[algorithm];
 
 export interface Digest {
   update(bytes: Buffer): void;
@@ -146,14 +146,14 @@ class Hashed implements Digest {
   }
 }
 
-export function startDigest(algorithm: Algorithm | 'MD5'): Digest {
+export function startDigest(algorithm: Algorithm): Digest {
   if (algorithm === 'CRC32') return new Crc32();
   if (algorithm === 'CRC32C') return new Crc32c();
   if (algorithm === 'CRC64NVME') return new Crc64();
   return new Hashed(algorithm.toLowerCase());
 }
 
-export function digestOf(algorithm: Algorithm | 'MD5', bytes: Buffer): Buffer {
+export function digestOf(algorithm: Algorithm, bytes: Buffer): Buffer {
   const digest = startDigest(algorithm);
   digest.update(bytes);
   return digest.digest();

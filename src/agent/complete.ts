@@ -74,7 +74,7 @@ function checkClaims(context: Context, upload: Upload, checksum: Checksum | unde
     const value = headers.get(checksumHeader(algorithm));
     if (value === undefined) continue;
     if (algorithm !== checksum?.algorithm) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${checksum?.algorithm.toLowerCase() ?? 'null'}, actual checksum Type: ${algorithm.toLowerCase()}`);
-    if (value !== checksum.value) throw s3Error('BadDigest', { message: `The ${algorithm.toLowerCase()} you specified did not match the calculated checksum.` });
+    if (value !== checksum.value) throw s3Error('BadDigest', { message: `The ${algorithm} you specified did not match the calculated checksum.` });
   }
 }
 
@@ -99,6 +99,15 @@ const resultXml = (context: Context, version: ObjectVersion): string => {
   return xmlDocument('CompleteMultipartUploadResult', el('Location', location), el('Bucket', context.bucket.name), el('Key', version.key), el('ETag', quoted(version.etag)), checksum);
 };
 
+/** Enough for every client that asks again because an answer was lost. */
+const remembered = 1000;
+
+function remember(completed: Map<string, string>, id: string, document: string): void {
+  completed.set(id, document);
+  const oldest = completed.size > remembered ? completed.keys().next().value : undefined;
+  if (oldest !== undefined) completed.delete(oldest);
+}
+
 export async function completeUpload(context: Context): Promise<Reply> {
   const { request, bucket, layout, completed, behaviours } = context;
   const guard = writeGuard(request.headers, request.key);
@@ -112,6 +121,6 @@ export async function completeUpload(context: Context): Promise<Reply> {
   const version = await assemble(context, upload, parts);
   await store(context, version, guard, upload.id);
   const document = resultXml(context, version);
-  if (behaviours.repeatedComplete === 'same answer') completed.set(`${bucket.name}/${upload.id}`, document);
+  if (behaviours.repeatedComplete === 'same answer') remember(completed, `${bucket.name}/${upload.id}`, document);
   return xmlReply(document, writtenHeaders(bucket, version));
 }

@@ -51,11 +51,14 @@ export interface Behaviours {
   readonly defaultChecksum: 'CRC64NVME' | 'none';
   /** Answer of the second Complete of one upload: S3 may answer as the first time, or NoSuchUpload. */
   readonly repeatedComplete: 'NoSuchUpload' | 'same answer';
+  /** Whether encryption, archive classes and Object Lock are taken and told, though nothing is done about them: for tests of clients. Where
+   * somebody could rely on it, they are refused. */
+  readonly pretends: boolean;
   /** Base of virtual-hosted names (`<bucket>.<base>`); path style always works. */
   readonly hostBase: string | undefined;
 }
 
-export const s3Behaviours: Behaviours = { defaultChecksum: 'CRC64NVME', repeatedComplete: 'NoSuchUpload', hostBase: undefined };
+export const s3Behaviours: Behaviours = { defaultChecksum: 'CRC64NVME', repeatedComplete: 'NoSuchUpload', pretends: true, hostBase: undefined };
 
 /** Epoch milliseconds. */
 export interface Clock { now(): number }

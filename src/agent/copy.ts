@@ -34,6 +34,8 @@ async function findSource(context: Context): Promise<Source> {
   if (!mayUse(context.verified.accessKey, named.bucket)) throw s3Error('AccessDenied');
   const bucket = await context.layout.bucket(named.bucket);
   if (bucket === undefined) throw s3Error('NoSuchBucket', { details: { BucketName: named.bucket } });
+  const owner = headers.get('x-amz-source-expected-bucket-owner');
+  if (owner !== undefined && owner !== bucket.owner) throw s3Error('AccessDenied');
   const version = await findVersion(context, bucket, named.key, named.versionId);
   checkCustomerKey(version, headers, 'x-amz-copy-source-server-side-encryption');
   checkCopySource(version, headers);
@@ -46,7 +48,7 @@ async function findSource(context: Context): Promise<Source> {
 
 function directive(context: Context, name: string): 'COPY' | 'REPLACE' {
   const value = context.request.headers.get(name) ?? 'COPY';
-  if (value !== 'COPY' && value !== 'REPLACE') throw invalidArgument(name, value, `Unknown ${name}.`);
+  if (value !== 'COPY' && value !== 'REPLACE') throw invalidArgument(name, value, `Unknown ${name === 'x-amz-metadata-directive' ? 'metadata' : 'tagging'} directive.`);
   return value;
 }
 

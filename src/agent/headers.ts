@@ -2,7 +2,7 @@
 import type { Context } from './context.ts';
 import { httpTime, quoted } from './context.ts';
 import { checksumHeader } from './checksums.ts';
-import { invalidArgument, s3Error } from './errors.ts';
+import { invalidArgument, invalidRequest, s3Error } from './errors.ts';
 import type { Attributes, Bucket, ObjectVersion } from './layout.ts';
 import { parseTagQuery } from './tags.ts';
 
@@ -15,6 +15,7 @@ const echoedNames = [
   'x-amz-object-lock-mode', 'x-amz-object-lock-retain-until-date', 'x-amz-object-lock-legal-hold',
 ];
 const storageClasses = ['STANDARD', 'REDUCED_REDUNDANCY', 'STANDARD_IA', 'ONEZONE_IA', 'INTELLIGENT_TIERING', 'GLACIER', 'GLACIER_IR', 'DEEP_ARCHIVE', 'OUTPOSTS', 'SNOW', 'EXPRESS_ONEZONE'];
+const archives = ['GLACIER', 'DEEP_ARCHIVE'];
 const metaPrefix = 'x-amz-meta-';
 const maxMetaBytes = 2048;
 
@@ -53,20 +54,30 @@ function readMeta(headers: Headers): Map<string, string> {
   return meta;
 }
 
-function readStorageClass(headers: Headers): string {
+function readStorageClass(headers: Headers, pretends: boolean): string {
   const storageClass = headers.get('x-amz-storage-class') ?? 'STANDARD';
-  if (!storageClasses.includes(storageClass)) throw s3Error('InvalidStorageClass', { details: { StorageClassRequested: storageClass } });
+  if (!storageClasses.includes(storageClass) || (!pretends && archives.includes(storageClass))) throw s3Error('InvalidStorageClass', { details: { StorageClassRequested: storageClass } });
   return storageClass;
 }
 
-function refuseAcl(headers: Headers, bucket: Bucket): void {
+/** Without ACLs an object belongs to its bucket's owner alone, which two of them say, too. */
+function refuseAcl(headers: Headers, { bucket, behaviours }: Context): void {
   const grants = [...headers.keys()].some((name) => name.startsWith('x-amz-grant-'));
   const acl = headers.get('x-amz-acl') ?? 'bucket-owner-full-control';
-  if (bucket.ownershipEnforced && (grants || acl !== 'bucket-owner-full-control')) throw s3Error('AccessControlListNotSupported');
+  const harmless = acl === 'bucket-owner-full-control' || (acl === 'private' && !behaviours.pretends);
+  if (bucket.ownershipEnforced && (grants || !harmless)) throw s3Error('AccessControlListNotSupported');
 }
 
-function readEchoed(headers: Headers): Map<string, string> {
+function refuseLock(headers: Headers, bucket: Bucket): void {
+  if (!bucket.objectLock && [...headers.keys()].some((name) => name.startsWith('x-amz-object-lock-'))) throw invalidRequest('Bucket is missing ObjectLockConfiguration');
+}
+
+function readEchoed(headers: Headers, pretends: boolean): Map<string, string> {
   const echoed = pick(headers, echoedNames);
+  if (!pretends) {
+    if (echoed.size > 0) throw s3Error('NotImplemented', { message: 'This endpoint encrypts and locks nothing.' });
+    return echoed;
+  }
   const asked = echoed.get(encryption);
   if (asked !== undefined && !['AES256', 'aws:kms', 'aws:kms:dsse'].includes(asked)) throw invalidArgument(encryption, asked, 'The encryption method specified is not supported');
   if (!echoed.has(`${encryption}-customer-algorithm`) && asked === undefined) echoed.set(encryption, 'AES256');
@@ -75,15 +86,16 @@ function readEchoed(headers: Headers): Map<string, string> {
 
 /** The attributes a PUT, Create or replacing Copy asks for. */
 export function readAttributes(context: Context): Attributes {
-  const { headers } = context.request;
-  refuseAcl(headers, context.bucket);
+  const { request: { headers }, bucket, behaviours: { pretends } } = context;
+  refuseAcl(headers, context);
+  refuseLock(headers, bucket);
   const tagging = headers.get('x-amz-tagging');
   return {
     system: readSystem(headers),
     meta: readMeta(headers),
     tags: tagging === undefined ? [] : parseTagQuery(tagging),
-    storageClass: readStorageClass(headers),
-    echoed: readEchoed(headers),
+    storageClass: readStorageClass(headers, pretends),
+    echoed: readEchoed(headers, pretends),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Multipart uploads but for their completion: create, parts, part copies, abort, the two listings. */
 import { randomBytes } from 'node:crypto';
-import { checksumElement, checksumHeader, isCrc, parseAlgorithm } from './checksums.ts';
+import { algorithms, checksumElement, checksumHeader, isCrc, parseAlgorithm } from './checksums.ts';
 import type { Algorithm, Checksum, ChecksumType } from './checksums.ts';
 import { isoTime, quoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
@@ -26,7 +26,7 @@ function readPlan(context: Context): ChecksumPlan {
     return { algorithm: fallback === 'none' ? undefined : fallback, type: 'FULL_OBJECT' };
   }
   const algorithm = parseAlgorithm(name);
-  if (algorithm === undefined) throw invalidRequest('Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]');
+  if (algorithm === undefined) throw invalidRequest(`Checksum algorithm provided is unsupported. Please try again with any of the valid types: [${algorithms.join(', ')}]`);
   const type = asked ?? (algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE');
   if (type !== 'COMPOSITE' && type !== 'FULL_OBJECT') throw invalidRequest('Value for x-amz-checksum-type header is invalid.');
   const possible = type === 'COMPOSITE' ? algorithm !== 'CRC64NVME' : isCrc(algorithm);
@@ -60,7 +60,7 @@ export function readPartNumber(context: Context): number {
   const text = context.request.query.get('partNumber') ?? '';
   const number = Number(text);
   const max = context.limits.maxParts;
-  if (!/^\d+$/.test(text) || number < 1 || number > max) throw invalidArgument('partNumber', text, `Part number must be an integer between 1 and ${max}, inclusive`);
+  if (!/^\d+$/.test(text) || number < 1 || number > max) throw invalidArgument('partNumber', text, `Part number must be an integer between 1 and ${max}, inclusive.`);
   return number;
 }
 
@@ -74,7 +74,7 @@ export interface NewPart {
 
 /** Files a part, replacing an older one of its number. */
 export async function storePart(context: Context, upload: Upload, part: NewPart): Promise<StoredPart> {
-  const shown = part.given ?? upload.algorithm;
+  const shown = part.given ?? (upload.declared ? upload.algorithm : undefined);
   const value = shown === undefined ? undefined : part.digests.get(shown);
   const checksum: Checksum | undefined = shown === undefined || value === undefined ? undefined : { algorithm: shown, value: value.toString('base64'), type: 'FULL_OBJECT' };
   const stored = {
@@ -102,7 +102,7 @@ export async function uploadPart(context: Context): Promise<Reply> {
   const received = await receive(context, upload.algorithm === undefined ? [] : [upload.algorithm]);
   if (!partChecksumFits(upload, received.given)) {
     await received.body.discard();
-    throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm?.toLowerCase() ?? 'null'}, actual checksum Type: ${received.given?.toLowerCase() ?? 'null'}`);
+    throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm ?? 'null'}, actual checksum Type: ${received.given ?? 'null'}`);
   }
   const part = await storePart(context, upload, { number, ...received });
   const checksum: Record<string, string> = part.checksum === undefined ? {} : { [checksumHeader(part.checksum.algorithm)]: part.checksum.value };
@@ -117,12 +117,16 @@ export async function abortUpload(context: Context): Promise<Reply> {
 
 const checksumXml = (checksum: Checksum | undefined): XmlContent => (checksum === undefined ? undefined : el(checksumElement(checksum.algorithm), checksum.value));
 
+/** Told only where the client chose it. */
+const planXml = (upload: Upload): XmlContent =>
+  (upload.algorithm === undefined || !upload.declared ? undefined : [el('ChecksumAlgorithm', upload.algorithm), el('ChecksumType', upload.checksumType)]);
+
 const partXml = (part: StoredPart): Xml =>
   el('Part', el('PartNumber', part.number), el('LastModified', isoTime(part.modified)), el('ETag', quoted(part.etag)), checksumXml(part.checksum), el('Size', part.size));
 
 function readCount(text: string | undefined, name: string, fallback: number): number {
   const value = Number(text || fallback);
-  if (!Number.isInteger(value) || value < 0) throw invalidArgument(name, text ?? '');
+  if (!Number.isInteger(value) || value < 0) throw invalidArgument(name, text ?? '', `Argument ${name} must be an integer between 0 and 2147483647`);
   return value;
 }
 
@@ -136,7 +140,7 @@ export async function listParts(context: Context): Promise<Reply> {
   return xmlReply(xmlDocument('ListPartsResult', el('Bucket', context.bucket.name), el('Key', upload.key), el('UploadId', upload.id),
     el('Initiator', el('ID', 'brigade'), el('DisplayName', 'brigade')), owner(), el('StorageClass', upload.storageClass), el('PartNumberMarker', marker),
     optional('NextPartNumberMarker', shown.at(-1)?.number), el('MaxParts', max), el('IsTruncated', shown.length < after.length),
-    upload.algorithm === undefined ? undefined : [el('ChecksumAlgorithm', upload.algorithm), el('ChecksumType', upload.checksumType)], shown.map(partXml)));
+    planXml(upload), shown.map(partXml)));
 }
 
 interface UploadMarker { readonly from: Buffer; readonly key: string; readonly id: string | undefined }
@@ -181,5 +185,5 @@ export async function listUploads(context: Context): Promise<Reply> {
 const uploadXml = (upload: Upload, show: (text: string) => string): Xml =>
   el('Upload', el('Key', show(upload.key)), el('UploadId', upload.id), el('Initiator', el('ID', 'brigade'), el('DisplayName', 'brigade')), owner(),
     el('StorageClass', upload.storageClass), el('Initiated', isoTime(upload.started)),
-    upload.algorithm === undefined ? undefined : [el('ChecksumAlgorithm', upload.algorithm), el('ChecksumType', upload.checksumType)]);
+    planXml(upload));
 

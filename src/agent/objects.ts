@@ -9,7 +9,7 @@ import { checkCustomerKey, checksumHeaders, objectHeaders, opaqueETag, overrides
 import type { Guard, ObjectVersion } from './layout.ts';
 import { memoryBody } from './memory.ts';
 import { readSmall } from './payload.ts';
-import { pickRange } from './ranges.ts';
+import { checkPicking, pickRange } from './ranges.ts';
 import { fullChecksum, givenAlgorithm, receive } from './receiving.ts';
 import { currentVersion, newVersionId } from './versions.ts';
 import { childText, childrenNamed, el, optional, parseXml, xmlDocument } from './xml.ts';
@@ -21,6 +21,7 @@ export const isArchived = (version: ObjectVersion): boolean =>
 /** The version, its headers and the bytes a read may have; the body only when `bytes` is asked. */
 async function read(context: Context, bytes: boolean): Promise<Reply> {
   const { request, bucket } = context;
+  checkPicking(request);
   const version = await currentVersion(context);
   checkCustomerKey(version, request.headers);
   const notModified = checkRead(version, request.headers);
@@ -40,7 +41,6 @@ function checkLockDigest(context: Context): void {
   const { headers } = context.request;
   const locked = [...headers.keys()].some((name) => name.startsWith('x-amz-object-lock-'));
   if (!locked) return;
-  if (!context.bucket.objectLock) throw invalidRequest('Bucket is missing Object Lock Configuration');
   if (!headers.has('content-md5') && givenAlgorithm(context.request) === undefined) {
     throw invalidRequest('Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters');
   }

@@ -1,6 +1,6 @@
 /** Range and partNumber of a read. Source: RFC 9110 §14; S3 API Reference, GetObject. */
 import type { Checksum } from './checksums.ts';
-import { invalidRequest, s3Error } from './errors.ts';
+import { invalidArgument, invalidRequest, s3Error } from './errors.ts';
 import type { ObjectVersion } from './layout.ts';
 import type { S3Request } from './request.ts';
 
@@ -20,7 +20,8 @@ function parseRange(text: string, size: number): { start: number; end: number } 
   if (m === null || (m[1] === '' && m[2] === '')) return undefined;
   if (m[1] === '') {
     const suffix = Number(m[2]);
-    return suffix === 0 || size === 0 ? 'unsatisfiable' : { start: Math.max(0, size - suffix), end: size };
+    if (size === 0 && suffix > 0) return undefined; // RFC 9110 §14.1.2: satisfiable, yet there is no Content-Range that says so
+    return suffix === 0 ? 'unsatisfiable' : { start: Math.max(0, size - suffix), end: size };
   }
   const start = Number(m[1]);
   const last = m[2] === '' ? Infinity : Number(m[2]);
@@ -30,10 +31,18 @@ function parseRange(text: string, size: number): { start: number; end: number } 
 
 const contentRange = (start: number, end: number, size: number): Record<string, string> => ({ 'content-range': `bytes ${start}-${end - 1}/${size}` });
 
+/** Wrong wishes are refused before anybody looks whether there is such an object. Throws InvalidArgument, InvalidRequest. */
+export function checkPicking(request: S3Request): void {
+  const text = request.query.get('partNumber');
+  if (text === undefined) return;
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < 1 || number > 10_000) throw invalidArgument('partNumber', text, 'Part number must be an integer between 1 and 10000, inclusive.');
+  if (request.headers.has('range')) throw invalidRequest('Cannot specify both Range header and partNumber query parameter');
+}
+
 function pickPart(version: ObjectVersion, text: string): Picked {
   const size = version.body.size;
   const number = Number(text);
-  if (!/^\d+$/.test(text) || number < 1 || number > 10_000) throw s3Error('InvalidArgument', { message: 'Part number must be an integer between 1 and 10000, inclusive' });
   const parts = version.parts ?? [{ number: 1, size, checksum: version.checksum }];
   const part = parts[number - 1];
   if (part === undefined) throw s3Error('InvalidPartNumber', { details: { ActualPartCount: String(parts.length), PartNumberRequested: text } });
@@ -48,7 +57,6 @@ export function pickRange(version: ObjectVersion, request: S3Request): Picked {
   const size = version.body.size;
   const header = request.headers.get('range');
   const part = request.query.get('partNumber');
-  if (part !== undefined && header !== undefined) throw invalidRequest('Cannot specify both Range header and partNumber query parameter');
   if (part !== undefined) return pickPart(version, part);
   const range = header === undefined ? undefined : parseRange(header, size);
   if (range === undefined) return { status: 200, start: 0, end: size, headers: {}, checksum: version.checksum };

@@ -1,5 +1,5 @@
 /** Takes an object's or part's bytes from a request and checks every digest the client gave. */
-import { algorithms, checksumHeader, digestLength, startDigest } from './checksums.ts';
+import { algorithms, checksumHeader, digestLength, parseAlgorithm, startDigest } from './checksums.ts';
 import type { Algorithm, Checksum, Digest } from './checksums.ts';
 import type { Context } from './context.ts';
 import { invalidRequest, s3Error } from './errors.ts';
@@ -20,14 +20,29 @@ const decodeBase64 = (text: string, length: number): Buffer | undefined => {
   return bytes.length === length && bytes.toString('base64') === text ? bytes : undefined;
 };
 
+const checksumPrefix = 'x-amz-checksum-';
+const notDigests = new Set(['algorithm', 'mode', 'type']);
+
+/** A checksum that cannot be verified is refused, never passed over. */
+function refuseUnknown(request: S3Request, trailers: readonly string[]): void {
+  for (const name of [...request.headers.keys(), ...trailers]) {
+    if (!name.startsWith(checksumPrefix)) continue;
+    const algorithm = name.slice(checksumPrefix.length);
+    if (!notDigests.has(algorithm) && parseAlgorithm(algorithm) === undefined) throw invalidRequest('The algorithm type you specified in x-amz-checksum- header is invalid.');
+  }
+}
+
 /** The algorithm named by an x-amz-checksum- header or announced as a trailer. */
 export function givenAlgorithm(request: S3Request): Algorithm | undefined {
   const trailers = (request.headers.get('x-amz-trailer') ?? '').split(',').map((name) => name.trim().toLowerCase());
+  refuseUnknown(request, trailers);
   const found = algorithms.filter((a) => request.headers.has(checksumHeader(a)) || trailers.includes(checksumHeader(a)));
   if (found.length > 1) throw invalidRequest('Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.');
   if (found.length === 0 && request.headers.has('x-amz-sdk-checksum-algorithm') && request.method === 'PUT') {
     throw invalidRequest('x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.');
   }
+  const named = request.headers.get('x-amz-sdk-checksum-algorithm');
+  if (found[0] !== undefined && named !== undefined && named.toUpperCase() !== found[0]) throw invalidRequest('Value for x-amz-sdk-checksum-algorithm header is invalid.');
   return found[0];
 }
 
@@ -44,7 +59,7 @@ function checkGiven(request: S3Request, trailers: ReadonlyMap<string, string>, g
   const name = checksumHeader(given);
   const text = request.headers.get(name) ?? trailers.get(name) ?? '';
   const expected = decodeBase64(text, digestLength(given));
-  if (expected === undefined) throw invalidRequest(`Value for ${name} header is invalid.`);
+  if (expected === undefined) throw invalidRequest(`Value for ${name} ${request.headers.has(name) ? '' : 'trailing '}header is invalid.`);
   if (digests.get(given)?.equals(expected) !== true) throw s3Error('BadDigest', { message: `The ${given} you specified did not match the calculated checksum.` });
 }
 
@@ -78,7 +93,7 @@ export async function receive(context: Context, wanted: readonly Algorithm[]): P
   const digests = new Map([...running].map(([a, digest]) => [a, digest.digest()]));
   const md5 = md5Running.digest();
   try {
-    if (md5Given !== undefined && !md5Given.equals(md5)) throw s3Error('BadDigest', { details: { ExpectedDigest: md5Given.toString('hex'), CalculatedDigest: md5.toString('base64') } });
+    if (md5Given !== undefined && !md5Given.equals(md5)) throw s3Error('BadDigest', { message: 'The Content-MD5 you specified did not match what we received.', details: { ExpectedDigest: md5Given.toString('hex'), CalculatedDigest: md5.toString('base64') } });
     checkGiven(request, payload.trailers, given, digests);
   } catch (error) {
     await body.discard();

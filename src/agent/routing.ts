@@ -4,7 +4,7 @@ import * as buckets from './buckets.ts';
 import { completeUpload } from './complete.ts';
 import type { Context, Reply, ServiceContext } from './context.ts';
 import { copyObject, uploadPartCopy } from './copy.ts';
-import { s3Error } from './errors.ts';
+import { invalidArgument, s3Error } from './errors.ts';
 import { listObjectVersions, listObjects, listObjectsV2 } from './listing.ts';
 import * as multipart from './multipart.ts';
 import * as objects from './objects.ts';
@@ -97,8 +97,16 @@ function fits(route: Route, request: S3Request): boolean {
   });
 }
 
+/** A part whose upload or number is missing must not be taken for the object itself. */
+function refuseHalfPart({ method, key, query }: S3Request): void {
+  if (method !== 'PUT' || key === '' || query.has('uploadId') === query.has('partNumber')) return;
+  if (query.has('partNumber')) throw invalidArgument('partNumber', query.get('partNumber') ?? '', 'This operation does not accept partNumber without uploadId');
+  throw s3Error('MethodNotAllowed', { details: { Method: method, ResourceType: 'UPLOAD' } });
+}
+
 /** The route of a request; one that only refuses, where S3 knows what is asked for and this endpoint does not. Throws MethodNotAllowed. */
 export function findRoute(request: S3Request): Route {
+  refuseHalfPart(request);
   const level = levelOf(request);
   const route = routes.find((r) => r.method === request.method && r.level === level && fits(r, request));
   const strange = request.query.size === 0 ? undefined : [...request.query.keys()].find((name) => foreign.has(name) && !route?.query.includes(name));

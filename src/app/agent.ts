@@ -104,7 +104,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   try {
     const endpoint = await start(() => startEndpoint({
       storage: layout.storage, accessKeys: keys, region, host: address.host, port: address.port, readOnly, countObjects: false, onDefect,
-      limits: { maxConnections, maxConnectionsPerClient }, ...(tls === undefined ? {} : { tls }),
+      limits: { maxConnections, maxConnectionsPerClient }, behaviours: { pretends: false, repeatedComplete: 'same answer' }, ...(tls === undefined ? {} : { tls }),
     }), options.listen);
     return {
       url: endpoint.url, root, keys: keys.length,
