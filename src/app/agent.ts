@@ -55,7 +55,8 @@ function folderToServe(path: string): string {
 const inside = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 
 /** Made before it is compared, so that no link can lead it into what is served. */
-function stateFolder(options: AgentOptions, root: string): string {
+function stateFolder(options: AgentOptions, root: string): string | undefined {
+  if (options.state === undefined && options.layout === 'objects') return undefined; // its root is its own, state and all
   const own = join(options.states, 'agent', createHash('sha256').update(root).digest('hex').slice(0, 12));
   const path = resolve(options.state ?? own);
   if (!inside(path, root)) makeFolder(path);
@@ -99,11 +100,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   refuseOpenWire(address, tls, options.listen);
   const root = folderToServe(options.root);
   const keys = readKeys(options);
-  const layout = await openLayout({ name: options.layout, root, state: stateFolder(options, root), region: options.region, readOnly: options.readOnly });
-  const { region, readOnly, onDefect, maxConnections, maxConnectionsPerClient } = options;
+  const { region, readOnly, onDefect, layout: name } = options;
+  const failed = (error: unknown): void => onDefect(error, 'in the background');
+  const layout = await openLayout({ name, root, state: stateFolder(options, root), region, readOnly, failed });
+  const { maxConnections, maxConnectionsPerClient } = options;
   try {
     const endpoint = await start(() => startEndpoint({
-      storage: layout.storage, accessKeys: keys, region, host: address.host, port: address.port, readOnly, countObjects: false, onDefect,
+      storage: layout, accessKeys: keys, region, host: address.host, port: address.port, readOnly, countObjects: false, onDefect,
       limits: { maxConnections, maxConnectionsPerClient }, behaviours: { pretends: false, repeatedComplete: 'same answer' }, ...(tls === undefined ? {} : { tls }),
     }), options.listen);
     return {
@@ -115,11 +118,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       },
       close: async (graceMs) => {
         await endpoint.close(graceMs);
-        await layout.close();
+        await layout.close?.();
       },
     };
   } catch (thrown) {
-    await layout.close();
+    await layout.close?.();
     throw thrown;
   }
 }
