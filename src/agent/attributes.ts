@@ -4,7 +4,7 @@ import type { Checksum } from './checksums.ts';
 import { checkRead } from './conditions.ts';
 import { httpTime, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
-import { invalidArgument } from './errors.ts';
+import { invalidArgument, invalidRequest } from './errors.ts';
 import type { ObjectVersion } from './layout.ts';
 import { currentVersion } from './versions.ts';
 import { el, optional, xmlDocument } from './xml.ts';
@@ -15,7 +15,8 @@ const known = ['ETag', 'Checksum', 'ObjectParts', 'StorageClass', 'ObjectSize'];
 function wanted(context: Context): string[] {
   const text = context.request.headers.get('x-amz-object-attributes') ?? '';
   const names = text.split(',').map((name) => name.trim()).filter((name) => name !== '');
-  if (names.length === 0 || names.some((name) => !known.includes(name))) throw invalidArgument('x-amz-object-attributes', text, 'Invalid attribute name specified.');
+  if (names.length === 0) throw invalidRequest('The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty');
+  if (names.some((name) => !known.includes(name))) throw invalidArgument('x-amz-object-attributes', text, 'Invalid attribute name specified.');
   return names;
 }
 

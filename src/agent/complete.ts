@@ -1,11 +1,12 @@
 /** CompleteMultipartUpload. Source: S3 API Reference, CompleteMultipartUpload; S3 User Guide, "Checking object integrity". */
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { algorithms, checksumElement, checksumHeader, combineCrc, digestOf } from './checksums.ts';
 import type { Algorithm, Checksum } from './checksums.ts';
 import { writeGuard } from './conditions.ts';
 import { quoted, unquoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
-import { invalidRequest, s3Error } from './errors.ts';
+import { S3Error, invalidRequest, s3Error } from './errors.ts';
 import { opaqueETag, writtenHeaders } from './headers.ts';
 import type { ObjectVersion, StoredPart, Upload, UploadPart } from './layout.ts';
 import { findUpload } from './multipart.ts';
@@ -63,17 +64,22 @@ function joinChecksum(upload: Upload, parts: readonly UploadPart[]): Checksum | 
   return { algorithm, type, value: combineCrc(algorithm, parts.map((part, index) => ({ crc: raws[index] ?? Buffer.alloc(0), size: part.size }))).toString('base64') };
 }
 
+function checkClaimedType(upload: Upload, type: string | undefined): void {
+  if (type === undefined || type === upload.checksumType) return;
+  if (type !== 'COMPOSITE' && type !== 'FULL_OBJECT') throw invalidRequest('Value for x-amz-checksum-type header is invalid.');
+  throw invalidRequest(`The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`);
+}
+
 /** What the Complete headers claim about the whole object. */
 function checkClaims(context: Context, upload: Upload, checksum: Checksum | undefined, size: number): void {
   const { headers } = context.request;
-  const type = headers.get('x-amz-checksum-type')?.toUpperCase();
-  if (type !== undefined && type !== upload.checksumType) throw invalidRequest(`The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`);
+  checkClaimedType(upload, headers.get('x-amz-checksum-type')?.toUpperCase());
   const stated = headers.get('x-amz-mp-object-size');
   if (stated !== undefined && Number(stated) !== size) throw invalidRequest(`The provided 'x-amz-mp-object-size' header value ${stated} does not match what was computed: ${size}`);
   for (const algorithm of algorithms) {
     const value = headers.get(checksumHeader(algorithm));
     if (value === undefined) continue;
-    if (algorithm !== checksum?.algorithm) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${checksum?.algorithm.toLowerCase() ?? 'null'}, actual checksum Type: ${algorithm.toLowerCase()}`);
+    if (algorithm !== checksum?.algorithm) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${checksum?.algorithm ?? 'null'}, actual checksum Type: ${algorithm}`);
     if (value !== checksum.value) throw s3Error('BadDigest', { message: `The ${algorithm} you specified did not match the calculated checksum.` });
   }
 }
@@ -108,12 +114,10 @@ function remember(completed: Map<string, string>, id: string, document: string):
   if (oldest !== undefined) completed.delete(oldest);
 }
 
-export async function completeUpload(context: Context): Promise<Reply> {
+async function complete(context: Context): Promise<Reply> {
   const { request, bucket, layout, completed, behaviours } = context;
   const guard = writeGuard(request.headers, request.key);
   const text = (await readSmall(context.payload(), context.limits.maxXmlBytes)).toString();
-  const repeated = completed.get(`${bucket.name}/${request.query.get('uploadId') ?? ''}`);
-  if (repeated !== undefined && behaviours.repeatedComplete === 'same answer') return xmlReply(repeated);
   const upload = await findUpload(context);
   const listed = childrenNamed(parseXml(text, 'CompleteMultipartUpload'), 'Part').map(readListed);
   const parts = choose(context, upload, listed);
@@ -123,4 +127,17 @@ export async function completeUpload(context: Context): Promise<Reply> {
   const document = resultXml(context, version);
   if (behaviours.repeatedComplete === 'same answer') remember(completed, `${bucket.name}/${upload.id}`, document);
   return xmlReply(document, writtenHeaders(bucket, version));
+}
+
+/** A client whose answer was lost asks again, perhaps while the first request still works. Throws NoSuchUpload where none is remembered. */
+export async function completeUpload(context: Context): Promise<Reply> {
+  try {
+    return await complete(context);
+  } catch (error) {
+    if (!(error instanceof S3Error) || error.code !== 'NoSuchUpload' || context.behaviours.repeatedComplete !== 'same answer') throw error;
+    await setImmediate(); // the one that ended the upload may be about to say so
+    const repeated = context.completed.get(`${context.bucket.name}/${context.request.query.get('uploadId') ?? ''}`);
+    if (repeated === undefined) throw error;
+    return xmlReply(repeated);
+  }
 }

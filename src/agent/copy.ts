@@ -1,6 +1,6 @@
 /** CopyObject and UploadPartCopy. Source: S3 API Reference, CopyObject, UploadPartCopy. */
 import { randomBytes } from 'node:crypto';
-import { checksumElement, parseAlgorithm, startDigest } from './checksums.ts';
+import { algorithms, checksumElement, parseAlgorithm, startDigest } from './checksums.ts';
 import type { Algorithm, Checksum, Digest } from './checksums.ts';
 import { checkCopySource, writeGuard } from './conditions.ts';
 import { isoTime, quoted, xmlReply } from './context.ts';
@@ -22,9 +22,11 @@ interface Source { readonly version: ObjectVersion; readonly bucketName: string;
 /** `/bucket/key?versionId=…`, url-encoded. */
 function parseSource(text: string): { bucket: string; key: string; versionId: string | undefined } {
   const at = text.indexOf('?versionId=');
+  const wrong = (): Error => invalidArgument('x-amz-copy-source', text, 'Copy Source must mention the source bucket and key: sourcebucket/sourcekey');
+  if (/%(?![0-9a-fA-F]{2})/.test(text)) throw wrong();
   const path = percentDecodeText(at < 0 ? text : text.slice(0, at)).replace(/^\//, '');
   const slash = path.indexOf('/');
-  if (slash <= 0 || slash === path.length - 1) throw invalidArgument('x-amz-copy-source', text, 'Copy Source must mention the source bucket and key: sourcebucket/sourcekey');
+  if (slash <= 0 || slash === path.length - 1) throw wrong();
   return { bucket: path.slice(0, slash), key: path.slice(slash + 1), versionId: at < 0 ? undefined : percentDecodeText(text.slice(at + 11)) };
 }
 
@@ -92,15 +94,23 @@ async function duplicate(context: Context, from: Body, start: number, end: numbe
 const checksumXml = (checksum: Checksum | undefined): XmlContent =>
   (checksum === undefined ? undefined : [el(checksumElement(checksum.algorithm), checksum.value), el('ChecksumType', checksum.type)]);
 
+function readAlgorithm(name: string): Algorithm {
+  const algorithm = parseAlgorithm(name);
+  if (algorithm === undefined) throw invalidRequest(`Checksum algorithm provided is unsupported. Please try again with any of the valid types: [${algorithms.join(', ')}]`);
+  return algorithm;
+}
+
 function copyAlgorithm(context: Context, source: ObjectVersion): Algorithm | undefined {
   const asked = context.request.headers.get('x-amz-checksum-algorithm');
   const fallback = context.behaviours.defaultChecksum === 'none' ? undefined : context.behaviours.defaultChecksum;
-  return (asked === undefined ? source.checksum?.algorithm : parseAlgorithm(asked)) ?? fallback;
+  return (asked === undefined ? source.checksum?.algorithm : readAlgorithm(asked)) ?? fallback;
 }
 
 export async function copyObject(context: Context): Promise<Reply> {
   const { request, bucket, clock, limits } = context;
   const guard = writeGuard(request.headers, request.key);
+  directive(context, 'x-amz-metadata-directive');
+  directive(context, 'x-amz-tagging-directive');
   await context.layout.accepts?.(bucket.name, request.key);
   const source = await findSource(context);
   refuseSelfCopy(context, source);
@@ -132,6 +142,7 @@ function copyRange(context: Context, size: number): { start: number; end: number
 
 export async function uploadPartCopy(context: Context): Promise<Reply> {
   const number = readPartNumber(context);
+  parseSource(context.request.headers.get('x-amz-copy-source') ?? '');
   const upload = await findUpload(context);
   const source = await findSource(context);
   const { start, end } = copyRange(context, source.version.body.size);

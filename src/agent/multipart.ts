@@ -9,7 +9,7 @@ import { readAttributes } from './headers.ts';
 import type { Body, StoredPart, Upload } from './layout.ts';
 import { encoder, owner, pastMarker, prefixesXml, readListQuery, rollUp } from './listing.ts';
 import type { ListQuery } from './listing.ts';
-import { receive } from './receiving.ts';
+import { givenAlgorithm, receive } from './receiving.ts';
 import { el, optional, xmlDocument } from './xml.ts';
 import type { Xml, XmlContent } from './xml.ts';
 
@@ -20,6 +20,7 @@ function readPlan(context: Context): ChecksumPlan {
   const { headers } = context.request;
   const name = headers.get('x-amz-checksum-algorithm');
   const asked = headers.get('x-amz-checksum-type')?.toUpperCase();
+  if (asked !== undefined && asked !== 'COMPOSITE' && asked !== 'FULL_OBJECT') throw invalidRequest('Value for x-amz-checksum-type header is invalid.');
   if (name === undefined) {
     if (asked !== undefined) throw invalidRequest('The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.');
     const fallback = context.behaviours.defaultChecksum;
@@ -28,7 +29,6 @@ function readPlan(context: Context): ChecksumPlan {
   const algorithm = parseAlgorithm(name);
   if (algorithm === undefined) throw invalidRequest(`Checksum algorithm provided is unsupported. Please try again with any of the valid types: [${algorithms.join(', ')}]`);
   const type = asked ?? (algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE');
-  if (type !== 'COMPOSITE' && type !== 'FULL_OBJECT') throw invalidRequest('Value for x-amz-checksum-type header is invalid.');
   const possible = type === 'COMPOSITE' ? algorithm !== 'CRC64NVME' : isCrc(algorithm);
   if (!possible) throw invalidRequest(`The ${type} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`);
   return { algorithm, type };
@@ -99,11 +99,9 @@ function partChecksumFits(upload: Upload, given: Algorithm | undefined): boolean
 export async function uploadPart(context: Context): Promise<Reply> {
   const number = readPartNumber(context);
   const upload = await findUpload(context);
+  const given = givenAlgorithm(context.request);
+  if (!partChecksumFits(upload, given)) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm ?? 'null'}, actual checksum Type: ${given ?? 'null'}`);
   const received = await receive(context, upload.algorithm === undefined ? [] : [upload.algorithm]);
-  if (!partChecksumFits(upload, received.given)) {
-    await received.body.discard();
-    throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm ?? 'null'}, actual checksum Type: ${received.given ?? 'null'}`);
-  }
   const part = await storePart(context, upload, { number, ...received });
   const checksum: Record<string, string> = part.checksum === undefined ? {} : { [checksumHeader(part.checksum.algorithm)]: part.checksum.value };
   return { status: 200, headers: { etag: quoted(part.etag), ...checksum, ...Object.fromEntries(upload.echoed) } };

@@ -42,7 +42,7 @@ class Reader {
         this.held = this.held.subarray(at + 2);
         return line;
       }
-      if (this.held.length > maxLine) throw s3Error('IncompleteBody', { message: 'A chunk header is too long.' });
+      if (this.held.length > maxLine) throw s3Error('IncompleteBody', { message: 'The request body terminated unexpectedly' });
       if (!(await this.more())) throw incomplete();
     }
   }
@@ -95,7 +95,7 @@ class Chain {
 
 function parseChunkLine(line: string): { size: number; signature: string | undefined } {
   const m = /^([0-9a-fA-F]{1,12})(?:;chunk-signature=([0-9a-f]{64}))?$/.exec(line);
-  if (m === null) throw s3Error('IncompleteBody', { message: 'The request body terminated unexpectedly: a chunk header is not well formed.' });
+  if (m === null) throw s3Error('IncompleteBody', { message: 'The request body terminated unexpectedly' });
   return { size: parseInt(m[1] ?? '', 16), signature: m[2] };
 }
 
@@ -140,7 +140,7 @@ async function* decodeChunks(source: AsyncIterable<Buffer>, mode: Streaming, ver
     }
     chain.chunk(mode.signed ? hash.digest('hex') : '', signature);
     if (size === 0) break;
-    if ((await reader.line()) !== '') throw s3Error('IncompleteBody', { message: 'A chunk is longer than its header says.' });
+    if ((await reader.line()) !== '') throw s3Error('IncompleteBody', { message: 'The request body terminated unexpectedly' });
   }
   if (mode.trailer) await readTrailers(reader, chain, request.headers.get('x-amz-trailer'), trailers);
 }
@@ -169,7 +169,7 @@ function lengthOf(request: S3Request, name: string): number {
   const text = request.headers.get(name);
   if (text === undefined) throw s3Error('MissingContentLength');
   const length = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(length)) throw s3Error('InvalidArgument');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(length)) throw s3Error('MissingContentLength');
   return length;
 }
 

@@ -11,8 +11,11 @@ type Tag = readonly [name: string, value: string];
 
 function checkTags(tags: readonly Tag[]): readonly Tag[] {
   if (tags.length > 10) throw s3Error('BadRequest', { message: 'Object tags cannot be greater than 10' });
-  const bad = tags.some(([name, value]) => name === '' || name.length > 128 || value.length > 256);
-  if (bad || new Set(tags.map(([name]) => name)).size !== tags.length) throw s3Error('InvalidTag');
+  for (const [name, value] of tags) {
+    if (name === '' || name.length > 128) throw s3Error('InvalidTag', { message: 'The TagKey you have provided is invalid' });
+    if (value.length > 256) throw s3Error('InvalidTag', { message: 'The TagValue you have provided is invalid' });
+  }
+  if (new Set(tags.map(([name]) => name)).size !== tags.length) throw s3Error('InvalidTag', { message: 'Cannot provide multiple Tags with the same key' });
   return tags;
 }
 
