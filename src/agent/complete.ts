@@ -70,7 +70,7 @@ function checkClaimedType(upload: Upload, type: string | undefined): void {
   throw invalidRequest(`The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`);
 }
 
-/** What the Complete headers claim about the whole object. */
+/** What the Complete headers claim about the whole object; a composite checksum also without the count behind it, as some clients send it. */
 function checkClaims(context: Context, upload: Upload, checksum: Checksum | undefined, size: number): void {
   const { headers } = context.request;
   checkClaimedType(upload, headers.get('x-amz-checksum-type')?.toUpperCase());
@@ -80,7 +80,7 @@ function checkClaims(context: Context, upload: Upload, checksum: Checksum | unde
     const value = headers.get(checksumHeader(algorithm));
     if (value === undefined) continue;
     if (algorithm !== checksum?.algorithm) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${checksum?.algorithm ?? 'null'}, actual checksum Type: ${algorithm}`);
-    if (value !== checksum.value) throw s3Error('BadDigest', { message: `The ${algorithm} you specified did not match the calculated checksum.` });
+    if (value !== checksum.value && value !== checksum.value.replace(/-\d+$/, '')) throw s3Error('BadDigest', { message: `The ${algorithm} you specified did not match the calculated checksum.` });
   }
 }
 

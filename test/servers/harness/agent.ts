@@ -1,0 +1,54 @@
+// Our own agent, as an operator starts it: `brigade agent` in a process of its own.
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { systemBinary } from './binaries.ts';
+import { answers, credentials, startServer, untilReady } from './process.ts';
+import type { Server } from './process.ts';
+
+const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
+
+export const LAYOUTS = ['files', 'objects'] as const;
+export type AgentLayout = (typeof LAYOUTS)[number];
+
+export interface AgentServerOptions {
+  readonly layout: AgentLayout;
+  /** Serves https with a certificate of its own; trust `caFile`. */
+  readonly tls?: boolean;
+  readonly readOnly?: boolean;
+  /** A folder that is there already; else an empty one. */
+  readonly root?: string;
+}
+
+async function selfSigned(directory: string): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+  await promisify(execFile)(systemBinary('openssl'), [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    '-subj', '/CN=brigade agent', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', key, '-out', cert,
+  ]);
+  return { cert, key };
+}
+
+/** Starts an agent over an empty folder (or `root`). @throws Error when it does not come up */
+export function startAgent({ layout, tls = false, readOnly = false, root }: AgentServerOptions): Promise<Server> {
+  return startServer(`agent-${layout}`, async (place) => {
+    const folder = root ?? join(place.directory, 'root');
+    const keys = join(place.directory, 'keys.yml');
+    await mkdir(folder, { recursive: true });
+    await writeFile(keys, `keys:\n  - { id: ${credentials.accessKeyId}, secret: ${credentials.secretAccessKey} }\n`);
+    await chmod(keys, 0o600);
+    const certificate = tls ? await selfSigned(place.directory) : undefined;
+    const agent = place.start('agent', [
+      process.execPath, main, 'agent', '--root', folder, '--layout', layout, '--state', join(place.directory, 'state'), '--listen', '127.0.0.1:0', '--access-keys', keys,
+      ...(certificate === undefined ? [] : ['--tls-cert', certificate.cert, '--tls-key', certificate.key]), ...(readOnly ? ['--read-only'] : []),
+    ], { NODE_NO_WARNINGS: '1' });
+    let endpoint = '';
+    await untilReady('agent', [agent], async () => {
+      endpoint = / at (https?:\/\/\S+)/.exec(agent.tail())?.[1] ?? '';
+      return endpoint !== '' && (certificate !== undefined || answers(endpoint));
+    });
+    return { name: `agent-${layout}`, endpoint, ...(certificate === undefined ? {} : { caFile: certificate.cert }) };
+  });
+}
