@@ -18,6 +18,8 @@ export interface AgentOptions {
   /** The folder of what S3 knows and files do not: metadata, tags, parts. Absent: one of its own for each root, below `states`. */
   readonly state: string | undefined;
   readonly states: string;
+  /** Layout files: serve the folder itself as this one bucket. */
+  readonly bucket: string | undefined;
   /** As `listenAddress` reads it. */
   readonly listen: string;
   readonly tls: TlsFiles;
@@ -98,11 +100,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const address = await listenAddress(options.listen);
   const tls = readTls(options.tls);
   refuseOpenWire(address, tls, options.listen);
+  if (options.bucket !== undefined && options.layout !== 'files') throw usageError('E_USAGE', 'only layout files can be one bucket', 'leave out --bucket, or --layout objects', '--bucket');
   const root = folderToServe(options.root);
   const keys = readKeys(options);
   const { region, readOnly, onDefect, layout: name } = options;
   const failed = (error: unknown): void => onDefect(error, 'in the background');
-  const layout = await openLayout({ name, root, state: stateFolder(options, root), region, readOnly, failed });
+  const layout = await openLayout({ name, root, state: stateFolder(options, root), bucket: options.bucket, region, failed });
   const { maxConnections, maxConnectionsPerClient } = options;
   try {
     const endpoint = await start(() => startEndpoint({

@@ -41,7 +41,7 @@ async function start(invocation: Invocation): Promise<Agent> {
   const { startAgent } = await import('../../app/agent.ts');
   return startAgent({
     root: resolve(io.cwd, root), layout: (options.text('layout') ?? 'files') as LayoutName, state: path('state'), states: stateDir(invocation),
-    listen: options.text('listen') ?? LISTEN, tls: { cert: path('tls-cert'), key: path('tls-key'), clientCa: path('client-ca') },
+    bucket: options.text('bucket'), listen: options.text('listen') ?? LISTEN, tls: { cert: path('tls-cert'), key: path('tls-key'), clientCa: path('client-ca') },
     readOnly: options.has('read-only'), accessKeys: path('access-keys'), env: io.env, region: options.text('region') ?? 'us-east-1',
     maxConnections: options.count('max-connections') ?? CONNECTIONS, maxConnectionsPerClient: options.count('max-connections-per-client') ?? CONNECTIONS_PER_CLIENT,
     onDefect: complainer(io),
