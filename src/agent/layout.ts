@@ -77,6 +77,8 @@ export interface ScanHints {
   readonly delimiter?: string;
   /** Only the newest version of each key is looked at. */
   readonly newestOnly?: boolean;
+  /** After about so many entries the reader will stop. */
+  readonly expected?: number;
 }
 
 /** Entries in byte order; `next(to)` skips those with key bytes below `to`. Left early, it may be kept for a scan that goes on there. */

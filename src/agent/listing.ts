@@ -3,7 +3,7 @@ import { isoTime, quoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { invalidArgument } from './errors.ts';
 import type { Layout, ListedEntry, ListedVersion } from './layout.ts';
-import { el, optional, xmlDocument } from './xml.ts';
+import { el, escapeXml, optional, xmlDocument } from './xml.ts';
 import type { Xml, XmlContent } from './xml.ts';
 
 /** The fields every listing has. */
@@ -19,9 +19,14 @@ const ownerId = '75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06
 export const ownerFields = (): Xml => ({ markup: `<ID>${ownerId}</ID><DisplayName>brigade</DisplayName>` });
 export const owner = (): Xml => el('Owner', ownerFields());
 
-/** S3's url encoding of keys: as form encoding (space is +), with slashes left alone. */
-export const urlEncode = (text: string): string =>
+const encodeAll = (text: string): string =>
   encodeURIComponent(text).replaceAll('%20', '+').replaceAll('%2F', '/').replace(/[!'()~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+
+/** Most keys have nothing to encode. */
+const nothingToEncode = /^[\w./*-]*$/;
+
+/** S3's url encoding of keys: as form encoding (space is +), with slashes left alone. */
+export const urlEncode = (text: string): string => (nothingToEncode.test(text) ? text : encodeAll(text));
 
 export const encoder = (query: ListQuery) => (text: string): string => (query.encode ? urlEncode(text) : text);
 
@@ -64,7 +69,7 @@ type Step = { readonly entry: ListedEntry } | { readonly prefix: string };
 
 /** Entries and common prefixes in byte order, from `from`. Behind a common prefix the layout skips all that it stands for. */
 async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buffer, newestOnly: boolean): AsyncGenerator<Step> {
-  const scan = layout.scan(bucket, later(Buffer.from(query.prefix), from), { prefix: query.prefix, delimiter: query.delimiter, newestOnly });
+  const scan = layout.scan(bucket, later(Buffer.from(query.prefix), from), { prefix: query.prefix, delimiter: query.delimiter, newestOnly, expected: query.max + 1 });
   try {
     for (let to: Buffer | undefined; ;) {
       const next = await scan.next(to);
@@ -110,15 +115,23 @@ const checksumXml = (checksum: ListedVersion['checksum']): XmlContent =>
   (checksum === undefined ? undefined : [el('ChecksumAlgorithm', checksum.algorithm), el('ChecksumType', checksum.type)]);
 
 /** Restore state is listed only when asked for (x-amz-optional-object-attributes). */
-function restoreXml(context: Context, version: ListedVersion): XmlContent {
+function restoreXml(context: Context, version: ListedVersion): Xml | undefined {
   if (version.restore === undefined || !context.request.headers.get('x-amz-optional-object-attributes')?.includes('RestoreStatus')) return undefined;
   const expiry = /expiry-date="([^"]*)"/.exec(version.restore)?.[1];
   return el('RestoreStatus', el('IsRestoreInProgress', version.restore.includes('"true"')), optional('RestoreExpiryDate', expiry === undefined ? undefined : isoTime(Date.parse(expiry))));
 }
 
-const contents = (context: Context, query: ListQuery, version: ListedVersion, withOwner: boolean): Xml =>
-  el('Contents', el('Key', encoder(query)(version.key)), el('LastModified', isoTime(version.modified)), el('ETag', quoted(version.etag)),
-    checksumXml(version.checksum), el('Size', version.body.size), withOwner ? owner() : undefined, el('StorageClass', version.storageClass), restoreXml(context, version));
+/** Written as one text: a listing of a million keys is a million of these. */
+function contents(context: Context, query: ListQuery, version: ListedVersion, withOwner: boolean): Xml {
+  const { checksum } = version;
+  const key = query.encode ? urlEncode(version.key) : escapeXml(version.key);
+  const checksumText = checksum === undefined ? '' : `<ChecksumAlgorithm>${checksum.algorithm}</ChecksumAlgorithm><ChecksumType>${checksum.type}</ChecksumType>`;
+  const restore = restoreXml(context, version);
+  return {
+    markup: `<Contents><Key>${key}</Key><LastModified>${isoTime(version.modified)}</LastModified><ETag>&quot;${escapeXml(version.etag)}&quot;</ETag>${checksumText}`
+      + `<Size>${version.body.size}</Size>${withOwner ? owner().markup : ''}<StorageClass>${version.storageClass}</StorageClass>${restore?.markup ?? ''}</Contents>`,
+  };
+}
 
 export const prefixesXml = (query: ListQuery, prefixes: readonly string[]): XmlContent =>
   prefixes.map((prefix) => el('CommonPrefixes', el('Prefix', encoder(query)(prefix))));

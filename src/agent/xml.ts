@@ -4,7 +4,11 @@ import { s3Error } from './errors.ts';
 const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
 /** Escapes text; control characters become numeric references, as S3 writes them (not legal in XML 1.0, hence encoding-type). */
-export const escapeXml = (text: string): string =>
+export const escapeXml = (text: string): string => (special.test(text) ? escapeAll(text) : text);
+
+const special = /[&<>"\u0000-\u0008\u000b-\u001f\u007f\ufffe\uffff]/;
+
+const escapeAll = (text: string): string =>
   text.replace(/[&<>"\u0000-\u0008\u000b-\u001f\u007f\ufffe\uffff]/g, (c) => named[c] ?? `&#x${c.charCodeAt(0).toString(16)};`);
 
 /** Markup that is already escaped. */

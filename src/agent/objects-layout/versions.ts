@@ -27,9 +27,10 @@ const sql = {
   olderOf: 'SELECT CAST(key AS TEXT) AS name, id, marker, modified, size, etag, algorithm, kind, class, restore FROM older WHERE bucket = ? AND key = ? ORDER BY seq DESC',
 };
 
-/** A seek first, then more at a time: a listing that skips from prefix to prefix reads little, a full one reads long runs. */
+/** Rows read together. Where there will be skips, a few first and then more; else all that is wanted at once. */
 const SMALLEST_PAGE = 4;
 const LARGEST_PAGE = 1024;
+const firstPage = (hints: ScanHints): number => (hints.delimiter ? SMALLEST_PAGE : Math.min(LARGEST_PAGE, hints.expected ?? LARGEST_PAGE));
 
 export class Versions {
   readonly #db: Database;
@@ -102,7 +103,7 @@ export class Versions {
   }
 
   *scan(bucket: string, from: Buffer, hints: ScanHints): Generator<ListedEntry, void, Buffer | undefined> {
-    let [at, size] = [from, SMALLEST_PAGE];
+    let [at, size] = [from, firstPage(hints)];
     for (;;) {
       const rows = this.#db.sql(sql.page).all(bucket, at, size);
       let skipTo: Buffer | undefined;
