@@ -45,7 +45,7 @@ export interface Agent {
   close(graceMs: number): Promise<void>;
 }
 
-function folderToServe(path: string): string {
+export function folderToServe(path: string): string {
   try {
     const real = realpathSync(path);
     if (statSync(real).isDirectory()) return real;
@@ -58,7 +58,7 @@ function folderToServe(path: string): string {
 const inside = (path: string, folder: string): boolean => path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 
 /** Made before it is compared, so that no link can lead it into what is served. */
-function stateFolder(options: AgentOptions, root: string): string | undefined {
+export function stateFolder(options: Pick<AgentOptions, 'layout' | 'state' | 'states'>, root: string): string | undefined {
   if (options.state === undefined && options.layout === 'objects') return undefined; // its root is its own, state and all
   const own = join(options.states, 'agent', createHash('sha256').update(root).digest('hex').slice(0, 12));
   const path = resolve(options.state ?? own);

@@ -177,6 +177,21 @@ export const COMMANDS: readonly CommandSpec[] = [
     exits: [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/agent.ts'),
   },
   {
+    name: 'agent fsck', summary: 'check the folder and the state of an agent that is stopped',
+    about: 'Layout objects: every object has its bytes, and every file of bytes its object. Layout files: what is known of the files speaks of files that are there; the files themselves are right as they are. Exit code 3 where an object is damaged. What a crash leaves, or another program changes, is harmless: it is told, and cleared away by the next start or by --repair.',
+    args: [],
+    options: [
+      { flags: '--root <dir>', description: 'the folder that is served' },
+      { flags: '--layout <layout>', description: 'as the agent was started', choices: ['files', 'objects'], standard: 'files' },
+      { flags: '--bucket <name>', description: 'as the agent was started' },
+      { flags: '--state <dir>', description: 'as the agent was started', standard: 'as for brigade agent' },
+      { flags: '--deep', description: 'read every byte and compare it with the MD5s and checksums that were stored' },
+      { flags: '--repair', description: 'clear away what is harmless, and bytes that belong to no object; a damaged object is never touched' },
+    ],
+    examples: ['brigade agent fsck --root /srv/export', 'brigade agent fsck --root /srv/objects --layout objects --deep'],
+    exits: [EXIT.clean, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/agent-fsck.ts'),
+  },
+  {
     name: 'completion', summary: 'print a completion script', args: [{ name: 'SHELL', description: 'bash, zsh or fish', required: true }], options: [],
     examples: ['source <(brigade completion bash)', 'brigade completion fish > ~/.config/fish/completions/brigade.fish'], exits: [EXIT.clean, EXIT.usage], load: () => import('./commands/completion.ts'),
   },

@@ -52,14 +52,15 @@ async function writeLabel(root: string, label: Label): Promise<void> {
   }
 }
 
-/** The root's real path and its id. An empty or missing directory becomes ours.
- * @throws BrigadeError E_ROOT_NOT_OURS where there are other files */
-export async function openHome(given: string): Promise<{ readonly root: string; readonly id: string }> {
+/** The root's real path and its id. `make`: an empty or missing directory becomes ours.
+ * @throws BrigadeError E_ROOT_NOT_OURS where it is not and cannot become ours */
+export async function openHome(given: string, make: boolean): Promise<{ readonly root: string; readonly id: string }> {
   try {
-    await mkdir(given, { recursive: true });
+    if (make) await mkdir(given, { recursive: true });
     const root = await realpath(given);
     const known = await readLabel(root);
     if (known !== undefined) return { root, id: known.id };
+    if (!make) throw refuse('E_ROOT_NOT_OURS', 'the directory is not of layout objects', root, 'name the directory that an agent served with --layout objects');
     const strangers = (await readdir(root)).filter((name) => name !== `${NAME}.new`);
     if (strangers.length > 0) {
       throw refuse('E_ROOT_NOT_OURS', `the directory is not empty and not of layout objects (it holds ${JSON.stringify(strangers[0])})`, root, 'give an empty directory, or serve the files as they are with --layout files');

@@ -51,7 +51,7 @@ const noSuchBucket = (name: string): Error => s3Error('NoSuchBucket', { details:
 /** Opens a root and brings it in order after a crash.
  * @throws BrigadeError E_ROOT_NOT_OURS, E_STATE_OF_ANOTHER_ROOT, E_STATE_LOCKED, E_STATE_UNUSABLE */
 export async function openObjectsLayout(options: ObjectsLayoutOptions): Promise<ObjectsLayout> {
-  const rooms = await openRooms(options);
+  const rooms = await openRooms(options, true);
   try {
     await rooms.trash.empty(true);
     await rooms.arrivals.recover();
@@ -64,9 +64,9 @@ export async function openObjectsLayout(options: ObjectsLayoutOptions): Promise<
 
 export const bodyHome = (id: string): readonly string[] => ['bodies', id.slice(0, 2)];
 
-/** Opens all but changes nothing that is there. */
-export async function openRooms(options: ObjectsLayoutOptions): Promise<Rooms> {
-  const { root, id } = await openHome(options.root);
+/** Opens all but changes nothing that is there. `make`: an empty root becomes one of ours. */
+export async function openRooms(options: ObjectsLayoutOptions, make = false): Promise<Rooms> {
+  const { root, id } = await openHome(options.root, make);
   const path = join(options.state === undefined ? join(root, 'state') : resolve(options.state), 'objects.db');
   const db = new Database(path, schema);
   try {
