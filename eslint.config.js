@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 
 const src = (layer) => `./src/${layer}`;
 const drivers = ['stores', 'queues', 'ledger', 'journal', 'telemetry'];
-const outer = ['app', 'cli', 'server'];
+const outer = ['app', 'cli', 'server', 'faults'];
 
 /** `target` may not import from any folder in `from`. */
 const zone = (target, from, why) => ({ target: src(target), from: from.map(src), message: why });
@@ -18,6 +18,7 @@ const layers = [
   zone('config', ['engine', 'agent', ...drivers, ...outer], 'config knows ports and core'),
   ...drivers.map((d) =>
     zone(d, ['engine', 'config', 'agent', ...drivers.filter((o) => o !== d), ...outer], 'a driver knows ports and core, not the engine nor other drivers')),
+  zone('faults', ['ports', 'engine', 'config', 'agent', ...drivers, 'app', 'cli', 'server'], 'faults go wrong in front of any endpoint: they know none of ours'),
   zone('app', ['cli', 'server'], 'app composes; cli and server call it'),
   ...['memory', 'filesystem', 's3', 'synthetic'].map((d) => ({
     target: src(`stores/${d}`),

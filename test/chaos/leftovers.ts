@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MiB } from '../../src/core/units.ts';
-import { startFaultProxy } from '../faults/proxy.ts';
+import { startFaultProxy } from '../../src/faults/proxy.ts';
 import { startVersitygw } from '../servers/harness/index.ts';
 import { bucketAt, makeBucket, type Place, reconcile, violations } from './judge.ts';
 import { claimOf, endsWithin, kill, runToEnd, startRun, writeMigration } from './product.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { KiB, MiB } from '../../src/core/units.ts';
-import type { Rule } from '../faults/rules.ts';
+import type { Rule } from '../../src/faults/rules.ts';
 import { Lab, retriesOf, stateOf } from './failures-lab.ts';
 
 const pattern = (size: number, seed = 7): Buffer => {

@@ -24,8 +24,8 @@ import type { RunEvent } from '../../src/ports/events.ts';
 import type { ObjectRow, Run, RunTotals } from '../../src/ports/ledger.ts';
 import { systemClock } from '../../src/telemetry/clock.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
-import type { Rule } from '../faults/rules.ts';
-import { type FaultProxy, startFaultProxy } from '../faults/proxy.ts';
+import type { Rule } from '../../src/faults/rules.ts';
+import { type FaultProxy, startFaultProxy } from '../../src/faults/proxy.ts';
 
 export const ACCESS = { id: 'AKIAEXAMPLE', secret: 'right-secret' };
 

@@ -1,7 +1,7 @@
 /** Listings that are not what they seem: a page that cannot be proven good is never "no objects", and nothing is called done after it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Fault } from '../faults/kinds.ts';
+import type { Fault } from '../../src/faults/kinds.ts';
 import { type Ended, Lab } from './failures-lab.ts';
 
 const listing = { operation: 'ListObjectsV2', bucket: 'from' } as const;

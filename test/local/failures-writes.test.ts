@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { noGuard } from '../../src/agent/conditions.ts';
 import { MiB } from '../../src/core/units.ts';
-import type { Fault } from '../faults/kinds.ts';
+import type { Fault } from '../../src/faults/kinds.ts';
 import { type Ended, Lab, stateOf } from './failures-lab.ts';
 
 const bytes = (size: number, seed = 1): Buffer => Buffer.alloc(size, Buffer.from(Array.from({ length: 251 }, (_, i) => (i * seed) & 0xff)));

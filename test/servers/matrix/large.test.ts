@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { GiB, MiB } from '../../../src/core/units.ts';
 import { seededRandom } from '../../../src/telemetry/random.ts';
-import { type FaultProxy, startFaultProxy } from '../../faults/proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../../../src/faults/proxy.ts';
 import { binaries, largeTests, type Server, startVersitygw } from '../harness/index.ts';
 
 const run = promisify(execFile);

@@ -11,12 +11,12 @@ import { startEndpoint } from '../../src/agent/endpoint.ts';
 import type { Endpoint } from '../../src/agent/endpoint.ts';
 import { memoryLayout } from '../../src/agent/memory.ts';
 import type { MemoryLayout } from '../../src/agent/memory.ts';
-import type { Fault } from './kinds.ts';
-import { startFaultProxy } from './proxy.ts';
-import type { FaultProxy } from './proxy.ts';
-import { Rulebook } from './rules.ts';
-import type { Facts, Match, Rule } from './rules.ts';
-import { authorization } from './signing.ts';
+import type { Fault } from '../../src/faults/kinds.ts';
+import { startFaultProxy } from '../../src/faults/proxy.ts';
+import type { FaultProxy } from '../../src/faults/proxy.ts';
+import { Rulebook } from '../../src/faults/rules.ts';
+import type { Facts, Match, Rule } from '../../src/faults/rules.ts';
+import { authorization } from '../../src/faults/signing.ts';
 
 const Bucket = 'bucket-one';
 const Key = 'the/key';
