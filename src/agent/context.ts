@@ -2,6 +2,7 @@
 import type { Bucket, Layout } from './layout.ts';
 import type { Payload } from './payload.ts';
 import type { S3Request } from './request.ts';
+import { maxSkewMs } from './sigv4.ts';
 import type { Verified } from './sigv4.ts';
 
 export interface Limits {
@@ -28,6 +29,8 @@ export interface Limits {
   readonly maxConnections: number;
   /** Connections from one client address (IPv6: from one /64 network). */
   readonly maxConnectionsPerClient: number;
+  /** Milliseconds that the time of a request may be off. S3: 15 minutes. */
+  readonly maxSkewMs: number;
 }
 
 export const s3Limits: Limits = {
@@ -43,6 +46,7 @@ export const s3Limits: Limits = {
   minBytesPerSecond: 512,
   maxConnections: 4096,
   maxConnectionsPerClient: 1024,
+  maxSkewMs,
 };
 
 /** Where S3-compatible servers differ. */

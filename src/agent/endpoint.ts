@@ -125,7 +125,7 @@ function authorise(running: Running, request: S3Request, route: Route, key: Acce
 
 async function answer(running: Running, received: S3Request, route: Route, incoming: IncomingMessage, response: ServerResponse): Promise<Reply> {
   const { options, region, clock, limits, behaviours, completed, patience, keys } = running;
-  const verified: Verified = verify(received, { keys, region, now: clock.now() });
+  const verified: Verified = verify(received, { keys, region, now: clock.now(), maxSkewMs: limits.maxSkewMs });
   const request = withHoisted(received);
   const canned = running.hook === undefined ? undefined : await askHook(running.hook, request, route, verified);
   if (canned !== undefined) return canned;

@@ -37,6 +37,8 @@ export interface VerifyOptions {
   readonly region: string;
   /** Epoch milliseconds. */
   readonly now: number;
+  /** How far the time of a request may be off, milliseconds; default 15 minutes. */
+  readonly maxSkewMs?: number;
 }
 
 const sha256 = (text: string): string => hash('sha256', Buffer.from(text, 'latin1'));
@@ -68,15 +70,15 @@ export function sameSignature(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-function checkTime(claim: Claim, now: number): void {
+function checkTime(claim: Claim, { now, maxSkewMs: most = maxSkewMs }: VerifyOptions): void {
   const time = timeOf(claim.amzDate);
   const server = (): string => new Date(now).toISOString();
   if (claim.expires !== undefined && now > time + claim.expires * 1000) {
     throw s3Error('AccessDenied', { message: 'Request has expired.', details: { 'X-Amz-Expires': String(claim.expires), Expires: new Date(time + claim.expires * 1000).toISOString(), ServerTime: server() } });
   }
-  const early = time - now > maxSkewMs;
-  if (early || (claim.expires === undefined && now - time > maxSkewMs)) {
-    throw s3Error('RequestTimeTooSkewed', { details: { RequestTime: claim.amzDate, ServerTime: server(), MaxAllowedSkewMilliseconds: String(maxSkewMs) } });
+  const early = time - now > most;
+  if (early || (claim.expires === undefined && now - time > most)) {
+    throw s3Error('RequestTimeTooSkewed', { details: { RequestTime: claim.amzDate, ServerTime: server(), MaxAllowedSkewMilliseconds: String(most) } });
   }
 }
 
@@ -131,7 +133,7 @@ export function verify(request: S3Request, options: VerifyOptions): Verified {
   const key = options.keys.find((k) => k.id === claim.id);
   if (key === undefined) throw s3Error('InvalidAccessKeyId', { details: { AWSAccessKeyId: claim.id } });
   checkToken(claim, key, options.now);
-  checkTime(claim, options.now);
+  checkTime(claim, options);
   checkCoverage(claim, request);
   const scope = `${claim.date}/${claim.region}/s3/aws4_request`;
   const signing = signingKeyOf(key, claim.date, claim.region);

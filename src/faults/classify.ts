@@ -18,6 +18,9 @@ const onObject: readonly Named[] = [
 
 const copies: Record<string, string> = { PutObject: 'CopyObject', UploadPart: 'UploadPartCopy' };
 
+/** Every name that `classify` gives. */
+export const OPERATIONS: readonly string[] = ['ListBuckets', ...onBucket.map(([, , name]) => name), ...onObject.map(([, , name]) => name), ...Object.values(copies)];
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);

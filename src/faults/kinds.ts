@@ -43,6 +43,11 @@ export type Fault =
   | { readonly kind: 'gunzip' }
   /** The Date header is off. */
   | { readonly kind: 'skewed date'; readonly ms: number }
+  /** The endpoint's clock is off by `ms`: requests signed more than 15 minutes from its time get RequestTimeTooSkewed, answers carry its Date.
+   * Requests signed for its time pass on as they are: a target that checks the time itself must allow for as much. */
+  | { readonly kind: 'clock skew'; readonly ms: number }
+  /** 503 SlowDown without any hint above so many requests a second; with a range the limit is drawn anew every `everyMs` (default 10 s). */
+  | { readonly kind: 'rate limit'; readonly perSecond: number | readonly [least: number, most: number]; readonly everyMs?: number }
   /** Headers of the answer set, or removed when undefined. */
   | { readonly kind: 'headers'; readonly set: Readonly<Record<string, string | undefined>> }
   /** The request waits before it goes on; other rules may hit it too. */

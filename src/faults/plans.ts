@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Fault } from './kinds.ts';
-import { chance } from './rules.ts';
+import { chance } from './chance.ts';
 import type { Facts } from './rules.ts';
 
 /** Lower-case names. */
@@ -155,7 +155,7 @@ export async function applyFault(answer: Answer, fault: Fault, facts: Facts, see
   else if (fault.kind === 'gzip') await recode(answer, 'gzip', gzipSync);
   else if (fault.kind === 'gunzip') await recode(answer, undefined, gunzipSync);
   else if (fault.kind === 'wrong content range') shiftRange(answer.head, fault.shift ?? 1);
-  else if (fault.kind === 'skewed date') answer.head.set('date', new Date(Date.now() + fault.ms).toUTCString());
+  else if (fault.kind === 'skewed date' || fault.kind === 'clock skew') answer.head.set('date', new Date(Date.now() + fault.ms).toUTCString());
   else if (fault.kind === 'headers') setHeaders(answer.head, fault.set);
 }
 
@@ -174,8 +174,26 @@ function fixed(status: number, head: Record<string, string>, text: string): Answ
 
 const refusal = (status: number, code = statusCodes[status] ?? 'InternalError', message = code): string => errorXml(code, message);
 
+const MOST_SKEW_MS = 15 * 60_000;
+
+/** Epoch milliseconds of the request's signature; NaN where it has none. */
+function signedAt({ headers, query }: Facts): number {
+  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(String(headers['x-amz-date'] ?? query.get('X-Amz-Date') ?? '')) ?? [];
+  const [year = NaN, month = NaN, day = NaN, hour, minute, second] = parts.map(Number);
+  return Date.UTC(year, month - 1, day, hour, minute, second);
+}
+
+/** What an endpoint whose clock is off by `ms` says to a request from another time. */
+function skewed(ms: number, facts: Facts): Answer | undefined {
+  const now = Date.now() + ms;
+  if (!(Math.abs(signedAt(facts) - now) > MOST_SKEW_MS)) return undefined;
+  return fixed(403, { ...xml, date: new Date(now).toUTCString() }, refusal(403, 'RequestTimeTooSkewed', 'The difference between the request time and the current time is too large.'));
+}
+
 /** The answer of a fault that does not need the target's, or undefined. */
-export function cannedAnswer(fault: Fault, ownAddress: string): Answer | undefined {
+export function cannedAnswer(fault: Fault, ownAddress: string, facts: Facts): Answer | undefined {
+  if (fault.kind === 'clock skew') return skewed(fault.ms, facts);
+  if (fault.kind === 'rate limit') return fixed(503, xml, refusal(503, 'SlowDown', 'Please reduce your request rate.'));
   if (fault.kind === 'status') return fixed(fault.status, { ...xml, ...fault.headers }, fault.body ?? refusal(fault.status, fault.code, fault.message));
   if (fault.kind === 'empty') return fixed(200, {}, '');
   if (fault.kind === 'html') return fixed(200, { 'content-type': 'text/html' }, page);

@@ -11,7 +11,8 @@ import { classify } from './classify.ts';
 import type { Fault } from './kinds.ts';
 import { applyFault, cannedAnswer, flip } from './plans.ts';
 import type { Answer } from './plans.ts';
-import { Rulebook, chance } from './rules.ts';
+import { chance } from './chance.ts';
+import { Rulebook } from './rules.ts';
 import type { Counter, Facts, Hit, Rule } from './rules.ts';
 import { authorization } from './signing.ts';
 import type { ProxyKey } from './signing.ts';
@@ -23,6 +24,8 @@ export interface ProxyOptions {
   readonly rules?: readonly Rule[];
   /** Signs anew what a fault had to change under the client's signature ('ignore range'). */
   readonly key?: ProxyKey;
+  /** Of 127.0.0.1; default any free one. */
+  readonly port?: number;
 }
 
 export interface FaultProxy {
@@ -30,6 +33,8 @@ export interface FaultProxy {
   readonly port: number;
   /** Requests that reached the proxy. */
   readonly requests: () => number;
+  /** The rules in force. */
+  readonly rules: () => readonly Rule[];
   /** Puts other rules in force from the next request on. */
   setRules(rules: readonly Rule[]): void;
   /** Adds one rule; call the result to take it away. */
@@ -139,7 +144,7 @@ async function relay(running: Running, facts: Facts, hit: Hit | undefined, incom
 
 async function serveHit(running: Running, facts: Facts, hit: Hit, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const { fault } = hit.rule;
-  const canned = cannedAnswer(fault, `${running.target.origin}${incoming.url ?? '/'}`);
+  const canned = cannedAnswer(fault, `${running.target.origin}${incoming.url ?? '/'}`, facts);
   if (isPerformed(fault)) await drain(await forward(running, incoming, hit));
   else if (canned !== undefined) await drain(incoming);
   if (resetsAtOnce(fault) || resetsAfterwards(fault)) incoming.socket.resetAndDestroy();
@@ -166,7 +171,8 @@ function reportBroken(error: unknown, response: ServerResponse): void {
   response.end(`fault proxy: ${error instanceof Error ? error.message : String(error)}`);
 }
 
-/** Starts a proxy on a free port of 127.0.0.1. */
+/** Starts a proxy on 127.0.0.1.
+ * @throws Error of node:net when the port is taken */
 export async function startFaultProxy(options: ProxyOptions): Promise<FaultProxy> {
   const target = new URL(options.target);
   const agent = target.protocol === 'https:' ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
@@ -178,12 +184,13 @@ export async function startFaultProxy(options: ProxyOptions): Promise<FaultProxy
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(options.port ?? 0, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
   const { book } = running;
   return {
     url: `http://127.0.0.1:${port}`, port, requests: () => requests,
+    rules: () => book.current,
     setRules: (rules) => book.replace(rules),
     add: (rule) => {
       book.replace([...book.current, rule]);
