@@ -1,6 +1,7 @@
 /** Every command with its arguments and options, as data: the parser, --help, completion and docs/cli.md are made from it. Imports nothing heavy. */
 import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandModule } from './invocation.ts';
+import { labCommands } from './lab-commands.ts';
 
 export interface ArgumentSpec {
   readonly name: string;
@@ -154,6 +155,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one.', args: [{ name: 'NAME', description: 'the migration', required: true }],
     options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
   },
+  ...labCommands({ format: FORMAT, running: RUNNING, moving: MOVING }),
   {
     name: 'agent', summary: 'serve a folder as an S3 endpoint',
     about: 'Beside the data, such as on the NFS server’s network, so that workers anywhere read and write it over TLS. It speaks plain HTTP on this machine only. SIGTERM lets requests in flight finish; SIGHUP reads certificates and access keys anew. Access keys come from a file that only its owner may read (a list `keys:` of `id`, `secret`, and, where wanted, `readOnly: true` and `buckets: [a, b]`), or from AGENT_ACCESS_KEY_ID and AGENT_SECRET_ACCESS_KEY.',

@@ -22,6 +22,11 @@ export class Options {
     this.#values = values;
   }
 
+  /** The same and one more. */
+  with(name: string, value: string): Options {
+    return new Options(new Map([...this.#values, [name, value]]));
+  }
+
   has(name: string): boolean {
     return this.#values.has(name);
   }

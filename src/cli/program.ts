@@ -92,7 +92,8 @@ function parentOf(program: Command, { name }: CommandSpec, write: (text: string)
   const [first, second] = name.split(' ');
   if (second === undefined || first === undefined) return program;
   const known = program.commands.find((command) => command.name() === first);
-  return known ?? quiet(program.command(first), write).summary(`${first} backup, ${first} prune`).helpCommand(false);
+  const words = COMMANDS.filter((one) => one.name.startsWith(`${first} `)).map((one) => one.name.slice(first.length + 1));
+  return known ?? quiet(program.command(first), write).summary(words.map((word) => `${first} ${word}`).join(', ')).helpCommand(false);
 }
 
 function define(parent: Command, spec: CommandSpec, write: (text: string) => void): Command {

@@ -11,8 +11,7 @@ interface Row { readonly migration: string; readonly run: Run; readonly tally: T
 export async function execute(invocation: Invocation): Promise<number> {
   const { out, err } = invocation.io;
   const state = stateDir(invocation);
-  const rows: Row[] = [];
-  for (const migration of ledgersIn(state)) rows.push(...await runsOf(state, migration));
+  const rows = await allRuns(state);
   switch (format(invocation)) {
     case 'json': out.line(JSON.stringify(rows.map(rowJson), null, 2)); break;
     case 'ndjson': for (const row of rows) out.line(JSON.stringify(rowJson(row))); break;
@@ -21,6 +20,12 @@ export async function execute(invocation: Invocation): Promise<number> {
       else out.line(renderRuns(rows));
   }
   return 0;
+}
+
+export async function allRuns(state: string): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const migration of ledgersIn(state)) rows.push(...await runsOf(state, migration));
+  return rows;
 }
 
 async function runsOf(state: string, migration: string): Promise<Row[]> {
@@ -32,7 +37,7 @@ async function runsOf(state: string, migration: string): Promise<Row[]> {
   }
 }
 
-function rowJson({ migration, run, tally }: Row): object {
+export function rowJson({ migration, run, tally }: Row): object {
   const { byCode: _, evidence: __, ...counts } = tally;
   return { migration, ...runJson(run), tally: counts };
 }
