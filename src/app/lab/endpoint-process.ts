@@ -1,7 +1,7 @@
 /**
  * One endpoint of the lab, in a process of its own: `node endpoint-process.ts DIR NAME`. An S3 endpoint on a port of its own, the fault proxy
  * before it on the port that clients know, and the control port. Tells its parent `ready` or `failed` and then stands alone. Ends when told
- * to, on SIGTERM, and when its folder is gone.
+ * to, on SIGTERM, and when its folder is gone or speaks of another.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
@@ -62,8 +62,8 @@ async function serve(lab: LabFolder, name: EndName): Promise<void> {
   };
   open.control = await startControl({ token, faults: new LiveFaults(proxy), stop, status: () => ({ lab: lab.dir, name, pid: process.pid, requests: proxy.requests() }) });
   process.on('SIGTERM', stop);
-  setInterval(() => { if (!isLab(lab.dir)) process.exit(0); }, LOOK_EVERY_MS).unref();
   writeWhole(lab.process(name), { pid: process.pid, url: proxy.url, direct: endpoint.url, control: open.control.port, token } satisfies EndProcess, 0o600);
+  setInterval(() => { if (!isLab(lab.dir) || !isMine(lab, name, token)) process.exit(0); }, LOOK_EVERY_MS).unref();
 }
 
 function tell(message: Message): void {

@@ -98,8 +98,8 @@ function labFolder(path: string): LabFolder {
 
 function readMark(dir: string): LabFacts | undefined {
   try {
-    const mark = JSON.parse(readFileSync(join(dir, MARK), 'utf8')) as Partial<LabFacts & { madeBy: string }>;
-    if (mark.madeBy !== MADE_BY || typeof mark.scale !== 'number' || typeof mark.batches !== 'number' || mark.ports === undefined) return undefined;
+    const mark = JSON.parse(readFileSync(join(dir, MARK), 'utf8')) as Partial<LabFacts & { madeBy: string }> | null;
+    if (mark?.madeBy !== MADE_BY || typeof mark.scale !== 'number' || typeof mark.batches !== 'number' || mark.ports === undefined) return undefined;
     return { scale: mark.scale, batches: mark.batches, ports: mark.ports };
   } catch (thrown) {
     if (thrown instanceof SyntaxError || /^E(NOENT|NOTDIR|ISDIR|ACCES)$/.test((thrown as NodeJS.ErrnoException).code ?? '')) return undefined;

@@ -30,8 +30,8 @@ export async function stateOf(lab: LabFolder, name: EndName): Promise<EndState> 
 
 function readProcess(lab: LabFolder, name: EndName): EndProcess | undefined {
   try {
-    const found = JSON.parse(readFileSync(lab.process(name), 'utf8')) as Partial<EndProcess>;
-    return typeof found.pid === 'number' && typeof found.control === 'number' && typeof found.token === 'string' && typeof found.url === 'string' ? (found as EndProcess) : undefined;
+    const found = JSON.parse(readFileSync(lab.process(name), 'utf8')) as Partial<EndProcess> | null;
+    return typeof found?.pid === 'number' && typeof found.control === 'number' && typeof found.token === 'string' && typeof found.url === 'string' ? (found as EndProcess) : undefined;
   } catch (thrown) {
     if (thrown instanceof SyntaxError || (thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw thrown;
