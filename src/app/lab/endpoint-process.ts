@@ -5,8 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startEndpoint } from '../../agent/endpoint.ts';
-import { memoryLayout } from '../../agent/memory.ts';
+import type { Layout } from '../../agent/layout.ts';
+import { openObjectsLayout } from '../../agent/objects-layout/index.ts';
+import { BrigadeError } from '../../core/errors.ts';
 import { type FaultProxy, startFaultProxy } from '../../faults/proxy.ts';
 import { readKey } from './access-key.ts';
 import { type Control, startControl } from './control.ts';
@@ -39,6 +42,20 @@ async function listen(target: string, key: { readonly id: string; readonly secre
   }
 }
 
+const FREE_WITHIN_MS = 6_000;
+
+/** Every key as it is, on disk: what was copied stays from one `up` to the next. One that is about to end may still hold the place. */
+async function openStorage(root: string): Promise<Layout> {
+  for (const since = performance.now(); ;) {
+    try {
+      return await openObjectsLayout({ root });
+    } catch (error) {
+      if (!(error instanceof BrigadeError) || error.code !== 'E_STATE_LOCKED' || performance.now() - since > FREE_WITHIN_MS) throw error;
+      await delay(200);
+    }
+  }
+}
+
 function isMine(lab: LabFolder, name: EndName, token: string): boolean {
   try {
     return (JSON.parse(readFileSync(lab.process(name), 'utf8')) as EndProcess).token === token;
@@ -51,14 +68,15 @@ function isMine(lab: LabFolder, name: EndName, token: string): boolean {
 async function serve(lab: LabFolder, name: EndName): Promise<void> {
   const { access_key_id: id, secret_access_key: secret } = readKey(lab, name);
   // The clock that a fault shifts is the proxy's: what it lets through is in time.
-  const endpoint = await startEndpoint({ storage: memoryLayout(), accessKeys: [{ id, secret }], region: REGION, countObjects: false, limits: { maxSkewMs: Infinity } });
+  const storage = await openStorage(lab.data(name));
+  const endpoint = await startEndpoint({ storage, accessKeys: [{ id, secret }], region: REGION, countObjects: false, limits: { maxSkewMs: Infinity } });
   const proxy = await listen(endpoint.url, { id, secret }, lab.facts().ports[name]);
   const token = randomBytes(16).toString('hex');
   const open: { control?: Control } = {};
   const stop = (): void => {
     if (isMine(lab, name, token)) rmSync(lab.process(name), { force: true });
     open.control?.close();
-    void Promise.all([proxy.close(), endpoint.close()]).finally(() => process.exit(0));
+    void Promise.all([proxy.close(), endpoint.close()]).then(() => storage.close?.()).finally(() => process.exit(0));
   };
   open.control = await startControl({ token, faults: new LiveFaults(proxy), stop, status: () => ({ lab: lab.dir, name, pid: process.pid, requests: proxy.requests() }) });
   process.on('SIGTERM', stop);

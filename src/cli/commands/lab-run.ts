@@ -32,28 +32,36 @@ export async function execute(asked: Invocation): Promise<number> {
   return exit;
 }
 
+interface Ailing {
+  readonly name: string;
+  /** Without a run it was refused before it began. */
+  readonly began: boolean;
+}
+
 /** Pairs whose latest run has not brought everything over. */
-async function ailingPairs(state: string): Promise<string[]> {
+async function ailingPairs(state: string): Promise<Ailing[]> {
   const latest = new Map((await allRuns(state)).map((row) => [row.migration, row]));
-  return LAB_BUCKETS.map(({ name }) => name).filter((name) => {
+  return LAB_BUCKETS.flatMap(({ name }) => {
     const row = latest.get(name);
-    return row === undefined || row.run.state !== 'finished' || row.tally.failed.objects > 0 || row.tally.pending.objects > 0;
+    const whole = row?.run.state === 'finished' && row.tally.failed.objects === 0 && row.tally.pending.objects === 0;
+    return whole ? [] : [{ name, began: row !== undefined }];
   });
 }
 
 /** What to do now. */
-function explain(invocation: Invocation, lab: LabFolder, exercise: Exercise | undefined, ailing: readonly string[]): string[] {
+function explain(invocation: Invocation, lab: LabFolder, exercise: Exercise | undefined, ailing: readonly Ailing[]): string[] {
   const end = [...verifyAll(invocation), labelled('end', labCommand(invocation, 'down'))];
   if (ailing.length === 0) return ['', ...end];
-  const files = shellWord(shown(invocation, lab.migrations));
-  const known = exercise !== undefined && ailing.length === 1 && ailing[0] === exercise.pair ? exercise : undefined;
-  const goOn = known === undefined ? [`run ${files}`, 'all pairs, each where it was'] as const : [known.goOn(shellWord(shown(invocation, join(lab.migrations, `${known.pair}.yml`)))), known.why] as const;
+  const fileOf = (name: string): string => shellWord(shown(invocation, join(lab.migrations, `${name}.yml`)));
+  const known = exercise !== undefined && ailing.length === 1 && ailing[0]?.name === exercise.pair ? exercise : undefined;
+  const goOn = known === undefined ? `run ${shellWord(shown(invocation, lab.migrations))}   # each goes on where it was` : `${known.goOn(fileOf(known.pair))}   # ${known.why}`;
+  const looks = ailing.flatMap(({ name, began }) => (began ? [`status ${name}`, `objects ${name} --state failed,pending`] : [`doctor ${fileOf(name)}`]));
   return [
-    '', known === undefined ? `Not everything came through: ${ailing.join(', ')}.` : `One pair failed and touched no other. ${known.pair}: ${known.story}.`, '',
-    ...ailing.flatMap((name, index) => [labelled(index === 0 ? 'look' : '', nextCommand(invocation, `status ${name}`)), labelled('', nextCommand(invocation, `objects ${name} --state failed,pending`))]),
+    '', known === undefined ? `Not everything came through: ${ailing.map(({ name }) => name).join(', ')}.` : `One pair failed and touched no other. ${known.pair}: ${known.story}.`, '',
+    ...looks.map((words, index) => labelled(index === 0 ? 'look' : '', nextCommand(invocation, words))),
     labelled('', labCommand(invocation, 'fault list')),
     labelled('repair', labCommand(invocation, 'fault clear')),
-    labelled('go on', `${nextCommand(invocation, goOn[0])}   # ${goOn[1]}`),
+    labelled('go on', nextCommand(invocation, goOn)),
     ...end,
   ];
 }
