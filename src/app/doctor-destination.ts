@@ -5,7 +5,7 @@ import type { S3Control } from '../stores/s3/index.ts';
 import { examineBucket, type ExaminedBucket } from './doctor-bucket.ts';
 import { canaryKey, flyCanary } from './doctor-canary.ts';
 import { examineDestinationFolder } from './doctor-folder.ts';
-import { type Examination, fail, failure, type Findings, ok, Permissions, settle, warn } from './doctor-lines.ts';
+import { type Examination, fail, failure, type Findings, ok, patiently, Permissions, settle, warn } from './doctor-lines.ts';
 import type { ProbedSide } from './doctor-open.ts';
 import { arnsOf } from './doctor-source.ts';
 
@@ -59,7 +59,7 @@ async function* examineByCanary(exam: Examination, location: S3Location, { store
     return provider;
   }
   const { probeStore } = await import('../stores/s3/index.ts');
-  const probed = await settle(probeStore(store, around.random, around.signal));
+  const probed = await settle(patiently(around.clock, around.signal, () => probeStore(store, around.random, around.signal)));
   if (probed.error !== undefined) {
     yield failure('destination: checksums', probed.error);
     return provider;

@@ -51,16 +51,16 @@ export async function settle<T>(work: Promise<T>): Promise<{ readonly value: T; 
 const TRIES = 3;
 const FIRST_WAIT_MS = 250;
 
-/** Answers that were no good, as against no answer. */
-const ANSWERED: ReadonlySet<string> = new Set(['E_LIST_INVALID', 'E_SHORT_READ', 'E_STALLED', 'E_UNEXPECTED_ANSWER']);
+/** Answers that were no good, or broke off. */
+const PASSING: ReadonlySet<string> = new Set(['E_LIST_INVALID', 'E_SHORT_READ', 'E_STALLED', 'E_UNEXPECTED_ANSWER', 'E_NETWORK']);
 
-/** Doctor asks raw stores, which never retry: an answer that asks for patience is no finding yet. A connection that fails is one. */
+/** Doctor asks raw stores, which never retry: an answer that asks for patience, or a connection that breaks once, is no finding yet. */
 export async function patiently<T>(clock: Clock, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (thrown) {
-      const passing = thrown instanceof BrigadeError && isKind(thrown, 'transient', 'throttled') && (thrown.status !== undefined || ANSWERED.has(thrown.code));
+      const passing = thrown instanceof BrigadeError && isKind(thrown, 'transient', 'throttled') && (thrown.status !== undefined || PASSING.has(thrown.code));
       if (!passing || attempt >= TRIES) throw thrown;
       await clock.sleep(FIRST_WAIT_MS * 2 ** (attempt - 1), signal);
     }

@@ -11,6 +11,7 @@ import type { Random } from '../../ports/clock.ts';
 import { base64Of, checksumHeader } from './chunked.ts';
 import { S3Client } from './client.ts';
 import type { Payload } from './client.ts';
+import { patient } from './patient.ts';
 import { headObject, quoted, removeObject } from './objects.ts';
 import { encodeQuery } from './encode.ts';
 import { listPages } from './listing.ts';
@@ -48,7 +49,7 @@ class Canary {
     const { guards, checksums } = client.profile;
     // Nothing may hold the probe back: it finds out what happens.
     const profile = { ...client.profile, normalisesDots: false, guards: { ...guards, sent: true }, checksums: { ...checksums, headers: HEADERS, trailer: true } };
-    this.#client = new S3Client({ ...client.options, region: client.region, profile });
+    this.#client = new S3Client({ ...client.options, region: client.region, profile, transport: patient(client.options.transport, client.options.clock) });
     this.#key = key;
     this.#signal = signal;
   }
