@@ -78,7 +78,7 @@ export class Lab {
   readonly requests: RequestInfo[];
   /** False: faults hit the checks before the run too. */
   readonly calm: boolean;
-  private readonly rules: readonly Rule[];
+  private rules: readonly Rule[];
   private readonly hook: RequestHook;
   private readonly behaviours: unknown;
 
@@ -204,6 +204,12 @@ ${transfer}${more}
     assert.equal(this.requests.length, before);
     this.proxy.setRules(this.rules);
     this.endpoint.setHook(this.hook);
+  }
+
+  /** No fault from now on. */
+  calmDown(): void {
+    this.rules = [];
+    this.proxy.setRules([]);
   }
 
   /** The product's command line in this process. */
