@@ -44,6 +44,8 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_INTERNAL: ['internal', 'a defect of brigade; `BRIGADE_DEBUG=1` shows where'],
   E_INVALID_REQUEST: ['object', 'the store calls the request invalid'],
   E_KMS: ['object, premise', 'the KMS key cannot be used'],
+  E_LAB: ['usage', 'the folder is not what the command needs: no lab, or not only one'],
+  E_LAB_START: ['usage', 'an endpoint of the lab did not start; its log says why'],
   E_LIST: ['transient', 'a page of a listing could not be read'],
   E_LISTEN: ['usage', 'the agent cannot listen on that address: it is in use, not of this machine, or not allowed to this user'],
   E_LIST_TRUNCATED: ['transient', 'a page of a listing ends in the middle'],
