@@ -55,11 +55,11 @@ class Session {
   }
 }
 
-/** Of all frames that were drawn, the one in the middle of those that show most. */
+/** Of all frames that were drawn, the one in the middle of those that show most pairs at work. */
 function fullestFrame(writes: readonly string[]): string {
-  const bars = (text: string): number => text.split('\n').filter((line) => /[█▏▎▍▌▋▊▉]/.test(line)).length;
-  const most = Math.max(0, ...writes.map(bars));
-  const best = most === 0 ? [] : writes.filter((text) => bars(text) === most);
+  const atWork = (text: string): number => text.split('\n').filter((line) => /transferring: [\d,]*[1-9]\d*\/[\d,]+ objects/.test(line)).length;
+  const most = Math.max(0, ...writes.map(atWork));
+  const best = most === 0 ? [] : writes.filter((text) => atWork(text) === most);
   return best[Math.floor(best.length / 2)] ?? '';
 }
 
@@ -73,6 +73,7 @@ async function capture(session: Session) {
   const shot = async (line: string, expected = 0): Promise<string> => screen(line, (await session.run(line, expected)).out);
   const up = await shot('lab up');
   const run = await session.run('lab run', 1);
+  if (run.progress === '') throw new Error('no frame shows a pair at work');
   const status = await shot(`${state} status user-uploads`);
   const objects = await shot(`${state} objects user-uploads --state failed --limit 3`);
   const list = await shot('lab fault list');
