@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { authorization, type ProxyKey } from '../test/faults/signing.ts';
+import { authorization, type ProxyKey } from '../src/faults/signing.ts';
 
 const SOURCE = fileURLToPath(new URL('./player', import.meta.url));
 

@@ -39,7 +39,7 @@ class Session {
     const io: Io = {
       // A PATH that knows brigade, as on the machine of who has installed it.
       out: new Output(out), err: new Output(err), env: { ...process.env, PATH: `${join(import.meta.dirname, '../node_modules/.bin')}:${this.cwd}`, TERM: 'xterm' }, cwd: this.cwd,
-      clock: systemClock(), random: systemRandom(), onSignal: () => () => undefined, die: (code) => process.exit(code),
+      clock: systemClock(), random: systemRandom(), onSignal: () => () => undefined, onHangup: () => () => undefined, die: (code) => process.exit(code),
     };
     const exit = await main([...line.split(' '), '--no-color'], io);
     if (exit !== expected) throw new Error(`brigade ${line}: exit ${exit}\n${out.writes.join('')}${err.writes.join('')}`);
