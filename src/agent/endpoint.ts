@@ -166,7 +166,10 @@ async function replyTo(running: Running, incoming: IncomingMessage, response: Se
   }
 }
 
-const requestId = (): string => randomBytes(8).toString('hex').toUpperCase();
+const requestIds = { prefix: randomBytes(5).toString('hex').toUpperCase(), next: 0 };
+
+/** Unique among all processes, and cheap. */
+const requestId = (): string => `${requestIds.prefix}${(requestIds.next = (requestIds.next + 1) % 0x1000000).toString(16).toUpperCase().padStart(6, '0')}`;
 
 async function serve(running: Running, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const { socket } = incoming;

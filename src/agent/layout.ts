@@ -6,8 +6,9 @@ export type Maybe<T> = T | Promise<T>;
 /** Bytes at rest. */
 export interface Body {
   readonly size: number;
-  /** Bytes `start` to `end`, end excluded. */
-  read(start: number, end: number): AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** Bytes `start` to `end`, end excluded. `lent`: each piece is done with when the next is asked for, the last when the iteration is ended,
+   * so that buffers may be used again; a layout that gives them for good is still right. */
+  read(start: number, end: number, lent?: boolean): AsyncIterable<Buffer> | Iterable<Buffer>;
   /** Frees the bytes; called once nothing refers to them. */
   discard(): Maybe<void>;
 }

@@ -31,7 +31,7 @@ async function read(context: Context, bytes: boolean): Promise<Reply> {
   const checksum = request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED' ? checksumHeaders({ checksum: range.checksum }) : {};
   const headers = { ...objectHeaders(bucket, version), ...checksum, ...range.headers, ...overrides(request.query) };
   const length = range.end - range.start;
-  return { status: range.status, headers, length, ...(bytes ? { body: version.body.read(range.start, range.end) } : {}) };
+  return { status: range.status, headers, length, ...(bytes ? { body: version.body.read(range.start, range.end, true) } : {}) };
 }
 
 export const getObject = (context: Context): Promise<Reply> => read(context, true);

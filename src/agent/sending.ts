@@ -28,31 +28,28 @@ function headersOf(reply: Reply, shown: Shown, length: number): string[] {
   return headers;
 }
 
-/** Resolves when more can be written, or nobody is there to read. */
-function drained(response: ServerResponse): Promise<void> {
+/** Hands something to the connection and waits until it has gone, or nobody is there to read. */
+function gone(response: ServerResponse, hand: (done: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
-      response.off('drain', done);
       response.off('close', done);
       resolve();
     };
-    response.on('drain', done);
     response.on('close', done);
+    hand(done);
   });
 }
 
-/** Hands over a body piece by piece, the last one together with the end. A body shorter than was said breaks the connection: the client must
- * see that something is missing. */
+/** Hands over a body piece by piece, the last one together with the end. A piece may be used again when the next is asked for, so each has
+ * gone by then. A body shorter than was said breaks the connection: the client must see that something is missing. */
 async function pump(body: AsyncIterable<Buffer> | Iterable<Buffer>, length: number, response: ServerResponse): Promise<void> {
   let left = length;
   for await (const piece of body) {
     if (response.destroyed) return;
     left -= piece.length;
-    if (left <= 0) {
-      response.end(piece);
-      return;
-    }
-    if (!response.write(piece)) await drained(response);
+    if (left <= 0) await gone(response, (done) => response.end(piece, done));
+    else await gone(response, (done) => response.write(piece, done));
+    if (left <= 0) return;
   }
   if (left > 0) response.destroy();
   else response.end();

@@ -9,7 +9,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import type { Raw } from '../../stores/filesystem/names.ts';
-import { close, fsync, lstat, open, rename, unlink } from '../../stores/filesystem/syscalls.ts';
+import { close, closeNow, fsync, lstat, open, rename, unlink } from '../../stores/filesystem/syscalls.ts';
 import type { Body } from '../layout.ts';
 import type { Piece } from '../metadata/encoding.ts';
 import { readRange } from './read.ts';
@@ -41,8 +41,8 @@ export class FolderBody implements Body {
     this.size = pieces.reduce((sum, piece) => sum + piece.size, 0);
   }
 
-  read(start: number, end: number): AsyncIterable<Buffer> {
-    return this.#folder.read(this.pieces, start, end);
+  read(start: number, end: number, lent = false): AsyncIterable<Buffer> {
+    return this.#folder.read(this.pieces, start, end, lent);
   }
 
   /** Frees bytes that nothing refers to; others are freed by the change that lets go of them. */
@@ -106,14 +106,14 @@ export class BodyFolder {
     }
   }
 
-  async *read(pieces: readonly Piece[], start: number, end: number): AsyncGenerator<Buffer> {
+  async *read(pieces: readonly Piece[], start: number, end: number, lent = false): AsyncGenerator<Buffer> {
     this.#hold(pieces, 1);
     try {
       let at = 0;
       for (const { id, size } of pieces) {
         const [from, to] = [Math.max(0, start - at), Math.min(size, end - at)];
         at += size;
-        if (from < to) yield* this.#readPiece(id, from, to);
+        if (from < to) yield* this.#readPiece(id, from, to, lent);
       }
     } finally {
       this.#hold(pieces, -1);
@@ -196,13 +196,13 @@ export class BodyFolder {
     }
   }
 
-  async *#readPiece(id: string, start: number, end: number): AsyncGenerator<Buffer> {
+  async *#readPiece(id: string, start: number, end: number, lent: boolean): AsyncGenerator<Buffer> {
     const fd = await this.#wherever(id, (path) => open(path, READ));
     if (fd === undefined) throw new Error(`the file of a body is missing: ${id}`);
     try {
-      yield* readRange(fd, start, end);
+      yield* readRange(fd, start, end, lent);
     } finally {
-      await close(fd);
+      closeNow(fd);
     }
   }
 

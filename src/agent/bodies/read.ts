@@ -1,17 +1,38 @@
 /** Reads a range of an open file, one piece ahead of the reader. */
 import { readAt } from '../../stores/filesystem/syscalls.ts';
+import { borrowSlab, returnSlab } from './slabs.ts';
 
 /** Bytes per system call. */
 const PIECE = 256 << 10;
+/** Below this a buffer of the right size is cheaper than two slabs. */
+const WORTH_SLABS = 64 << 10;
 
-/** Bytes `start` to `end`, end excluded. A file that ends earlier is an error, never a short answer. */
-export async function* readRange(fd: number, start: number, end: number): AsyncGenerator<Buffer> {
-  let ahead: Promise<Buffer> | undefined = start < end ? readPiece(fd, start, end) : undefined;
+/** Bytes `start` to `end`, end excluded; `lent` as in layout.ts. A file that ends earlier is an error, never a short answer. */
+export function readRange(fd: number, start: number, end: number, lent = false): AsyncGenerator<Buffer> {
+  return lent && end - start > WORTH_SLABS ? readLent(fd, start, end) : readAhead(start, end, (at) => readPiece(fd, Buffer.allocUnsafe(Math.min(PIECE, end - at)), at, end));
+}
+
+/** One slab is with the reader while the other is filled. */
+async function* readLent(fd: number, start: number, end: number): AsyncGenerator<Buffer> {
+  const slabs = [borrowSlab(), borrowSlab()] as const;
+  let turn = 0;
+  try {
+    yield* readAhead(start, end, (at) => {
+      turn ^= 1;
+      return readPiece(fd, slabs[turn as 0 | 1].subarray(0, Math.min(slabs[turn as 0 | 1].length, end - at)), at, end);
+    });
+  } finally {
+    for (const slab of slabs) returnSlab(slab);
+  }
+}
+
+async function* readAhead(start: number, end: number, readFrom: (at: number) => Promise<Buffer>): AsyncGenerator<Buffer> {
+  let ahead: Promise<Buffer> | undefined = start < end ? readFrom(start) : undefined;
   try {
     for (let at = start; ahead !== undefined;) {
       const piece: Buffer = await ahead;
       at += piece.length;
-      ahead = at < end ? readPiece(fd, at, end) : undefined;
+      ahead = at < end ? readFrom(at) : undefined;
       ahead?.catch(() => undefined); // told when its turn comes
       yield piece;
     }
@@ -20,8 +41,7 @@ export async function* readRange(fd: number, start: number, end: number): AsyncG
   }
 }
 
-async function readPiece(fd: number, at: number, end: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(Math.min(PIECE, end - at));
+async function readPiece(fd: number, buffer: Buffer, at: number, end: number): Promise<Buffer> {
   const bytes = await readAt(fd, buffer, buffer.length, at);
   if (bytes === 0) throw new Error(`a body ended at byte ${at}, before ${end}`);
   return bytes === buffer.length ? buffer : buffer.subarray(0, bytes);

@@ -4,7 +4,7 @@ import { opendir } from 'node:fs/promises';
 import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import { isRefusal, isTemporary, OWN_FOLDER, placeOf, type Place, type Raw, type Refusal } from '../../stores/filesystem/names.ts';
-import { close, fstat, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
+import { closeNow, fstat, fstatNow, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
 import { sameVersion } from '../../stores/filesystem/token.ts';
 import { readRange } from '../bodies/read.ts';
 import { s3Error } from '../errors.ts';
@@ -64,7 +64,7 @@ export class Tree {
   }
 
   body(place: Place, stats: BigIntStats): Body {
-    const read = (start: number, end: number): AsyncIterable<Buffer> => this.#read(place, stats, start, end);
+    const read = (start: number, end: number, lent = false): AsyncIterable<Buffer> => this.#read(place, stats, [start, end], lent);
     return { size: Number(stats.size), read, discard: () => undefined };
   }
 
@@ -119,19 +119,19 @@ export class Tree {
   }
 
   /** The last piece is given out only when the file is still the one that was looked at: a torn read never looks whole. */
-  async *#read(place: Place, stats: BigIntStats, start: number, end: number): AsyncGenerator<Buffer> {
+  async *#read(place: Place, stats: BigIntStats, [start, end]: readonly [number, number], lent: boolean): AsyncGenerator<Buffer> {
     if (place.directory || start >= end) return;
     const fd = await this.#open(place);
     try {
-      if (!sameVersion(await fstat(fd), stats)) throw changed();
+      if (!sameVersion(fstatNow(fd), stats)) throw changed();
       let at = start;
-      for await (const piece of readRange(fd, start, end)) {
+      for await (const piece of readRange(fd, start, end, lent)) {
         at += piece.length;
-        if (at === end) await sameBytes(fd, stats);
+        if (at === end) sameBytes(piece.length === end - start ? fstatNow(fd) : await fstat(fd), stats);
         yield piece;
       }
     } finally {
-      await close(fd);
+      closeNow(fd);
     }
   }
 
@@ -152,8 +152,7 @@ export class Tree {
 const changed = (): Error => s3Error('OperationAborted', { message: 'The file was replaced or changed by another program while it was read. Try again.' });
 
 /** A rename or a new link changes the ctime, but no byte. */
-async function sameBytes(fd: number, stats: BigIntStats): Promise<void> {
-  const now = await fstat(fd);
+function sameBytes(now: BigIntStats, stats: BigIntStats): void {
   if (now.size !== stats.size || now.mtimeNs !== stats.mtimeNs) throw changed();
 }
 

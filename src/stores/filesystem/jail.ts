@@ -9,7 +9,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { showKey } from '../../core/key.ts';
 import { errno, fsError } from './failures.ts';
 import { keyOf, pathOf, type Raw } from './names.ts';
-import { close, fstat, fsync, lstat, mkdir, open, readlink, stat, type FsPath } from './syscalls.ts';
+import { close, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 const DEFAULT_CAPACITY = 64;
@@ -156,7 +156,7 @@ export class Jail {
   }
 
   async #origin(fd: number, id: Raw): Promise<Raw> {
-    if (this.#procfs) return readlink(`/proc/self/fd/${fd}`);
+    if (this.#procfs) return placeOfDescriptor(fd);
     const path = await realpath(pathOf(`${this.#options.root}/${id}`), 'buffer');
     const [byPath, byFd] = await Promise.all([stat(path), fstat(fd)]);
     if (byPath.dev !== byFd.dev || byPath.ino !== byFd.ino) throw this.#error('E_LINK_IN_PATH', 'open', id, 'the directory was replaced while it was opened');
