@@ -1,6 +1,7 @@
 /** Verification of AWS Signature Version 4, header and query form.
  * Source: S3 API Reference, "Authenticating Requests (AWS Signature Version 4)". */
-import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, timingSafeEqual } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { algorithm, readClaim, timeOf } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { s3Error } from './errors.ts';
@@ -29,7 +30,7 @@ export interface Verified {
   /** The x-amz-content-sha256 value; UNSIGNED-PAYLOAD for presigned requests. */
   readonly payload: string;
   /** What chunk signatures continue from. */
-  readonly chain: { readonly seed: string; readonly signingKey: Buffer; readonly scope: string; readonly amzDate: string };
+  readonly chain: { readonly seed: string; readonly signingKey: KeyObject; readonly scope: string; readonly amzDate: string };
 }
 
 export interface VerifyOptions {
@@ -42,27 +43,28 @@ export interface VerifyOptions {
 }
 
 const sha256 = (text: string): string => hash('sha256', Buffer.from(text, 'latin1'));
-const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text, 'latin1').digest();
+const hmac = (key: string | Buffer | KeyObject, text: string): Buffer => createHmac('sha256', key).update(text, 'latin1').digest();
 export const emptySha256 = sha256('');
 export const maxSkewMs = 15 * 60 * 1000;
 
 export const signingKey = (secret: string, date: string, region: string): Buffer =>
   hmac(hmac(hmac(hmac(Buffer.from(`AWS4${secret}`), date), region), 's3'), 'aws4_request');
 
-interface Derived { readonly secret: string; readonly date: string; readonly region: string; readonly key: Buffer }
+interface Derived { readonly secret: string; readonly date: string; readonly region: string; readonly key: KeyObject }
 
-/** The last signing key of each access key: it is good for a day, and four HMACs are worth sparing. */
+/** The last signing key of each access key: it is good for a day, and four HMACs are worth sparing. As an object it is not read anew for
+ * each signature, which takes longer than the signature. */
 const derived = new WeakMap<AccessKey, Derived>();
 
-function signingKeyOf(key: AccessKey, date: string, region: string): Buffer {
+function signingKeyOf(key: AccessKey, date: string, region: string): KeyObject {
   const known = derived.get(key);
   if (known?.date === date && known.secret === key.secret && known.region === region) return known.key;
-  const made = { secret: key.secret, date, region, key: signingKey(key.secret, date, region) };
+  const made = { secret: key.secret, date, region, key: createSecretKey(signingKey(key.secret, date, region)) };
   derived.set(key, made);
   return made.key;
 }
 
-export const hmacHex = (key: Buffer, text: string): string => hmac(key, text).toString('hex');
+export const hmacHex = (key: KeyObject, text: string): string => hmac(key, text).toString('hex');
 
 /** Compares without telling by its duration where the two differ. */
 export function sameSignature(a: string, b: string): boolean {
@@ -142,7 +144,7 @@ export function verify(request: S3Request, options: VerifyOptions): Verified {
   return { accessKey: key, payload: claim.payload, chain: { seed: claim.signature, signingKey: signing, scope, amzDate: claim.amzDate } };
 }
 
-function checkSignature(request: S3Request, claim: Claim, key: AccessKey, scope: string, signing: Buffer): void {
+function checkSignature(request: S3Request, claim: Claim, key: AccessKey, scope: string, signing: KeyObject): void {
   let [canonical, toSign] = ['', ''];
   for (const path of canonicalPaths(request.rawPath)) {
     canonical = canonicalRequest(request, path, claim.signedHeaders, claim.payload);
