@@ -11,6 +11,8 @@ import { s3Error } from '../errors.ts';
 import type { Body } from '../layout.ts';
 import { isAbsence, keyRefused, refusalOf } from './refusals.ts';
 
+/** Bytes that readRange takes in one call, unless the file is cut short meanwhile. */
+const ONE_PIECE = 64 << 10;
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 export interface Found {
@@ -123,11 +125,14 @@ export class Tree {
     if (place.directory || start >= end) return;
     const fd = await this.#open(place);
     try {
-      if (!sameVersion(fstatNow(fd), stats)) throw changed();
+      // What is read in one piece is looked at once, afterwards.
+      const brief = end - start <= ONE_PIECE;
+      if (!brief && !sameVersion(fstatNow(fd), stats)) throw changed();
       let at = start;
       for await (const piece of readRange(fd, start, end, lent)) {
         at += piece.length;
-        if (at === end) sameBytes(piece.length === end - start ? fstatNow(fd) : await fstat(fd), stats);
+        if (at === end && brief && !sameVersion(fstatNow(fd), stats)) throw changed();
+        if (at === end && !brief) sameBytes(await fstat(fd), stats);
         yield piece;
       }
     } finally {
