@@ -84,6 +84,21 @@ go_binary() { # <directory> <name> <module> <version> <package>
 
 build_versitygw() { go_binary "$1" versitygw github.com/versity/versitygw "$VERSITYGW" github.com/versity/versitygw/cmd/versitygw; }
 build_seaweedfs() { go_binary "$1" weed github.com/seaweedfs/seaweedfs "$SEAWEEDFS" github.com/seaweedfs/seaweedfs/weed; }
+# The tests stand in the root of the module under a build tag of their own, as another package than the module's.
+build_minio_go() {
+  local work="$scratch/minio-go-module" module
+  mkdir -p "$work"
+  printf 'module build\n\ngo 1.26\n\nrequire github.com/minio/minio-go/v7 v%s\n' "$MINIO_GO" >"$work/go.mod"
+  (
+    cd "$work"
+    go mod download github.com/minio/minio-go/v7
+    module=$(go list -m -f '{{.Dir}}' github.com/minio/minio-go/v7)
+    sed '/^\/\/go:build/d' "$module/functional_tests.go" >main.go
+    go mod tidy
+    GOFLAGS=-buildvcs=false go build -mod=mod -trimpath -ldflags='-s -w' -o "$1/bin/minio-go-tests" .
+  )
+}
+
 build_minio() { go_binary "$1" minio github.com/minio/minio "$MINIO" github.com/minio/minio; }
 
 pip_into() { python3 -m pip install --quiet --no-input --root-user-action=ignore --target "$@"; }
@@ -120,7 +135,7 @@ SH
 
 apt_packages
 check_ceph
-if ! { [ -d "$cache/versitygw-$VERSITYGW" ] && [ -d "$cache/seaweedfs-$SEAWEEDFS" ] && [ -d "$cache/minio-$MINIO" ]; }; then
+if ! { [ -d "$cache/versitygw-$VERSITYGW" ] && [ -d "$cache/seaweedfs-$SEAWEEDFS" ] && [ -d "$cache/minio-$MINIO" ] && [ -d "$cache/minio-go-$MINIO_GO" ]; }; then
   command -v go >/dev/null || fail 'Go >= 1.26 is needed to build the servers: https://go.dev/dl/'
 fi
 cached rclone "$RCLONE" build_rclone
@@ -129,3 +144,4 @@ cached aws "$AWSCLI-boto3-$BOTO3" build_aws
 cached versitygw "$VERSITYGW" build_versitygw
 cached seaweedfs "$SEAWEEDFS" build_seaweedfs
 cached minio "$MINIO" build_minio
+cached minio-go "$MINIO_GO" build_minio_go

@@ -75,4 +75,5 @@ export function binaries(): Binaries {
 
 export const versitygwBinary = (): string => cached(`versitygw-${version('VERSITYGW')}`, 'versitygw');
 export const weedBinary = (): string => cached(`seaweedfs-${version('SEAWEEDFS')}`, 'weed');
+export const minioGoTests = (): string => cached(`minio-go-${version('MINIO_GO')}`, 'minio-go-tests');
 export const minioBinary = (): string => cached(`minio-${version('MINIO')}`, 'minio');
