@@ -38,8 +38,8 @@ async function start(invocation: Invocation): Promise<Agent> {
     const text = options.text(name);
     return text === undefined ? undefined : resolve(io.cwd, text);
   };
-  const [{ startAgent }, { limitYoungGeneration }] = await Promise.all([import('../../app/agent.ts'), import('../../app/young-generation.ts')]);
-  limitYoungGeneration();
+  const [{ startAgent }, { growYoungGeneration }] = await Promise.all([import('../../app/agent.ts'), import('../../app/young-generation.ts')]);
+  growYoungGeneration();
   return startAgent({
     root: resolve(io.cwd, root), layout: (options.text('layout') ?? 'files') as LayoutName, state: path('state'), states: stateDir(invocation),
     bucket: options.text('bucket'), listen: options.text('listen') ?? LISTEN, tls: { cert: path('tls-cert'), key: path('tls-key'), clientCa: path('client-ca') },
