@@ -23,8 +23,8 @@ function dateOf(now: number): string {
 function headersOf(reply: Reply, shown: Shown, length: number): string[] {
   const headers: string[] = [];
   const own: Record<string, string> = { 'x-amz-request-id': shown.id, 'x-amz-id-2': shown.id, date: dateOf(shown.now), server: 'brigade', ...(shown.last ? { connection: 'close' } : {}), ...reply.headers };
+  if (reply.status !== 304 && reply.status !== 204) own['content-length'] = String(length);
   for (const name in own) headers.push(name, own[name] ?? '');
-  if (reply.status !== 304 && reply.status !== 204) headers.push('content-length', String(length));
   return headers;
 }
 
