@@ -1,6 +1,7 @@
 /** The S3 endpoint: HTTP in, operations out. Writes no log and keeps no state but its layout. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BrigadeError } from '../core/errors.ts';
 import { s3Behaviours, s3Limits } from './context.ts';
 import type { Behaviours, Clock, Context, Limits, Reply, ServiceContext } from './context.ts';
 import { S3Error, s3Error } from './errors.ts';
@@ -141,10 +142,16 @@ async function answer(running: Running, received: S3Request, route: Route, incom
 interface Asked { readonly id: string; readonly target: string; what: string }
 
 /** The text of a defect is not for clients: it may name paths. */
-function errorReply(running: Running, error: unknown, asked: Asked): Reply {
+function errorReply(running: Running, thrown: unknown, asked: Asked): Reply {
+  const error = passing(thrown);
   if (!(error instanceof S3Error)) report(running, error, asked.what);
   const known = error instanceof S3Error ? error : s3Error('InternalError');
   return { status: known.status, headers: { 'content-type': 'application/xml', ...known.headers }, body: errorXml(known, asked.id, asked.target) };
+}
+
+/** A folder that was removed while a file went into it, and the like: nobody's defect, and clients know to try again. */
+function passing(error: unknown): unknown {
+  return error instanceof BrigadeError && error.kind === 'transient' ? s3Error('ServiceUnavailable') : error;
 }
 
 function report(running: Running, error: unknown, what: string): void {
