@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LabBench } from './lab-bench.ts';
+import { LabBench } from '../processes/lab-bench.ts';
 
 const LINES: readonly (readonly [line: string, expected: RegExp])[] = [
   ['lab', /lab: no command was given; write one of up, run, status, fault, down, reset/], ['lab upp', /did you mean brigade lab up/], ['lab start', /"start" is not a command; (known: up|did you mean)/], ['lab up now', /too many arguments/],

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KiB, MiB } from '../../src/core/units.ts';
 import { type FaultOrder, NAMED_FAULTS, ruleOf } from '../../src/faults/catalogue.ts';
-import { type Ended, Lab } from './failures-lab.ts';
+import { type Ended, Lab } from '../local/failures-lab.ts';
 
 const COUNT = 60;
 const MORE = 'verify: full\ntransfer: { server_side_copy: never, multipart_threshold: 1 MiB, part_size: 5 MiB }';
