@@ -2,7 +2,8 @@
  * `node bench/agent.ts [--case small,large,tls,list] [--seconds 5] [--keys 1000000] [--rounds 3] [--write]`
  *
  * What a server's CPU-second buys: the agent in both layouts, versitygw beside it, in turn within each round. The load comes from
- * bench/player, whose own cost is not counted; requests are signed beforehand. Figures are medians, lowest and highest in brackets.
+ * bench/player, whose own cost is not counted; requests are signed beforehand. Figures are medians, lowest and highest in brackets; a first
+ * round is not counted.
  * `--write` makes docs/benchmarks-agent.md of it.
  */
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -154,9 +155,10 @@ async function compare(name: string, one: Case, chosen: Chosen): Promise<string>
       await one.prepare(scene);
     }
     const samples = new Map(scenes.map((scene) => [scene.name === 'versitygw' ? 'versitygw' : `agent, ${scene.name}`, [] as Measured[]]));
-    for (let round = 1; round <= chosen.rounds; round++) {
+    for (let round = 0; round <= chosen.rounds; round++) {
       for (const scene of scenes) {
         const sample = await one.run(scene);
+        if (round === 0) continue; // a server that has just begun still compiles, and fills its caches
         samples.get(scene.name === 'versitygw' ? 'versitygw' : `agent, ${scene.name}`)?.push(sample);
         process.stderr.write(`${name}, round ${round}, ${scene.name}: ${one.show(sample.amount / sample.cpuSeconds)} per CPU-s, ${sample.cpuSeconds.toFixed(2)} CPU-s in ${sample.wallSeconds.toFixed(2)} s, ${Math.round(sample.peakRss / MiB)} MiB\n`);
       }
@@ -183,7 +185,7 @@ for (const name of chosen.cases) {
 const text = [
   '# What a CPU-second of the agent buys', '',
   `Made by \`node bench/agent.ts ${process.argv.slice(2).join(' ')}\` on ${new Date().toISOString().slice(0, 10)}. Do not edit. ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}, load ${loadavg().map((load) => load.toFixed(1)).join(' ')} at the end.`, '',
-  'CPU-seconds are user and system of the server alone, all its threads; the client (bench/player) runs on the same machine and is not counted. Medians of the rounds, lowest and highest in brackets.', '',
+  'CPU-seconds are user and system of the server alone, all its threads; the client (bench/player) runs on the same machine and is not counted. Medians of the rounds, lowest and highest in brackets; a first round is not counted.', '',
   ...parts,
 ].join('\n');
 process.stdout.write(text);
