@@ -32,6 +32,8 @@ export interface Item {
   readonly code?: string;
   /** Tries that ended in an error of this object (throttling and redelivery do not count). */
   readonly attempts: number;
+  /** Times the closing listing found at the destination what was not written; absent: never. */
+  readonly undone?: number;
   readonly storageClass?: string;
 }
 

@@ -1,6 +1,9 @@
 /**
  * The closing listing (design truth 4): after the last write every key must stand at the destination under the token that was recorded.
  * LISTs only. What differs is planned again, so that a write that came late or never came is found before the run may end.
+ *
+ * Rounds of it go on until one finds every key standing. Each object is planned again a few times at most, then it has failed: so there are
+ * never more rounds than a few times the number of objects, whoever else writes to the destination.
  */
 import type { Item, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
@@ -24,22 +27,36 @@ export interface ClosingContext {
 
 interface Change { readonly item: Item; readonly problem?: Problem }
 
-/** Items are mended in portions of this size; more come in the next round. */
-const MOST_CHANGES = 20_000;
+export interface Closed {
+  /** Items that differ and are pending again. */
+  readonly again: number;
+  /** Items that differed once more than may be, and have failed. */
+  readonly failed: number;
+}
 
-/** Returns how many items differ and were set back to pending, or to failed when `last`. */
-export async function closeListing(context: ClosingContext, last: boolean, signal: AbortSignal): Promise<number> {
+/** What differs is written to the ledger in portions of this size while the walk goes on: all of it would not fit into memory. */
+const CHANGES_AT_ONCE = 5_000;
+/** Times an object is planned again; the next time it has failed. */
+const MOST_AGAIN = 3;
+
+/** One round: every key of the run against one whole listing of the destination. */
+export async function closeListing(context: ClosingContext, signal: AbortSignal): Promise<Closed> {
   const { destination, ledger, run, sorter, events } = context;
   const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
   const nothing: Iterator<Item> = [][Symbol.iterator]();
-  const changes: Change[] = [];
+  const closed = { again: 0, failed: 0 };
+  let changes: Change[] = [];
   for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage, prefix: context.prefix }), nothing)) {
     if (item === undefined || stands(item, entry)) continue;
+    const last = (item.undone ?? 0) >= MOST_AGAIN;
+    closed[last ? 'failed' : 'again']++;
     changes.push(last ? givenUp(item) : plannedAgain(item, entry));
-    if (changes.length >= MOST_CHANGES) break;
+    if (changes.length < CHANGES_AT_ONCE) continue;
+    ledger.amend(run, changes);
+    changes = [];
   }
-  if (changes.length > 0) ledger.amend(run, changes);
-  return changes.length;
+  ledger.amend(run, changes);
+  return closed;
 }
 
 function stands(item: Item, entry: ObjectEntry | undefined): boolean {
@@ -51,7 +68,7 @@ function stands(item: Item, entry: ObjectEntry | undefined): boolean {
 function plannedAgain(item: Item, entry: ObjectEntry | undefined): Change {
   const { destination: _, checksum: __, code: ___, ...rest } = item;
   const there = entry === undefined ? {} : { destination: entry.token, code: 'compare' };
-  return { item: { ...rest, ...there, state: 'pending', evidence: 'none' } };
+  return { item: { ...rest, ...there, state: 'pending', evidence: 'none', attempts: 0, undone: (item.undone ?? 0) + 1 } };
 }
 
 function givenUp(item: Item): Change {

@@ -67,7 +67,6 @@ export interface RunEnd {
   readonly verified?: Verified;
 }
 
-const CLOSING_ROUNDS = 4;
 const DRAIN_POLL_MS = 100;
 const WORKING_TIME_MS = 10_000;
 /** How long `auto` waits for a network or a throttling store (design truth 11). */
@@ -138,24 +137,30 @@ class Coordinator {
   }
 
   async #pass(): Promise<RunEnd> {
-    const { ledger, crew } = this.#options;
+    const { ledger } = this.#options;
     await this.#sweep();
     await this.#unlessTrouble((stop) => this.#planAndDrain(stop));
-    for (let round = 1; ledger.tally(this.#run).copied.objects > 0; round++) {
-      this.#stage('closing');
-      const differing = await closeListing({ ...this.#options, run: this.#run, prefix: this.#prefix }, round >= CLOSING_ROUNDS, this.#signal);
-      if (differing === 0 || round > CLOSING_ROUNDS) break;
-      this.#note(`closing listing: ${differing} objects at the destination are not what was written; planned again`);
-      this.#stage('transferring');
-      crew.wake();
-      await this.#unlessTrouble((stop) => this.#drain(stop));
-    }
+    if (ledger.tally(this.#run).copied.objects > 0) await this.#close();
     await this.#sweep();
     await this.#sweepLeftovers();
     const verified = await this.#verify();
     ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
     this.#options.events.emit({ type: 'stage', stage: 'done' });
     return { state: 'finished', tally: ledger.tally(this.#run), ...(verified === undefined ? {} : { verified }) };
+  }
+
+  /** Until one whole round finds everything standing (closing.ts says why that comes). */
+  async #close(): Promise<void> {
+    for (;;) {
+      this.#stage('closing');
+      const { again, failed } = await closeListing({ ...this.#options, run: this.#run, prefix: this.#prefix }, this.#signal);
+      if (failed > 0) this.#note(`closing listing: ${failed} objects at the destination are not what was written, again and again; given up`);
+      if (again === 0) return;
+      this.#note(`closing listing: ${again} objects at the destination are not what was written; planned again`);
+      this.#stage('transferring');
+      this.#options.crew.wake();
+      await this.#unlessTrouble((stop) => this.#drain(stop));
+    }
   }
 
   /** Works until done or until an executor reports a failed premise; either way nothing of it goes on afterwards. */

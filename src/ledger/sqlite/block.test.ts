@@ -22,7 +22,7 @@ const checksum = fc.record({ algorithm: fc.constantFrom('crc32' as const, 'crc32
 const pin = fc.record({ token, versionId: fc.string() }, { requiredKeys: ['token'], noNullPrototype: true });
 const item = fc.record({
   key, kind: fc.constantFrom('object' as const, 'directory' as const), size: fc.maxSafeNat(), state: fc.constantFrom(...STATES), source: pin,
-  destination: token, checksum, evidence: fc.constantFrom(...EVIDENCE), code: fc.string(), attempts: fc.nat(), storageClass: fc.constantFrom('STANDARD', 'GLACIER', ''),
+  destination: token, checksum, evidence: fc.constantFrom(...EVIDENCE), code: fc.string(), attempts: fc.nat(), undone: fc.nat(), storageClass: fc.constantFrom('STANDARD', 'GLACIER', ''),
 }, { requiredKeys: ['key', 'kind', 'size', 'state', 'source', 'evidence', 'attempts'], noNullPrototype: true });
 const line = fc.record({ item, lost: fc.array(fc.string(), { maxLength: 3 }) }, { requiredKeys: ['item'], noNullPrototype: true });
 const lines = fc.uniqueArray(line as fc.Arbitrary<Line>, { selector: (l) => l.item.key, maxLength: 40 })

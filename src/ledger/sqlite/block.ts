@@ -113,7 +113,7 @@ function writeKey(columns: Columns<ByteWriter>, previous: Buffer, key: Buffer): 
 function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { item, lost }: Line): void {
   const { source, destination } = item;
   const mode = destination === undefined ? DESTINATION.absent : destination === source.token ? DESTINATION.sameAsSource : DESTINATION.own;
-  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? 8 : 0) | (EVIDENCE.indexOf(item.evidence) << 4));
+  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? 8 : 0) | (EVIDENCE.indexOf(item.evidence) << 4) | (item.undone === undefined ? 0 : 128));
   columns.shape.byte(mode | (source.versionId === undefined ? 0 : 4));
   columns.size.varint(item.size);
   writeToken(columns.token, source.token);
@@ -121,6 +121,7 @@ function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { i
   if (destination !== undefined && mode === DESTINATION.own) writeToken(columns.token, destination);
   writeChecksum(columns.checksum, item.checksum);
   columns.attempts.varint(item.attempts);
+  if (item.undone !== undefined) columns.attempts.varint(item.undone);
   for (const word of [item.code, item.storageClass, lost === undefined ? undefined : JSON.stringify(lost)]) columns.word.varint(wordNumber(words, word));
 }
 
@@ -132,8 +133,9 @@ function readLine(columns: Columns<ByteReader>, words: readonly string[], key: s
   const source: Pin = (more & 4) === 0 ? { token } : { token, versionId: columns.version.text() };
   const item: Mutable<Item> = {
     key, size, source, kind: (shape & 8) === 0 ? 'object' : 'directory',
-    state: STATES[shape & 7] as ItemState, evidence: EVIDENCE[(shape >> 4) & 3] as Item['evidence'], attempts: columns.attempts.varint(),
+    state: STATES[shape & 7] as ItemState, evidence: EVIDENCE[(shape >> 4) & 7] as Item['evidence'], attempts: columns.attempts.varint(),
   };
+  if ((shape & 128) !== 0) item.undone = columns.attempts.varint();
   if ((more & 3) === DESTINATION.sameAsSource) item.destination = token;
   if ((more & 3) === DESTINATION.own) item.destination = readToken(columns.token);
   const checksum = readChecksum(columns.checksum);

@@ -19,6 +19,7 @@ export function settle(line: Line, outcome: Outcome): Line | undefined {
   const destination = outcome.destination ?? item.destination;
   if (destination !== undefined) after.destination = destination;
   if (outcome.checksum !== undefined) after.checksum = outcome.checksum;
+  if (item.undone !== undefined) after.undone = item.undone;
   if (item.storageClass !== undefined) after.storageClass = item.storageClass;
   if (concludes(outcome.state) && outcome.problem !== undefined) after.code = outcome.problem.code;
   const lost = outcome.lost === undefined || outcome.lost.length === 0 ? undefined : outcome.lost;
