@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, watch } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { compareKeys, keyFromBytes } from '../../core/key.ts';
 import { folder } from './fixture.test.ts';
@@ -38,4 +40,16 @@ test('F050: more lots than a page has entries are merged from disk', (t) => {
   sorter.close();
   assert.deepEqual(keys, Array.from({ length: count }, (_, i) => `k${String(i).padStart(6, '0')}`));
   assert.equal(sorter.duplicates, 0);
+});
+
+test('sorting writes no journal beside its database', async (t) => {
+  const dir = folder(t);
+  const seen = new Set<string | null>();
+  const sorter = createEntrySorter({ dir, lotSize: 50 });
+  const watcher = watch(join(dir, readdirSync(dir)[0] as string), (_, name) => seen.add(name));
+  for (let i = 0; i < 500; i++) sorter.add([{ key: `k${i}`, size: i, token: 't', kind: 'object' }]);
+  while (!seen.has('lots.db')) await setTimeout(10);
+  watcher.close();
+  sorter.close();
+  assert.deepEqual([...seen], ['lots.db']);
 });

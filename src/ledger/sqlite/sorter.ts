@@ -54,8 +54,8 @@ class Sorter implements EntrySorter {
     this.#lotSize = lotSize;
     this.#pageSize = pageSize;
     this.#db = new DatabaseSync(join(this.#folder, 'lots.db'));
-    // Nothing here outlives the process, so nothing needs to be safe on disk.
-    this.#db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE pieces (lot INTEGER, piece INTEGER, data BLOB, PRIMARY KEY (lot, piece)) WITHOUT ROWID');
+    // Nothing here outlives the process, so nothing needs to be safe on disk. Node opens databases in defensive mode, which refuses OFF without a word.
+    this.#db.exec('PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; CREATE TABLE pieces (lot INTEGER, piece INTEGER, data BLOB, PRIMARY KEY (lot, piece)) WITHOUT ROWID');
     this.#insert = this.#db.prepare('INSERT INTO pieces (lot, piece, data) VALUES (?, ?, ?)');
     this.#select = this.#db.prepare('SELECT data FROM pieces WHERE lot = ? AND piece = ?');
   }
