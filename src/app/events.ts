@@ -63,21 +63,29 @@ export class TotalsKeeper implements Events {
   readonly #retries = new Map<string, number>();
   #stalls = 0;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls'>) => void) {
     this.#save = save;
   }
 
   emit(event: RunEvent): void {
+    if (this.#closed) return;
     if (event.type === 'request') count(this.#requests, `${event.side} ${event.op}`);
     else if (event.type === 'requests') for (const [op, by] of Object.entries(event.counts)) count(this.#requests, `${event.side} ${op}`, by);
     else if (event.type === 'retry') count(this.#retries, event.problem.code);
     else if (event.type === 'stalled') this.#stalls++;
     else return;
-    this.#timer ??= setTimeout(() => this.flush(), SAVE_MS);
+    this.#timer ??= setTimeout(() => this.#flush(), SAVE_MS);
   }
 
-  flush(): void {
+  /** The last sums are saved. Requests that end later, of work that was given up, count no more: there may be no ledger to take them. */
+  close(): void {
+    this.#closed = true;
+    this.#flush();
+  }
+
+  #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#save({ requests: Object.fromEntries(this.#requests), retries: Object.fromEntries(this.#retries), stalls: this.#stalls });

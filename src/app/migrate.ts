@@ -122,8 +122,8 @@ async function carryOut(migration: Migration, flags: RunFlags, around: Surroundi
     const end = await work(migration, flags, around, stores, ledger, run);
     return resultOf(migration, flags, ledger, run.number, end);
   } finally {
-    // Also on the way out with an error: its timer must not outlive the ledger.
-    keeper.flush();
+    // Also on the way out with an error: nothing of it may outlive the ledger.
+    keeper.close();
   }
 }
 
