@@ -140,18 +140,22 @@ class Coordinator {
     const { ledger } = this.#options;
     await this.#sweep();
     await this.#unlessTrouble((stop) => this.#planAndDrain(stop));
-    if (ledger.tally(this.#run).copied.objects > 0) await this.#close();
-    await this.#sweep();
-    await this.#sweepLeftovers();
+    await this.#close();
     const verified = await this.#verify();
     ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
     this.#options.events.emit({ type: 'stage', stage: 'done' });
     return { state: 'finished', tally: ledger.tally(this.#run), ...(verified === undefined ? {} : { verified }) };
   }
 
-  /** Until one whole round finds everything standing (closing.ts says why that comes). */
+  /**
+   * Until one whole round finds everything standing (closing.ts says why that comes). What killed writers left goes first: taking a second name
+   * from a file changes its token, and the listing must see the last one.
+   */
   async #close(): Promise<void> {
-    for (;;) {
+    for (let round = 1; ; round++) {
+      await this.#sweep();
+      await this.#sweepLeftovers();
+      if (round === 1 && this.#options.ledger.tally(this.#run).copied.objects === 0) return;
       this.#stage('closing');
       const { again, failed } = await closeListing({ ...this.#options, run: this.#run, prefix: this.#prefix }, this.#signal);
       if (failed > 0) this.#note(`closing listing: ${failed} objects at the destination are not what was written, again and again; given up`);

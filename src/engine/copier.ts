@@ -91,6 +91,7 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
   }
   const compare = item.code === 'compare';
   if (item.kind === 'directory' || (!task.inDoubt && !compare)) return undefined;
+  if (task.inDoubt) await context.destination.untie?.(item.key, signal);
   const pair = await comparable(context, item, compare, signal);
   if (pair === undefined) return undefined;
   const mustKnow = task.inDoubt || context.options.compare === 'checksum';
@@ -233,6 +234,7 @@ function isUnguarded(destination: Store, guard: Guard): boolean {
 
 /** The guard refused: our own lost answer, somebody else's object, or an equal one (truth 4). */
 async function settleConflict(context: CopyContext, version: Version, signal: AbortSignal): Promise<{ readonly ending: Ending } | { readonly guard: Guard }> {
+  await context.destination.untie?.(version.key, signal);
   const there = await headOrNone(context.destination, version, signal);
   if (there === undefined) return { guard: { kind: 'absent' } };
   const here = await context.source.head(version.key, { checksum: true, signal });

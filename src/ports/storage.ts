@@ -213,6 +213,11 @@ export interface Store {
   writeTags?(key: Key, tags: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
   /** Removes what killed writers left unfinished, last changed before this moment (milliseconds since 1970); uploads stay. Answers how many. */
   sweep?(beforeMs: number, signal?: AbortSignal): Promise<number>;
+  /**
+   * Takes away what a killed writer of ours left tied to the object that stands at this key, so that its token changes no more. Called before
+   * an object in doubt is looked at. Present only where a write has such a moment.
+   */
+  untie?(key: Key, signal?: AbortSignal): Promise<void>;
   /** Why this key cannot be held here, or undefined. Pure, no request (F045, F046, F051). */
   refuses(entry: { readonly key: Key; readonly size: number }): { readonly code: string; readonly message: string } | undefined;
   readonly multipart?: Multipart;

@@ -46,6 +46,7 @@ export function layer(store: Store, layer: Layer): Store {
   const readTags = store.readTags?.bind(store);
   const writeTags = store.writeTags?.bind(store);
   const sweep = store.sweep?.bind(store);
+  const untie = store.untie?.bind(store);
   const outer: Store = {
     address: store.address,
     get facts() {
@@ -66,6 +67,7 @@ export function layer(store: Store, layer: Layer): Store {
     ...(readTags === undefined ? {} : { readTags: (key, pin, signal) => call({ op: 'readTags', key, signal }, () => readTags(key, pin, signal)) }),
     ...(writeTags === undefined ? {} : { writeTags: (key, tags, signal) => call({ op: 'writeTags', key, signal }, () => writeTags(key, tags, signal)) }),
     ...(sweep === undefined ? {} : { sweep }),
+    ...(untie === undefined ? {} : { untie }),
     refuses: (entry) => store.refuses(entry),
     ...(store.multipart === undefined ? {} : { multipart: layerMultipart(store.multipart, layer, shape) }),
     ...(store.serverCopy === undefined ? {} : { serverCopy: layerCopy(store.serverCopy, layer) }),

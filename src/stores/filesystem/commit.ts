@@ -78,7 +78,8 @@ async function linkIn(commit: Commit): Promise<void> {
     await rename(dir.at(temporary), dir.at(name));
     return;
   }
-  await unlink(dir.at(temporary));
+  // Whoever took us for dead and adopted the file has taken the temporary away (untie.ts).
+  await unlink(dir.at(temporary)).catch((error: unknown) => { if (errno(error) !== 'ENOENT') throw error; });
 }
 
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);

@@ -10,6 +10,7 @@ import { fileMultipart, type Workshop } from './multipart.ts';
 import { isRefusal, keyOf, markerRefusal, MAX_PATH_BYTES, placeOf, type NameMode, type Place, type Raw, type Refusal } from './names.ts';
 import { headFile, readFile, type Sight } from './read.ts';
 import { fstat } from './syscalls.ts';
+import { untieFile } from './untie.ts';
 import { Walk } from './walk.ts';
 import { removeFile, sweep, writeFile } from './write.ts';
 
@@ -57,6 +58,7 @@ interface Context extends Workshop, Sight {
 export interface FilesystemStore extends Store {
   /** Removes unfinished files of killed writers that last changed before this moment (milliseconds since 1970); answers how many. Uploads stay. */
   sweep(beforeMs: number, signal?: AbortSignal): Promise<number>;
+  untie(key: Key, signal?: AbortSignal): Promise<void>;
 }
 
 export function createFilesystemStore(options: FilesystemOptions): FilesystemStore {
@@ -87,6 +89,10 @@ export function createFilesystemStore(options: FilesystemOptions): FilesystemSto
     },
     multipart: fileMultipart(context),
     sweep: async (beforeMs, signal) => sweep(context, context.temporaries(signal), beforeMs),
+    untie: async (key, signal) => {
+      stopIfAborted(signal, 'untie');
+      await untieFile(context, key, context.place(key, 0));
+    },
     close: async () => {
       await jail.close();
       if (reading !== jail) await reading.close();

@@ -106,7 +106,17 @@ export function temporaryName(name: Raw, id: string): Raw {
 
 /** The list of durable parts beside an upload's data. */
 export function indexName(name: Raw, id: string): Raw {
-  return `${temporaryName(name, id)}s`;
+  return indexOfData(temporaryName(name, id));
+}
+
+/** Whether it is a temporary, not an index, for a file of this name. */
+export function isTemporaryOf(other: Raw, name: Raw): boolean {
+  return other.startsWith(`.${shortened(name)}.`) && isTemporary(other) && !isIndex(other) && other.length === temporaryName(name, ' '.repeat(16)).length;
+}
+
+/** The index beside an upload's data, by the name of the data. */
+export function indexOfData(data: Raw): Raw {
+  return `${data}s`;
 }
 
 export function isTemporary(name: Raw): boolean {

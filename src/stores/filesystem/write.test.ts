@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -191,4 +191,22 @@ test('F040, F041, F103: the mount is probed for names and type, and left as it w
   assert.deepEqual(await names(root), []);
   assert.equal((await filesystemType(root)).network, false);
   assert.match((await filesystemType('/proc')).type, /^0x/);
+});
+
+test('F025: untie takes our temporary from a finished file, and no name that somebody else gave it', async (t) => {
+  const root = await freshRoot(t);
+  const store = storeOn(t, root);
+  const temporary = (of: string): string => join(root, `.${of}.0123456789abcdef.brigade.part`);
+  await put(store, 'file', 'whole');
+  await link(join(root, 'file'), join(root, 'friend'));
+  await link(join(root, 'file'), temporary('file'));
+  await writeFile(temporary('file').replace('0123', '3210'), 'unfinished');
+  await put(store, 'file.0', 'another');
+  await link(join(root, 'file.0'), temporary('file.0'));
+  await store.untie('file');
+  await store.untie('nothing/there');
+  assert.deepEqual(await names(root), ['.file.0.0123456789abcdef.brigade.part', '.file.3210456789abcdef.brigade.part', 'file', 'file.0', 'friend']);
+  const { token } = await store.head('file');
+  assert.equal(await store.sweep(Date.now() + 60_000), 2);
+  assert.equal((await store.head('file')).token, token);
 });

@@ -5,7 +5,7 @@ import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
 import { commitFile, createdMode, finalMode } from './commit.ts';
 import { classified, errno, fsError } from './failures.ts';
 import type { Dir, Jail } from './jail.ts';
-import { isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
+import { indexOfData, isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
 import { close, fchmod, fstat, lstat, open, rmdir, unlink, writeAt, type FsPath } from './syscalls.ts';
 import { tokenOf } from './token.ts';
 
@@ -123,7 +123,7 @@ async function removeStale(dir: Dir, name: Raw, beforeMs: number): Promise<numbe
     if (errno(error) === 'ENOENT') return undefined;
     throw error;
   });
-  if (isIndex(name) || (await exists(dir.at(`${name}s`))) !== undefined) return 0;
+  if (isIndex(name) || (await exists(dir.at(indexOfData(name)))) !== undefined) return 0;
   const stats = await exists(dir.at(name));
   if (stats === undefined || !stats.isFile() || Number(stats.ctimeMs) >= beforeMs) return 0;
   await unlink(dir.at(name));
