@@ -1,4 +1,5 @@
 /** Both stores of a migration for a look: nothing is made, probed or written, also where the run would. */
+import { join } from 'node:path';
 import { type S3Location, specHash, type Migration } from '../config/index.ts';
 import { asBrigadeError, type BrigadeError, isKind, usageError } from '../core/errors.ts';
 import type { Item } from '../core/item.ts';
@@ -34,7 +35,8 @@ async function look(migration: Migration, side: Side, around: ForecastAround): P
   const location = migration[side];
   if (location.kind === 's3') return lookAtBucket(migration, side, location, around);
   if (location.kind !== 'file' || side === 'source') return { missing: false };
-  return { missing: (await nearestFolder(location.path)) !== location.path };
+  const written = join(location.path, migration.transform.keyPrefix, '.');
+  return { missing: (await nearestFolder(written)) !== written };
 }
 
 async function lookAtBucket(migration: Migration, side: Side, location: S3Location, around: ForecastAround): Promise<Look> {

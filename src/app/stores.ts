@@ -130,7 +130,7 @@ async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known:
 function openFolder(side: Side, root: string, migration: Migration, deps: StoreDeps): Promise<Store> {
   const names = side === 'destination' && migration.source.kind !== 'file' ? 'escaped' : migration.filesystem.names;
   const wanted = side === 'source' ? { wanted: wantedBy(migration) } : {};
-  return openStore('filesystem', { root: side === 'destination' ? `${root}${migration.transform.keyPrefix === '' ? '' : `/${migration.transform.keyPrefix}`}` : root, names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
+  return openStore('filesystem', { root, ...(side === 'destination' ? { below: migration.transform.keyPrefix } : {}), names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
 }
 
 /** Excluded files are not even looked at (F053); a directory may hold something that is wanted. */

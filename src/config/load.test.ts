@@ -51,7 +51,7 @@ test('two lines are a migration; everything else has a default', () => {
 
 test('texts stay as written, typed fields take numbers and booleans in any dress', () => {
   const migration = parse(`source: { s3: "123456", prefix: 2024 }
-destination: /to
+destination: s3://to-bucket
 transform: { tags: { copy: "false", set: { Year: 007, Flag: yes, Hex: 0x1F, Empty: "" } }, key_prefix: 1e3 }
 limits: { requests: "500", concurrency: "\${N}" }
 executors: 0

@@ -59,6 +59,22 @@ export function checkPrefix(prefix: string): string {
   return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
 }
 
+/**
+ * `transform.key_prefix` for a folder: names of folders, each followed by its slash. Anything else would not stay below the destination
+ * (truth 16, I11), or would not be the verbatim start of a key. In a bucket any prefix is one. Throws Problem.
+ */
+export function checkKeyPrefix(prefix: string, kind: Place['kind']): string {
+  if (prefix === '' || kind === 's3') return prefix;
+  if (kind !== 'file') throw new Problem('has no meaning: the destination is neither a bucket nor a folder', 'remove it', 'key');
+  const names = prefix.split('/');
+  if (names.pop() !== '') throw new Problem('does not end with a slash: in a folder it names folders, never the start of file names', `write ${prefix.slice(0, 40)}/`);
+  if (names.includes('')) throw new Problem('has an empty name before a slash', 'write folder/, without a slash in front or a double one');
+  if (names.includes('.') || names.includes('..')) throw new Problem('holds . or .., and would lead elsewhere', 'write names of folders below the destination, such as from-cos/');
+  if (names.some((name) => Buffer.byteLength(name) > 255)) throw new Problem('holds a name longer than 255 bytes', 'shorten it', 'key');
+  if (names[0] === '.brigade') throw new Problem('names the folder that brigade keeps for itself', 'choose another name');
+  return prefix;
+}
+
 export function parsePath(text: string, base: string): Place {
   if (text === '') throw new Problem('is empty', 'write a path, or s3://bucket/prefix', 'key');
   if (/^~/.test(text)) throw new Problem('starts with ~, which only a shell expands', `write \${HOME}${text.slice(1, 40)}`);

@@ -65,3 +65,17 @@ test('stores of different kinds never overlap; one memory store is itself', () =
   refused({ kind: 'memory', name: 'm' }, { kind: 'memory', name: 'm' });
   checkOverlap({ source: { kind: 'memory', name: 'm' }, destination: { kind: 'memory', name: 'n' } });
 });
+
+test('I5, I11: a key prefix counts to the destination, with its links; it may lead out of an overlap as well as into one', () => {
+  mkdirSync(join(root, 'target'));
+  symlinkSync(join(root, 'a'), join(root, 'target', 'into'));
+  const at = (source: Location, destination: Location, keyPrefix: string) => checkOverlap({ source, destination, transform: { keyPrefix } });
+  for (const prefix of ['inner/', 'inner/deep/']) assert.throws(() => at(file('a/inner'), file('a'), prefix), { code: 'E_OVERLAP' });
+  assert.throws(() => at(file('a'), file('target'), 'into/x/'), { code: 'E_OVERLAP' });
+  assert.throws(() => at(file('a'), file('target'), '../a/'), { code: 'E_OVERLAP' });
+  at(file('a/inner'), file('a'), 'new/');
+  at(file('a'), file('target'), 'x/');
+  const bucket = (prefix: string): Location => parseMigration(Buffer.from(`source: s3://one/${prefix}\ndestination: /to\n`), '/tmp/x.yml', {}).source;
+  assert.throws(() => at(bucket('in/'), bucket(''), 'in/2024-'), { code: 'E_OVERLAP' });
+  at(bucket('in/'), bucket(''), 'out');
+});

@@ -31,11 +31,14 @@ export interface Ends {
   readonly source: Location;
   readonly destination: Location;
   readonly file?: string;
+  /** What is put before every key belongs to where the keys go. */
+  readonly transform?: { readonly keyPrefix: string };
 }
 
 /** Throws E_OVERLAP (usage, exit 2) when source and destination are equal or nested, or the state folder lies in one of them. */
 export function checkOverlap(ends: Ends, stateDir?: string, files: FileIdentity = thisMachine): void {
-  const { source, destination } = ends;
+  const { source } = ends;
+  const destination = writtenPlace(ends.destination, ends.transform?.keyPrefix ?? '');
   if (overlaps(source, destination, files)) {
     throw overlap(ends, `the destination ${quoteValue(showLocation(destination))} and the source ${quoteValue(showLocation(source))} are the same or one lies in the other`, 'choose a destination outside of the source');
   }
@@ -45,6 +48,13 @@ export function checkOverlap(ends: Ends, stateDir?: string, files: FileIdentity 
       throw overlap(ends, `the state folder ${quoteValue(stateDir)} and the ${name} ${quoteValue(location.path)} lie in one another`, 'choose another folder with --state');
     }
   }
+}
+
+/** Where the keys really go: the destination with the key prefix behind it. */
+export function writtenPlace<L extends Location>(destination: L, keyPrefix: string): L {
+  if (keyPrefix === '') return destination;
+  if (destination.kind === 's3') return { ...destination, prefix: destination.prefix + keyPrefix };
+  return destination.kind === 'file' ? { ...destination, path: join(destination.path, keyPrefix) } : destination;
 }
 
 function overlap(ends: Ends, message: string, fix: string): BrigadeError {

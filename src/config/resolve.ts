@@ -1,6 +1,6 @@
 /** Checked input → Migration: names looked up, paths made absolute, defaults of connections filled in, contradictions refused. */
 import { resolve as resolvePath } from 'node:path';
-import { checkBucket, parsePath, parsePlace, type Place } from './location.ts';
+import { checkBucket, checkKeyPrefix, parsePath, parsePlace, type Place } from './location.ts';
 import type {
   AssumeRoleRef, Connection, CredentialRef, Destination, Fidelity, Limits, Location, Migration, Select, Transfer, ValueRef,
 } from './migration.ts';
@@ -27,13 +27,14 @@ export interface Origin {
 export function resolveMigration(input: MigrationInput, origin: Origin): Migration {
   const name = input.name ?? origin.name;
   if (!NAME_RULE.pattern.test(name)) fail(['name'], 'is missing, and the file\'s name cannot serve: it is not a name', `add name: and ${NAME_RULE.fix}`);
+  const destination = resolveDestination(input, origin);
   return deepFreeze({
     name,
     ...optional('file', origin.file),
     source: resolveSource(input, origin),
-    destination: resolveDestination(input, origin),
+    destination,
     select: resolveSelect(input.select),
-    transform: resolveTransform(input.transform),
+    transform: resolveTransform(input.transform, destination),
     fidelity: resolveFidelity(input.fidelity),
     compare: input.compare,
     onConflict: input.on_conflict,
@@ -76,7 +77,7 @@ function resolveLocation(given: string | LocationInput, where: string, connectio
   if (named.length > 1) fail([where, named[1] ?? ''], `stands beside ${named[0]}`, `keep one of ${named.join(', ')}`);
   if (given.prefix !== undefined && given.s3 === undefined) fail([where, 'prefix'], `stands beside ${named[0]}`, given.url === undefined ? 'add it to the path' : 'add it to the URL, or write s3: BUCKET');
   const { s3, path, url, prefix } = given;
-  const place = s3 !== undefined ? placeOf([where, 's3'], () => ({ kind: 's3', bucket: checkBucket(s3), prefix: prefix ?? '' }))
+  const place: Place = s3 !== undefined ? placeOf([where, 's3'], (): Place => ({ kind: 's3', bucket: checkBucket(s3), prefix: prefix ?? '' }))
     : path !== undefined ? placeOf([where, 'path'], () => pathOnly(path, origin.base))
       : placeOf([where, 'url'], () => parsePlace(url ?? '', origin.base));
   return withConnection(place, given, [where], connections, origin);
@@ -87,7 +88,7 @@ function pathOnly(text: string, base: string): Place {
   return parsePath(text, base);
 }
 
-function placeOf(path: Path, parse: () => Place): Place {
+function placeOf<T>(path: Path, parse: () => T): T {
   try {
     return parse();
   } catch (thrown) {
@@ -189,11 +190,11 @@ function emptySpan(kind: 'instant' | 'age', after: number, before: number): bool
   return kind === 'instant' ? before <= after : before >= after;
 }
 
-function resolveTransform(given: Input<'transform'>): Migration['transform'] {
+function resolveTransform(given: Input<'transform'>, destination: Location): Migration['transform'] {
   const bytes = Object.entries(given.metadata.set).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
   // Amazon S3 User Guide, "Working with object metadata": 2 KB of user metadata.
   if (bytes > 2048) fail(['transform', 'metadata', 'set'], `takes ${bytes} bytes, more than the 2,048 that stores keep`, 'shorten it');
-  return { tags: given.tags, metadata: given.metadata, ...optional('storageClass', given.storage_class), keyPrefix: given.key_prefix };
+  return { tags: given.tags, metadata: given.metadata, ...optional('storageClass', given.storage_class), keyPrefix: placeOf(['transform', 'key_prefix'], () => checkKeyPrefix(given.key_prefix, destination.kind)) };
 }
 
 function resolveFidelity(given: Input<'fidelity'>): Fidelity {

@@ -75,7 +75,7 @@ export const transform = z.strictObject({
     set: pairs(text({ most: 2048, empty: true }), { checkName: checkMetadataName, most: 50, description: 'User metadata written on every object; it wins over the source\'s.', example: { 'migrated-from': 'ibm-cos' } }),
   }).prefault({}).meta({ title: 'Metadata', description: 'User metadata. The source\'s own is carried as `fidelity.user_metadata` says.' }),
   storage_class: storageClass().optional().meta({ description: 'Storage class of every object, whatever the source says.', examples: ['GLACIER_IR'] }),
-  key_prefix: text({ empty: true, most: 512 }).prefault('').meta({ description: 'Put before every key at the destination, as it stands.', examples: ['from-cos/'] }),
+  key_prefix: text({ empty: true, most: 512 }).prefault('').meta({ description: 'Put before every key at the destination, as it stands. For a folder it names folders below it: every name ends with a slash, and none is `.` or `..`.', examples: ['from-cos/'] }),
 }).prefault({}).meta({ title: 'Transform', description: 'What is changed on the way. The bytes never are.' });
 
 const level = (what: string) => choice(['strict', 'report', 'ignore']).prefault('report').meta({ description: what });

@@ -1,7 +1,7 @@
 /** A directory as a store. Keys become paths by names.ts; nothing planted below the root leads out of it (jail.ts); writes are whole or not at all (commit.ts). */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { BrigadeError, cancelled } from '../../core/errors.ts';
+import { BrigadeError, cancelled, usageError } from '../../core/errors.ts';
 import { showKey, type Key } from '../../core/key.ts';
 import type { Random } from '../../ports/clock.ts';
 import type { ListPage, ListRequest, Store, StoreFacts } from '../../ports/storage.ts';
@@ -20,6 +20,8 @@ export type { NameMode } from './names.ts';
 export interface FilesystemOptions {
   /** The directory; a relative path is taken from where the process is. */
   readonly root: string;
+  /** Start of a key, ending with a slash, that stands before every key: folders below the root, made and entered as those of any key. */
+  readonly below?: Key;
   /** `verbatim`: names as they are, what cannot be a name is refused. `escaped`: names.ts. */
   readonly names: NameMode;
   /** Symbolic links below the root. Default `skip`. Never followed on writing. */
@@ -101,11 +103,15 @@ export function createFilesystemStore(options: FilesystemOptions): FilesystemSto
 }
 
 function contextOf(options: FilesystemOptions): Context & { lookup(key: Key, op: string): Place } {
-  const root = resolve(options.root);
+  const top = resolve(options.root);
+  const segments = segmentsBelow(options, top);
+  const root = segments.length === 0 ? top : resolve(top, segments.map(keyOf).join('/'));
   const durable = options.durability !== 'none';
   const follow = options.links === 'follow';
   const procfs = options.procfs ?? (process.platform === 'linux' && existsSync('/proc/self/fd'));
-  const jail = new Jail({ root, create: options.create ?? false, durable, procfs });
+  const create = options.create ?? false;
+  const within = segments.length === 0 ? {} : { within: { jail: new Jail({ root: top, create, durable, procfs }), segments } };
+  const jail = new Jail({ root, create, durable, procfs, ...within });
   const location = (key: Key): string => `${root}/${showKey(key)}`;
   const find = (key: Key, size: number): Place | Refusal => {
     const place = placeOf(key, options.names, rootBytes(root));
@@ -114,7 +120,7 @@ function contextOf(options: FilesystemOptions): Context & { lookup(key: Key, op:
   const base = { options, root, durable, follow, jail, location, find, procfs };
   return {
     ...base,
-    reading: follow ? new Jail({ root, create: false, durable, procfs, follow }) : jail,
+    reading: follow ? new Jail({ root, create: false, durable, procfs, follow, ...within }) : jail,
     newId: () => Array.from({ length: 16 }, () => Math.floor(options.random.next() * 36).toString(36)).join(''),
     place: (key, size) => {
       const found = find(key, size);
@@ -129,6 +135,15 @@ function contextOf(options: FilesystemOptions): Context & { lookup(key: Key, op:
     },
     temporaries: (signal) => temporaries(base, signal),
   };
+}
+
+/** @throws usage error where the prefix is none of a folder. */
+function segmentsBelow({ below = '', names }: FilesystemOptions, top: string): readonly Raw[] {
+  if (below === '') return [];
+  const place = placeOf(below, names, rootBytes(top));
+  if (isRefusal(place)) throw usageError(place.code, `the key prefix cannot stand in a folder: ${place.message}`, 'correct transform.key_prefix', top);
+  if (!place.directory) throw usageError('E_NAME_FORBIDDEN', 'the key prefix does not end with a slash', 'correct transform.key_prefix', top);
+  return place.segments;
 }
 
 type Base = Pick<Context, 'options' | 'root' | 'jail' | 'follow'> & { readonly procfs: boolean };

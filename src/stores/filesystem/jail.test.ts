@@ -21,6 +21,17 @@ test('F111: keys that climb stay below the root', async (t) => {
 for (const { procfs } of WAYS) {
   const way = procfs ? 'through /proc' : 'by path';
 
+  test(`I11: a folder below the root is entered like that of any key: no link is followed, nothing is made without leave (${way})`, async (t) => {
+    const [root, outside] = [await freshRoot(t), await freshRoot(t)];
+    await symlink(outside, join(root, 'link'));
+    for (const below of ['link/', 'link/new/']) await assert.rejects(put(storeOn(t, root, { procfs, below, create: true }), 'k', 'x'), { code: 'E_LINK_IN_PATH', kind: 'premise' });
+    for (const below of ['../', 'a/../', '/']) assert.throws(() => storeOn(t, root, { procfs, below, names: 'verbatim' }), { code: 'E_NAME_FORBIDDEN', kind: 'usage' });
+    await assert.rejects(keysOf(storeOn(t, root, { procfs, below: 'missing/' })), { code: 'E_NO_ROOT', kind: 'premise' });
+    const store = storeOn(t, root, { procfs, below: 'new/caf\u00e9/', create: true });
+    await put(store, 'd/k', 'x');
+    assert.deepEqual([await keysOf(store), await keysOf(storeOn(t, root)), await readdir(outside)], [['d/', 'd/k'], ['link', 'new/', 'new/caf\u00e9/', 'new/caf\u00e9/d/', 'new/caf\u00e9/d/k'], []]);
+  });
+
   test(`F112: a link planted on the way is refused for write, read, head and remove (${way})`, async (t) => {
     const [root, outside] = [await freshRoot(t), await freshRoot(t)];
     await writeFile(join(outside, 'secret'), 'secret');

@@ -5,10 +5,10 @@
  */
 import { constants, existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { BrigadeError } from '../../core/errors.ts';
+import { BrigadeError, isKind } from '../../core/errors.ts';
 import { showKey } from '../../core/key.ts';
 import { errno, fsError } from './failures.ts';
-import { keyOf, pathOf, type Raw } from './names.ts';
+import { keyOf, pathOf, rawOf, type Raw } from './names.ts';
 import { close, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
@@ -16,6 +16,8 @@ const DEFAULT_CAPACITY = 64;
 
 export interface JailOptions {
   readonly root: string;
+  /** The root is the folder of these names in another jail, and entered by its rules; that jail is closed with this one. */
+  readonly within?: { readonly jail: Jail; readonly segments: readonly Raw[] };
   /** Makes the root and directories on the way; without it a missing one is `gone`. */
   readonly create: boolean;
   /** fsync a parent in which a directory was made. */
@@ -119,6 +121,7 @@ export class Jail {
       root.dropped = true;
       await this.release(root);
     }
+    await this.#options.within?.jail.close();
   }
 
   location(id: Raw): string {
@@ -157,7 +160,7 @@ export class Jail {
 
   async #origin(fd: number, id: Raw): Promise<Raw> {
     if (this.#procfs) return placeOfDescriptor(fd);
-    const path = await realpath(pathOf(`${this.#options.root}/${id}`), 'buffer');
+    const path = await realpath(pathOf(`${rawOf(this.#options.root)}/${id}`), 'buffer');
     const [byPath, byFd] = await Promise.all([stat(path), fstat(fd)]);
     if (byPath.dev !== byFd.dev || byPath.ino !== byFd.ino) throw this.#error('E_LINK_IN_PATH', 'open', id, 'the directory was replaced while it was opened');
     return path.toString('latin1');
@@ -269,14 +272,9 @@ export class Jail {
   }
 
   async #openRoot(): Promise<Dir> {
-    const { root, create } = this.#options;
+    const { root, create, within } = this.#options;
     try {
-      const fd = await open(root, DIRECTORY).catch(async (error: unknown) => {
-        if (errno(error) !== 'ENOENT' || !create) throw error;
-        const { mkdir: makeAll } = await import('node:fs/promises');
-        await makeAll(root, { recursive: true });
-        return open(root, DIRECTORY);
-      });
+      const fd = within === undefined ? await openTop(root, create) : await openWithin(within, create);
       return await this.#made(fd, '', undefined);
     } catch (error) {
       throw rootError(error, root);
@@ -284,10 +282,36 @@ export class Jail {
   }
 }
 
+async function openTop(root: string, create: boolean): Promise<number> {
+  return open(root, DIRECTORY).catch(async (error: unknown) => {
+    if (errno(error) !== 'ENOENT' || !create) throw error;
+    const { mkdir: makeAll } = await import('node:fs/promises');
+    await makeAll(root, { recursive: true });
+    return open(root, DIRECTORY);
+  });
+}
+
+/** No link on the way is followed: what was planted at the destination does not lead its prefix elsewhere (F112). */
+async function openWithin({ jail, segments }: NonNullable<JailOptions['within']>, create: boolean): Promise<number> {
+  const dir = await jail.acquire(segments, create, 'open');
+  try {
+    return await open(dir.at('.'), DIRECTORY);
+  } finally {
+    await jail.release(dir);
+  }
+}
+
 /** Nothing can succeed without the root. */
 function rootError(error: unknown, root: string): BrigadeError {
-  const code = errno(error);
+  if (error instanceof BrigadeError && error.kind === 'object') return asPremise(error, root);
+  const code = isKind(error, 'gone') ? 'ENOENT' : errno(error);
   const known = code === 'ENOENT' ? ['E_NO_ROOT', 'the directory does not exist'] : code === 'ENOTDIR' ? ['E_NO_ROOT', 'it is not a directory'] : code === 'EACCES' ? ['E_ACCES', 'permission denied'] : undefined;
   if (known === undefined) return fsError(error, 'open', root);
   return new BrigadeError({ code: known[0] as string, kind: 'premise', message: known[1] as string, op: 'open', location: root, cause: error });
+}
+
+/** What the jail around said of its folder is here said of every object. */
+function asPremise(cause: BrigadeError, root: string): BrigadeError {
+  const { code, message, op, location = root, hint } = cause;
+  return new BrigadeError({ code, kind: 'premise', message, location, cause, ...(op === undefined ? {} : { op }), ...(hint === undefined ? {} : { hint }) });
 }
