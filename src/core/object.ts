@@ -61,6 +61,7 @@ export interface Attributes {
   readonly headers: ContentHeaders;
   /** Names lower-case, values decoded to Unicode (drivers encode for the wire, F068). A Map: keys are the user's (F118). */
   readonly userMetadata: ReadonlyMap<string, string>;
+  /** Empty: none, and a server-side copy keeps none of the source's either. Absent: not said; of a server-side copy the source's are kept. */
   readonly tags?: ReadonlyMap<string, string>;
   readonly storageClass?: string;
   /** Nanoseconds since 1970 as a decimal string, so that no precision is lost (F057). */

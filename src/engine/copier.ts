@@ -122,7 +122,7 @@ async function adoptOwn(context: CopyContext, { key, size }: { readonly key: Key
   const { destination, options } = context;
   const inParts = cutObject(size, destination.facts, options.cut, destination.multipart !== undefined).way === 'parts';
   const { attributes, lost } = await carry(context, { key, size, pin: pinOf(here) }, here, inParts, signal);
-  if (attributes.tags !== undefined) await destination.writeTags?.(key, attributes.tags, signal);
+  if (attributes.tags !== undefined && attributes.tags.size > 0) await destination.writeTags?.(key, attributes.tags, signal);
   return { ...adopted('copied', there, same), ...(lost.length > 0 ? { lost } : {}) };
 }
 

@@ -156,7 +156,7 @@ async function completeUpload(step: CopyStep, multipart: Multipart, upload: Uplo
     const landed = await alreadyComplete(step, checksum);
     if (landed === undefined) throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
     const { tags } = carried.attributes;
-    if (tags !== undefined) await step.context.destination.writeTags?.(upload.key, tags, signal);
+    if (tags !== undefined && tags.size > 0) await step.context.destination.writeTags?.(upload.key, tags, signal);
     return landed;
   }
 }

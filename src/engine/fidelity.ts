@@ -39,7 +39,8 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
   refuseLosses(lost, rules);
   refuseTooLarge(userMetadata, to);
   return {
-    attributes: { headers, userMetadata, ...(allTags.size > 0 ? { tags: allTags } : {}), ...(storageClass === undefined ? {} : { storageClass }), ...times },
+    // An empty map of tags says that there shall be none; left out, a store that copies by itself would keep the source's.
+    attributes: { headers, userMetadata, tags: allTags, ...(storageClass === undefined ? {} : { storageClass }), ...times },
     lost: lost.map(reportName),
   };
 }

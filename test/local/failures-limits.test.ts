@@ -64,6 +64,19 @@ describe('attributes', () => {
     });
   }
 
+  for (const [way, transfer] of [['through us', 'transfer: { server_side_copy: never }'], ['copied by the store', 'transfer: { server_side_copy: auto, single_copy_limit: 6 MiB }']] as const) {
+    test(`F065: tags that shall not travel do not, ${way}; those that are set do`, async () => {
+      for (const [more, expected] of [['transform: { tags: { copy: false } }', []], ['fidelity: { tags: ignore }', []], ['transform: { tags: { copy: false, set: { own: "1" } } }', [['own', '1']]], ['', tags]] as const) {
+        const lab = await Lab.open();
+        const sizes = [0, 10, 6 * MiB + 1];
+        for (const size of sizes) await lab.put(`o${size}`, Buffer.alloc(size, 'x'), { tags });
+        const ended = await lab.run({ more: `${transfer}\n${more}` });
+        assert.deepEqual([ended.exit, ended.tally.copied.objects], [0, sizes.length]);
+        for (const size of sizes) assert.deepEqual(lab.layout.entry('dest', `o${size}`)?.versions[0]?.tags, expected, `${more} ${size}`);
+      }
+    });
+  }
+
   test('F067: an eleventh tag is E_TAGS_TOO_MANY before a byte is sent; ten arrive', async () => {
     const lab = await Lab.open();
     const ten = Array.from({ length: 10 }, (_, i): [string, string] => [`tag${i}`, 'v']);

@@ -24,6 +24,13 @@ export const serverCopyChecks: Checks = {
     await bench.expectContent('from', BYTES);
   }),
 
+  'a copy with an empty set of tags has none, whatever its source has': withCopy(async (bench, serverCopy) => {
+    if (bench.store.readTags === undefined) return;
+    const { token } = await bench.write('from', BYTES, { attributes: { ...NO_ATTRIBUTES, tags: new Map([['a', '1']]) } });
+    await serverCopy.copy({ source: bench.store, key: 'from', size: BYTES.length, pin: { token }, attributes: { ...NO_ATTRIBUTES, tags: new Map() }, guard: { kind: 'none' } });
+    assert.deepEqual([...await bench.store.readTags('from')], []);
+  }),
+
   'a copy of a version that was replaced is kind changed': withCopy(async (bench, serverCopy) => {
     const { token } = await bench.write('from', BYTES);
     await bench.write('from', patterned(100_000, 6));

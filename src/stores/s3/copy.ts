@@ -56,7 +56,7 @@ async function copyObject(client: S3Client, source: S3Client, request: CopyReque
     ...copySource(source, key, pin), ...attributeHeaders(withoutTags(attributes, later), client.profile, client.options.defaults, client.locate(key)),
     'x-amz-metadata-directive', 'REPLACE', ...(onCopy ? guardHeaders(client, guard) : []),
   ];
-  // Without tags in the request the source's are kept: they were not read, which is not "none".
+  // Tags that were not said are the source's; an empty set is none (core/object.ts).
   if (client.profile.maxTags > 0) headers.push('x-amz-tagging-directive', attributes.tags === undefined ? 'COPY' : 'REPLACE');
   if (choice !== 'none' && client.profile.checksums.headers.includes(choice)) headers.push('x-amz-checksum-algorithm', choice.toUpperCase());
   const call: S3Call = { op: 'CopyObject', method: 'PUT', key, headers, scope: 'object', pinned: true, headersTimeoutMs: COPY_MS, signal };
