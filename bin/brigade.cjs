@@ -53,7 +53,7 @@ function reExecute(node) {
 
 keepCompiledCode();
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
-  require('v8').setFlagsFromString('--semi-space-growth-factor=1'); // src/app/young-generation.ts lets it grow, to its limit
+  require('v8').setFlagsFromString('--semi-space-growth-factor=1'); // src/app/heap.ts lets it grow, to its limit
   import(require('url').pathToFileURL(entry).href);
 } else {
   var node = newerNode();

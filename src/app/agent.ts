@@ -10,7 +10,7 @@ import { listenAddress, type ListenAddress } from './agent-address.ts';
 import { openLayout, type LayoutName } from './agent-layout.ts';
 import { readTls, type TlsFiles } from './agent-tls.ts';
 import { makeFolder } from './folder.ts';
-import { growYoungGeneration } from './young-generation.ts';
+import { growYoungGeneration } from './heap.ts';
 
 export interface AgentOptions {
   /** The folder that is served. */

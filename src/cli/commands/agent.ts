@@ -38,7 +38,7 @@ async function start(invocation: Invocation): Promise<Agent> {
     const text = options.text(name);
     return text === undefined ? undefined : resolve(io.cwd, text);
   };
-  const [{ startAgent }, { growYoungGeneration }] = await Promise.all([import('../../app/agent.ts'), import('../../app/young-generation.ts')]);
+  const [{ startAgent }, { growYoungGeneration }] = await Promise.all([import('../../app/agent.ts'), import('../../app/heap.ts')]);
   growYoungGeneration();
   return startAgent({
     root: resolve(io.cwd, root), layout: (options.text('layout') ?? 'files') as LayoutName, state: path('state'), states: stateDir(invocation),
