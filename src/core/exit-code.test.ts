@@ -10,7 +10,7 @@ const tally = (change: Partial<Record<'copied' | 'unchanged' | 'skipped' | 'fail
   const listed = Object.values(change).reduce((sum, n) => sum + n, 0);
   return {
     listed: count(listed), copied: count(change.copied), unchanged: count(change.unchanged), skipped: count(change.skipped), failed: count(change.failed),
-    pending: count(change.pending), extra: none, evidence: { none: 0, 'in flight': 0, 'store checksum': 0, 'both ends re-read': 0 }, byCode,
+    pending: count(change.pending), extra: none, evidence: { none: 0, 'in flight': 0, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 }, byCode,
   };
 };
 const facts = { finished: true, allowArchived: false, requireObjects: false };

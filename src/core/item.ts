@@ -13,8 +13,12 @@ import type { Key } from './key.ts';
 
 export type ItemState = 'pending' | 'copied' | 'unchanged' | 'skipped' | 'failed' | 'extra';
 
-/** What the equality of source and destination rests on, weakest first (design truth 7). */
-export const EVIDENCE = ['none', 'in flight', 'store checksum', 'both ends re-read'] as const;
+/**
+ * What the equality of source and destination rests on, weakest first (design truth 7). `store checksum`: the destination vouches for a
+ * checksum that is the source's. `destination re-read`: its bytes were read again and have the checksum of the copy, or the one the source
+ * vouches for. Only `both ends re-read` says that the source was read once more, too.
+ */
+export const EVIDENCE = ['none', 'in flight', 'store checksum', 'destination re-read', 'both ends re-read'] as const;
 export type Evidence = (typeof EVIDENCE)[number];
 
 export interface Item {

@@ -66,14 +66,25 @@ export async function sameContent(source: Store, a: ObjectInfo, destination: Sto
   const vouched = a.checksum ?? how.known;
   if (vouched !== undefined && b.checksum?.algorithm === vouched.algorithm) return { equal: vouched.hex === b.checksum.hex, evidence: 'store checksum', checksum: b.checksum };
   if (how.read === 'never') return undefined;
-  const algorithm = how.known?.algorithm ?? b.checksum?.algorithm ?? a.checksum?.algorithm ?? 'crc32';
-  const ours = await checksumBy(source, a, algorithm, how.known ?? a.checksum, how.signal);
-  const theirs = await checksumBy(destination, b, algorithm, b.checksum, how.signal);
-  return { equal: ours.hex === theirs.hex, evidence: 'both ends re-read', checksum: theirs };
+  return compareByReading(source, a, destination, b, how.known, how.signal);
 }
 
-async function checksumBy(store: Store, info: ObjectInfo, algorithm: ChecksumAlgorithm, known: Checksum | undefined, signal: AbortSignal | undefined): Promise<Checksum> {
-  return known?.algorithm === algorithm ? known : readChecksum(store, versionOf(info), algorithm, signal);
+async function compareByReading(source: Store, a: ObjectInfo, destination: Store, b: ObjectInfo, known: Checksum | undefined, signal: AbortSignal | undefined): Promise<Equality> {
+  const algorithm = known?.algorithm ?? b.checksum?.algorithm ?? a.checksum?.algorithm ?? 'crc32';
+  const [told, toldThere] = [vouchedBy(known ?? a.checksum, algorithm), vouchedBy(b.checksum, algorithm)];
+  const ours = told ?? (await readChecksum(source, versionOf(a), algorithm, signal));
+  const theirs = toldThere ?? (await readChecksum(destination, versionOf(b), algorithm, signal));
+  return { equal: ours.hex === theirs.hex, evidence: evidenceOf(told === undefined, toldThere === undefined), checksum: theirs };
+}
+
+function vouchedBy(checksum: Checksum | undefined, algorithm: ChecksumAlgorithm): Checksum | undefined {
+  return checksum?.algorithm === algorithm ? checksum : undefined;
+}
+
+/** What a comparison of checksums proves, by which ends were read for it; the other is vouched for. */
+export function evidenceOf(sourceRead: boolean, destinationRead: boolean): Evidence {
+  if (!destinationRead) return 'store checksum';
+  return sourceRead ? 'both ends re-read' : 'destination re-read';
 }
 
 export function versionOf(info: ObjectInfo): Version {

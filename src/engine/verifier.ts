@@ -7,7 +7,7 @@
  *   full      both ends read to the last byte
  */
 import { asBrigadeError, isKind } from '../core/errors.ts';
-import type { Evidence, Item } from '../core/item.ts';
+import { EVIDENCE, type Evidence, type Item } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import { type Merged, merge } from '../core/merge.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectEntry } from '../core/object.ts';
@@ -17,7 +17,7 @@ import type { Finding, Ledger, VerifySummary } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { Budget } from './budget.ts';
-import { type Equality, readChecksum } from './content.ts';
+import { type Equality, evidenceOf, readChecksum } from './content.ts';
 import { listInOrder } from './lister.ts';
 import type { VerifyLevel } from './options.ts';
 
@@ -55,7 +55,7 @@ class Verifier {
   readonly #context: VerifyContext;
   readonly #signal: AbortSignal;
   readonly #findings: Finding[] = [];
-  readonly #evidence: Record<Evidence, number> = { none: 0, 'in flight': 0, 'store checksum': 0, 'both ends re-read': 0 };
+  readonly #evidence: Record<Evidence, number> = { none: 0, 'in flight': 0, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 };
   #upgrades: { item: Item }[] = [];
   #found = 0;
   #checked = 0;
@@ -142,7 +142,7 @@ class Verifier {
     const ours = unchanged ? await this.#read('source', source, algorithm) : item.checksum;
     if (ours === undefined) return undefined;
     const theirs = await this.#read('destination', destination, algorithm);
-    return { equal: ours.hex === theirs.hex, evidence: unchanged ? 'both ends re-read' : 'in flight', checksum: theirs };
+    return { equal: ours.hex === theirs.hex, evidence: evidenceOf(unchanged, true), checksum: theirs };
   }
 
   async #compare(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry): Promise<Equality | undefined> {
@@ -151,13 +151,14 @@ class Verifier {
     if (known !== undefined) {
       if (vouched?.algorithm === known.algorithm) return { equal: vouched.hex === known.hex, evidence: 'store checksum', checksum: vouched };
       const theirs = await this.#read('destination', destination, known.algorithm);
-      return { equal: theirs.hex === known.hex, evidence: 'both ends re-read', checksum: theirs };
+      return { equal: theirs.hex === known.hex, evidence: evidenceOf(false, true), checksum: theirs };
     }
     if (source === undefined || source.token !== item.source.token) return undefined;
-    const ours = (await this.#vouched('source', item.key)) ?? (await this.#read('source', source, vouched?.algorithm ?? 'crc32'));
+    const told = await this.#vouched('source', item.key);
+    const ours = told ?? (await this.#read('source', source, vouched?.algorithm ?? 'crc32'));
     if (vouched?.algorithm === ours.algorithm) return { equal: vouched.hex === ours.hex, evidence: 'store checksum', checksum: vouched };
     const theirs = await this.#read('destination', destination, ours.algorithm);
-    return { equal: theirs.hex === ours.hex, evidence: 'both ends re-read', checksum: theirs };
+    return { equal: theirs.hex === ours.hex, evidence: evidenceOf(told === undefined, true), checksum: theirs };
   }
 
   /** What the store vouches for; not asked where it never does. */
@@ -172,7 +173,8 @@ class Verifier {
 
   #prove(item: Item, evidence: Evidence, equality?: Equality): void {
     this.#evidence[evidence]++;
-    if (evidence === item.evidence || evidence === 'none') return;
+    // What was read once stays read: a weaker look later takes nothing from it.
+    if (EVIDENCE.indexOf(evidence) <= EVIDENCE.indexOf(item.evidence)) return;
     this.#upgrades.push({ item: { ...item, evidence, ...(equality?.checksum === undefined ? {} : { checksum: equality.checksum }) } });
     if (this.#upgrades.length >= UPGRADES_AT_ONCE) this.#saveUpgrades();
   }

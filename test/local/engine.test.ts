@@ -8,6 +8,7 @@ import { BrigadeError } from '../../src/core/errors.ts';
 import { compareKeys } from '../../src/core/key.ts';
 import { type Attributes, NO_ATTRIBUTES } from '../../src/core/object.ts';
 import { MiB } from '../../src/core/units.ts';
+import { sameContent } from '../../src/engine/content.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Multipart, Store } from '../../src/ports/storage.ts';
 import { createFilesystemStore } from '../../src/stores/filesystem/index.ts';
@@ -304,6 +305,31 @@ describe('a run', () => {
     assert.deepEqual([clean.verified?.summary.findings, clean.verified?.summary.checked], [0, 200]);
     assert.equal(clean.verified?.summary.evidence['both ends re-read'], 200);
     assert.equal(it.ledger.tally(1).evidence['both ends re-read'], 200);
+  });
+
+  test('I9: the evidence says which ends were read: one at level checksum, both at level full, and what was read stays read', async () => {
+    const [source, destination] = [createMemoryStore({ facts: { checksums: [] } }), createMemoryStore({ name: 'destination', facts: { checksums: [] } })];
+    for (const key of ['a', 'b', 'c']) source.put(key, '12');
+    const it = bench(source, destination);
+    const looked = async (level: 'checksum' | 'full'): Promise<readonly [number | undefined, number | undefined, unknown]> => {
+      const { verified } = await it.run({ verify: level });
+      return [verified?.summary.bytesRead, verified?.summary.findings, Object.entries(verified?.summary.evidence ?? {}).filter(([, count]) => count > 0)];
+    };
+    assert.deepEqual(await looked('checksum'), [6, 0, [['destination re-read', 3]]]);
+    assert.equal(it.ledger.tally(1).evidence['destination re-read'], 3);
+    assert.deepEqual(await looked('full'), [12, 0, [['both ends re-read', 3]]]);
+    assert.deepEqual(await looked('checksum'), [6, 0, [['destination re-read', 3]]]);
+    assert.deepEqual([2, 3].map((run) => it.ledger.tally(run).evidence['both ends re-read']), [3, 3]);
+  });
+
+  test('I9: a comparison says which ends were read for it', async () => {
+    for (const [ours, theirs, evidence] of [[[], [], 'both ends re-read'], [['crc32'], [], 'destination re-read'], [[], ['crc32'], 'store checksum'], [['crc32'], ['crc32'], 'store checksum']] as const) {
+      const [source, destination] = [createMemoryStore({ facts: { checksums: ours } }), createMemoryStore({ name: 'destination', facts: { checksums: theirs } })];
+      for (const one of [source, destination]) one.put('k', 'same');
+      const [a, b] = await Promise.all([source.head('k', { checksum: true }), destination.head('k', { checksum: true })]);
+      const same = await sameContent(source, a, destination, b, { read: 'if needed' });
+      assert.deepEqual([same?.equal, same?.evidence], [true, evidence]);
+    }
   });
 
   test('I9: a copier that lies is found by full verification, every planted defect', async () => {

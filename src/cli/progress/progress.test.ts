@@ -64,7 +64,7 @@ test('a rate is right from its first second and follows what changes', () => {
 const count = (objects: number, bytes: number) => ({ objects, bytes });
 const tallyOf = (pending: number, copied: number): Tally => ({
   listed: count(pending + copied, (pending + copied) * 100), copied: count(copied, copied * 100), pending: count(pending, pending * 100), unchanged: count(0, 0), skipped: count(0, 0), failed: count(0, 0), extra: count(0, 0),
-  evidence: { none: 0, 'in flight': copied, 'store checksum': 0, 'both ends re-read': 0 }, byCode: [],
+  evidence: { none: 0, 'in flight': copied, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 }, byCode: [],
 });
 
 test('what is on its way counts by the bytes sent, and never beyond its size', async () => {

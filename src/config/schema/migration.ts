@@ -41,7 +41,7 @@ export const migration = z.strictObject({
   transfer,
   filesystem,
   verify: choice(['none', 'inline', 'checksum', 'full']).prefault('inline').meta({
-    description: '`none`: sizes. `inline`: checksum in flight against the answer to the write. `checksum`: the stores\' checksums, else one re-read. `full`: both ends re-read.',
+    description: '`none`: sizes. `inline`: checksum in flight against the answer to the write. `checksum`: the stores\' checksums, else the destination is re-read. `full`: both ends re-read.',
   }),
   report,
   executors: autoOrCount(0, 256).prefault('auto').meta({ description: 'Copier processes; `auto`: about one per core, `0`: copy in the main process.' }),

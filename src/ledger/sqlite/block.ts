@@ -9,10 +9,9 @@
  */
 import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BrigadeError } from '../../core/errors.ts';
-import { EVIDENCE } from '../../core/item.ts';
 import { keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import type { Item, ItemState } from '../../core/item.ts';
+import type { Evidence, Item, ItemState } from '../../core/item.ts';
 import type { Checksum, ChecksumAlgorithm, Pin, Token } from '../../core/object.ts';
 
 /** One item with what the block keeps beside it: the attributes that could not be carried (I12). */
@@ -31,6 +30,7 @@ const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 // The order of these lists is part of the format: append only.
 export const STATES: readonly ItemState[] = ['pending', 'copied', 'unchanged', 'skipped', 'failed', 'extra'];
+export const EVIDENCES: readonly Evidence[] = ['none', 'in flight', 'store checksum', 'both ends re-read', 'destination re-read'];
 const ALGORITHMS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256', 'md5'];
 const COLUMNS = ['shared', 'length', 'suffix', 'shape', 'size', 'token', 'version', 'checksum', 'word', 'attempts'] as const;
 type Columns<T> = Record<(typeof COLUMNS)[number], T>;
@@ -113,7 +113,7 @@ function writeKey(columns: Columns<ByteWriter>, previous: Buffer, key: Buffer): 
 function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { item, lost }: Line): void {
   const { source, destination } = item;
   const mode = destination === undefined ? DESTINATION.absent : destination === source.token ? DESTINATION.sameAsSource : DESTINATION.own;
-  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? 8 : 0) | (EVIDENCE.indexOf(item.evidence) << 4) | (item.undone === undefined ? 0 : 128));
+  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? 8 : 0) | (EVIDENCES.indexOf(item.evidence) << 4) | (item.undone === undefined ? 0 : 128));
   columns.shape.byte(mode | (source.versionId === undefined ? 0 : 4));
   columns.size.varint(item.size);
   writeToken(columns.token, source.token);
@@ -133,7 +133,7 @@ function readLine(columns: Columns<ByteReader>, words: readonly string[], key: s
   const source: Pin = (more & 4) === 0 ? { token } : { token, versionId: columns.version.text() };
   const item: Mutable<Item> = {
     key, size, source, kind: (shape & 8) === 0 ? 'object' : 'directory',
-    state: STATES[shape & 7] as ItemState, evidence: EVIDENCE[(shape >> 4) & 7] as Item['evidence'], attempts: columns.attempts.varint(),
+    state: STATES[shape & 7] as ItemState, evidence: EVIDENCES[(shape >> 4) & 7] as Item['evidence'], attempts: columns.attempts.varint(),
   };
   if ((shape & 128) !== 0) item.undone = columns.attempts.varint();
   if ((more & 3) === DESTINATION.sameAsSource) item.destination = token;

@@ -1,10 +1,10 @@
 /** The account as numbers: objects and bytes per state, objects per evidence, in the column order of the schema. */
 import { EVIDENCE } from '../../core/item.ts';
-import { STATES } from './block.ts';
+import { EVIDENCES, STATES } from './block.ts';
 import type { Count, Evidence, Item, ItemState, Tally } from '../../core/item.ts';
 import type { Line } from './block.ts';
 
-export const COUNT_COLUMNS: readonly string[] = [...STATES.flatMap((state) => [state, `${state}_bytes`]), ...EVIDENCE.map((_, i) => `evidence${i}`)];
+export const COUNT_COLUMNS: readonly string[] = [...STATES.flatMap((state) => [state, `${state}_bytes`]), ...EVIDENCES.map((_, i) => `evidence${i}`)];
 
 export type Counts = number[];
 
@@ -15,7 +15,7 @@ function addItem(counts: Counts, item: Item, sign: 1 | -1): void {
   counts[at] = (counts[at] ?? 0) + sign;
   counts[at + 1] = (counts[at + 1] ?? 0) + sign * item.size;
   if (item.state !== 'copied' && item.state !== 'unchanged') return;
-  const evidence = STATES.length * 2 + EVIDENCE.indexOf(item.evidence);
+  const evidence = STATES.length * 2 + EVIDENCES.indexOf(item.evidence);
   counts[evidence] = (counts[evidence] ?? 0) + sign;
 }
 
@@ -51,14 +51,15 @@ export class Change {
   }
 }
 
+/** A ledger of an older schema, which is only looked at, has none of what a later column counts. */
 export function countsOf(row: Readonly<Record<string, unknown>>): Counts {
-  return COUNT_COLUMNS.map((name) => Number(row[name]));
+  return COUNT_COLUMNS.map((name) => Number(row[name] ?? 0));
 }
 
 export function tallyOf(counts: Counts, byCode: Tally['byCode']): Tally {
   const count = (state: ItemState): Count => ({ objects: counts[STATES.indexOf(state) * 2] ?? 0, bytes: counts[STATES.indexOf(state) * 2 + 1] ?? 0 });
   const states = { copied: count('copied'), unchanged: count('unchanged'), skipped: count('skipped'), failed: count('failed'), pending: count('pending') };
   const listed = Object.values(states).reduce((sum, one) => ({ objects: sum.objects + one.objects, bytes: sum.bytes + one.bytes }));
-  const evidence = Object.fromEntries(EVIDENCE.map((name, i) => [name, counts[STATES.length * 2 + i] ?? 0])) as Record<Evidence, number>;
+  const evidence = Object.fromEntries(EVIDENCE.map((name) => [name, counts[STATES.length * 2 + EVIDENCES.indexOf(name)] ?? 0])) as Record<Evidence, number>;
   return { listed, ...states, extra: count('extra'), evidence, byCode };
 }

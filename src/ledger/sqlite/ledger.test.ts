@@ -118,7 +118,7 @@ test('an amended item is replaced in place; one made pending reopens its task', 
     { item: { ...pendingItem(keyNumber(3)), state: 'copied', evidence: 'both ends re-read' } },
   ]);
   assert.deepEqual(ledger.claim(1, 9, 'b').map((task) => task.items), [[{ ...pendingItem(keyNumber(1), 100), destination: 'somebody else' }]]);
-  assert.deepEqual(ledger.tally(1).evidence, { none: 0, 'in flight': 2, 'store checksum': 0, 'both ends re-read': 1 });
+  assert.deepEqual(ledger.tally(1).evidence, { none: 0, 'in flight': 2, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 1 });
   assert.deepEqual(ledger.totals(1).lost, { tags: 3 });
 });
 

@@ -251,6 +251,27 @@ test('a ledger of a newer schema and another program\'s database are refused in 
   await assert.rejects(open(path), { code: 'E_NOT_A_LEDGER', kind: 'usage' });
 });
 
+test('a ledger of the first schema is read as it is, and counts the evidence that came later once it is opened', async (t) => {
+  const path = await filled(t);
+  const db = new DatabaseSync(path);
+  for (const table of ['tasks', 'tallies']) db.exec(`ALTER TABLE ${table} DROP COLUMN evidence4`);
+  db.exec('PRAGMA user_version = 1');
+  db.close();
+  const evidence = { none: 0, 'in flight': 100, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 };
+  const view = inspectLedger(path);
+  assert.deepEqual(view.tally(1).evidence, evidence);
+  await view.close();
+  const ledger = await open(path);
+  const [item] = ledger.items(1);
+  assert.ok(item !== undefined);
+  ledger.amend(1, [{ item: { ...item, evidence: 'destination re-read' } }]);
+  assert.deepEqual(ledger.tally(1).evidence, { ...evidence, 'in flight': 99, 'destination re-read': 1 });
+  await ledger.close();
+  const again = await open(path);
+  assert.equal(again.item(1, item.key)?.evidence, 'destination re-read');
+  await again.close();
+});
+
 test('resume and inspect need a ledger; nothing is made by asking', async (t) => {
   const path = join(folder(t), 'deep', 'ledger.db');
   await assert.rejects(open(path, { mode: 'resume' }), { code: 'E_NO_LEDGER' });

@@ -1,9 +1,10 @@
 /** Numbered migrations: the position in the list is the schema version (`PRAGMA user_version`). Append only; never edit one that shipped. */
 import { usageError } from '../../../core/errors.ts';
 import { initial } from './001-initial.ts';
+import { destinationReRead } from './002-destination-re-read.ts';
 import type { DatabaseSync } from 'node:sqlite';
 
-const MIGRATIONS: readonly string[] = [initial];
+const MIGRATIONS: readonly string[] = [initial, destinationReRead];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
