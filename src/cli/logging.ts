@@ -40,7 +40,7 @@ function record(log: Log, event: RunEvent): void {
     case 'started': log.debug('started', { key: event.key, size: event.size }); return;
     case 'ended': recordEnd(log, event); return;
     case 'request': log.debug('request', { side: event.side, op: event.op, ms: event.ms, error: event.error }); return;
-    case 'listed': case 'bytes': case 'requests': return;
+    case 'listed': case 'bytes': case 'verified': case 'requests': return;
   }
 }
 

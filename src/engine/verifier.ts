@@ -54,6 +54,8 @@ export async function verifyRun(context: VerifyContext, signal: AbortSignal): Pr
 class Verifier {
   readonly #context: VerifyContext;
   readonly #signal: AbortSignal;
+  /** Objects that will be checked. */
+  readonly #of: number;
   readonly #findings: Finding[] = [];
   readonly #evidence: Record<Evidence, number> = { none: 0, 'in flight': 0, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 };
   #upgrades: { item: Item }[] = [];
@@ -66,11 +68,14 @@ class Verifier {
   constructor(context: VerifyContext, signal: AbortSignal) {
     this.#context = context;
     this.#signal = signal;
+    const { copied, unchanged } = context.ledger.tally(context.run);
+    this.#of = copied.objects + unchanged.objects;
   }
 
   async run(): Promise<Verified> {
     const { clock, ledger, run, level, concurrency } = this.#context;
     const startedMs = clock.now();
+    this.#tell();
     const slots = new Budget(concurrency);
     const open = new Set<Promise<void>>();
     for await (const row of this.#rows()) {
@@ -96,12 +101,21 @@ class Verifier {
   async #check(row: Merged<Item, ObjectEntry, ObjectEntry>): Promise<void> {
     const { a: item, b: source, c: destination } = row;
     if (item === undefined || (item.state !== 'copied' && item.state !== 'unchanged')) return;
+    await this.#checkItem(item, source, destination);
     this.#checked++;
+    this.#tell();
+  }
+
+  async #checkItem(item: Item, source: ObjectEntry | undefined, destination: ObjectEntry | undefined): Promise<void> {
     if (destination === undefined) return this.#find(item, 'missing', 'the destination has no such object');
     if (item.kind === 'directory') return this.#prove(item, 'none');
     if (await this.#sizeDiffers(item, destination)) return this.#find(item, 'size', `the destination holds ${destination.size} bytes, copied were ${item.size}`);
     if (source === undefined || source.token !== item.source.token) this.#changedSince++;
     await this.#checkContent(item, source, destination);
+  }
+
+  #tell(): void {
+    this.#context.events.emit({ type: 'verified', objects: this.#checked, of: this.#of, bytes: this.#bytesRead });
     this.#context.onProgress?.(this.#checked, this.#bytesRead);
   }
 

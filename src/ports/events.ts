@@ -9,6 +9,8 @@ export type RunEvent =
   | { readonly type: 'started'; readonly key: Key; readonly size: number }
   | { readonly type: 'bytes'; readonly key: Key; readonly bytes: number }
   | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
+  /** How far a verification has come: objects checked of those it will check, bytes it read. */
+  | { readonly type: 'verified'; readonly objects: number; readonly of: number; readonly bytes: number }
   | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }
   /** Many requests at once, from another process. */
   | { readonly type: 'requests'; readonly side: 'source' | 'destination'; readonly counts: Readonly<Record<string, number>> }

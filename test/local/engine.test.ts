@@ -10,6 +10,7 @@ import { type Attributes, NO_ATTRIBUTES } from '../../src/core/object.ts';
 import { MiB } from '../../src/core/units.ts';
 import { sameContent } from '../../src/engine/content.ts';
 import type { Clock } from '../../src/ports/clock.ts';
+import type { RunEvent } from '../../src/ports/events.ts';
 import type { Multipart, Store } from '../../src/ports/storage.ts';
 import { createFilesystemStore } from '../../src/stores/filesystem/index.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/stores/memory/index.ts';
@@ -301,7 +302,10 @@ describe('a run', () => {
   test('verify finds planted damage of the right size, and none where there is none', async () => {
     const [source, destination] = [filled(200), createMemoryStore({ name: 'destination', facts: { checksums: [] } })];
     const it = bench(source, destination);
-    const clean = await it.run({ verify: 'full' });
+    const told: RunEvent[] = [];
+    const clean = await it.run({ verify: 'full', onEvent: (event) => { if (event.type === 'verified') told.push(event); } });
+    const bytes = clean.verified?.summary.bytesRead ?? 0;
+    assert.deepEqual([told[0], told.at(-1)], [{ type: 'verified', objects: 0, of: 200, bytes: 0 }, { type: 'verified', objects: 200, of: 200, bytes }]);
     assert.deepEqual([clean.verified?.summary.findings, clean.verified?.summary.checked], [0, 200]);
     assert.equal(clean.verified?.summary.evidence['both ends re-read'], 200);
     assert.equal(it.ledger.tally(1).evidence['both ends re-read'], 200);

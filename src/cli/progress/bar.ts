@@ -22,7 +22,7 @@ export function renderBar(now: Snapshot, columns: number, paint: Paint): string[
   return [
     head,
     meter('objects', now.objects, `${showCount(now.objects.done)}/${showCount(now.objects.total)}${plus}  ${showRate(now.objectsPerSecond)} objects/s`, most, paint),
-    meter('bytes', now.bytes, `${showBytes(now.bytes.done)}/${showBytes(now.bytes.total)}${plus}  ${showBytes(Math.round(now.bytesPerSecond))}/s`, most, paint),
+    now.stage === 'verifying' ? put(`${'read'.padEnd(LABEL)}${bytesText(now)}  ${showBytes(Math.round(now.bytesPerSecond))}/s`) : meter('bytes', now.bytes, `${bytesText(now)}  ${showBytes(Math.round(now.bytesPerSecond))}/s`, most, paint),
     put(etaText(now)),
     ...troubleLines(now, put, paint),
     ...now.slowest.map(({ key, size, bytes, ms }) => {
@@ -41,8 +41,14 @@ export function shortText(now: Snapshot): string {
   if (now.waiting !== undefined) return waitingText(now.waiting);
   const plus = now.listed || now.stage === 'starting' ? '' : '+';
   const objects = `${showCount(now.objects.done)}/${showCount(now.objects.total)}${plus} objects${percent(now.objects)}`;
-  const bytes = `${showBytes(now.bytes.done)}/${showBytes(now.bytes.total)}${plus}${percent(now.bytes)}`;
+  const bytes = now.stage === 'verifying' ? `${bytesText(now)} read` : `${bytesText(now)}${percent(now.bytes)}`;
   return `${stageName(now.stage)}: ${objects}, ${bytes}, ${showBytes(Math.round(now.bytesPerSecond))}/s, ${etaText(now)}${troubleText(now)}`;
+}
+
+/** How much there will be to read, nobody knows before: stores may vouch for some of it. */
+function bytesText({ bytes, stage, listed }: Snapshot): string {
+  if (stage === 'verifying') return showBytes(bytes.done);
+  return `${showBytes(bytes.done)}/${showBytes(bytes.total)}${listed || stage === 'starting' ? '' : '+'}`;
 }
 
 function waitingText({ code, message, hint, ms }: NonNullable<Snapshot['waiting']>): string {
@@ -71,7 +77,7 @@ function percent(part: { readonly done: number; readonly total: number }): strin
 }
 
 function etaText(now: Snapshot): string {
-  if (now.stage !== 'listing' && now.stage !== 'transferring') return 'ETA –';
+  if (now.stage !== 'listing' && now.stage !== 'transferring' && now.stage !== 'verifying') return 'ETA –';
   if (now.etaMs === undefined) return now.objects.total > 0 && now.objects.done >= now.objects.total && now.listed ? 'ETA 0 s' : 'ETA unknown';
   return now.listed ? `ETA ${showDuration(now.etaMs)}` : `ETA at least ${showDuration(now.etaMs)} (listing not finished: lower bound)`;
 }

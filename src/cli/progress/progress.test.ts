@@ -86,6 +86,29 @@ test('what is on its way counts by the bytes sent, and never beyond its size', a
   assert.ok(last.etaMs !== undefined && last.etaMs > 9_000);
 });
 
+test('while a run is verified its own progress is shown, not that of the copy before it', async () => {
+  const clock = simulatedClock();
+  const state = new ProgressState('m', clock);
+  const snapshot = (): Snapshot => state.snapshot(() => ({ tally: tallyOf(0, 10), sealed: true }));
+  state.emit({ type: 'stage', stage: 'transferring' });
+  state.emit({ type: 'bytes', key: 'a', bytes: 5000 });
+  state.emit({ type: 'ended', size: 5000, outcome: { key: 'a', state: 'copied', evidence: 'in flight', attempts: 1, bytesSent: 5000, ms: 1000 } });
+  await clock.advance(1000);
+  assert.deepEqual(snapshot().objects, { done: 10, total: 10 });
+  state.emit({ type: 'stage', stage: 'verifying' });
+  assert.match(renderLine(snapshot(), 200), /verifying: 0\/0 objects, 0 B read/);
+  state.emit({ type: 'verified', objects: 0, of: 8, bytes: 0 });
+  state.emit({ type: 'verified', objects: 2, of: 8, bytes: 400 });
+  await clock.advance(1000);
+  assert.deepEqual([snapshot().objects, snapshot().bytes], [{ done: 2, total: 8 }, { done: 400, total: 0 }]);
+  assert.equal(renderLine(snapshot(), 200), 'm  verifying: 2/8 objects (25.0 %), 400 B read, 400 B/s, ETA 3.0 s');
+  assert.deepEqual(renderBar(snapshot(), 80, plainText).slice(1, 4), [
+    'objects ███████░░░░░░░░░░░░░░░░░░░░░░░  25.0 %  2/8  2.0 objects/s', 'read    400 B  400 B/s', 'ETA 3.0 s',
+  ]);
+  state.emit({ type: 'stage', stage: 'done' });
+  assert.deepEqual(snapshot().objects, { done: 10, total: 10 });
+});
+
 test('plain: one dated line every 30 s', async () => {
   const terminal = new FakeTerminal();
   const clock = simulatedClock({ startMs: Date.UTC(2026, 10, 21, 9, 3, 12) });

@@ -19,7 +19,9 @@ export interface Snapshot {
   /** Both listings are complete: totals are final. */
   readonly listed: boolean;
   readonly elapsedMs: number;
+  /** While verifying: checked, of those that will be. */
   readonly objects: { readonly done: number; readonly total: number };
+  /** While verifying: read so far; how many it will be is not known, and `total` is 0. */
   readonly bytes: { readonly done: number; readonly total: number };
   readonly failed: number;
   readonly skipped: number;
@@ -66,8 +68,9 @@ export class ProgressState implements Events {
   readonly #clock: Clock;
   readonly #startedMs: number;
   readonly #flights = new Map<string, Flight>();
-  readonly #rates = { bytes: new Rate(), objects: new Rate() };
+  #rates = { bytes: new Rate(), objects: new Rate() };
   #stage: Stage | 'starting' = 'starting';
+  #verified = { objects: 0, of: 0, bytes: 0 };
   #retries = 0;
   #throttled = 0;
   #waiting: { problem: Problem; startedMs: number } | undefined;
@@ -92,7 +95,8 @@ export class ProgressState implements Events {
 
   emit(event: RunEvent): void {
     switch (event.type) {
-      case 'stage': this.#stage = event.stage; this.#waiting = undefined; return;
+      case 'stage': this.#enter(event.stage); return;
+      case 'verified': this.#verify(event); return;
       case 'started': this.#flight(event.key).size = event.size; return;
       case 'bytes': this.#flight(event.key).bytes += event.bytes; this.#moved += event.bytes; return;
       case 'ended':
@@ -103,7 +107,7 @@ export class ProgressState implements Events {
       case 'throttled': this.#throttled++; return;
       case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;
       case 'resumed': this.#waiting = undefined; return;
-      case 'listed': case 'request': case 'requests': case 'stalled': case 'note': return;
+      default: return; // nothing of it is on a screen
     }
   }
 
@@ -111,16 +115,35 @@ export class ProgressState implements Events {
     const now = this.#clock.monotonic();
     const account = read();
     const { tally } = account ?? {};
-    const { total, left } = this.#amounts(tally);
+    const verifying = this.#stage === 'verifying';
+    const { total, left } = verifying ? this.#checks() : this.#amounts(tally);
     this.#sample(now);
     const eta = this.#eta(left);
     return {
-      migration: this.#migration, stage: this.#stage, listed: account?.sealed ?? false, elapsedMs: now - this.#startedMs,
-      objects: { done: total.objects - left.objects, total: total.objects }, bytes: { done: total.bytes - left.bytes, total: total.bytes },
+      migration: this.#migration, stage: this.#stage, listed: verifying || (account?.sealed ?? false), elapsedMs: now - this.#startedMs,
+      objects: { done: total.objects - left.objects, total: total.objects }, bytes: verifying ? { done: this.#verified.bytes, total: 0 } : { done: total.bytes - left.bytes, total: total.bytes },
       failed: tally?.failed.objects ?? 0, skipped: tally?.skipped.objects ?? 0, retries: this.#retries, throttled: this.#throttled,
       bytesPerSecond: this.#rates.bytes.perSecond, objectsPerSecond: this.#rates.objects.perSecond, slowest: this.#slowest(now),
       ...(eta === undefined ? {} : { etaMs: eta }), ...(this.#waiting === undefined ? {} : { waiting: waitingOf(this.#waiting.problem, now - this.#waiting.startedMs) }),
     };
+  }
+
+  #enter(stage: Stage): void {
+    this.#stage = stage;
+    this.#waiting = undefined;
+    // How quickly was copied says nothing of how quickly is read.
+    if (stage === 'verifying') this.#rates = { bytes: new Rate(), objects: new Rate() };
+  }
+
+  #verify(now: RunEvent & { type: 'verified' }): void {
+    this.#moved += now.bytes - this.#verified.bytes;
+    this.#ended += now.objects - this.#verified.objects;
+    this.#verified = now;
+  }
+
+  #checks(): { total: Count; left: Count } {
+    const { objects, of } = this.#verified;
+    return { total: { objects: of, bytes: 0 }, left: { objects: of - objects, bytes: 0 } };
   }
 
   /** What is on its way counts as done by the bytes that were sent. */
