@@ -99,15 +99,12 @@ export class ProgressState implements Events {
       case 'verified': this.#verify(event); return;
       case 'started': this.#flight(event.key).size = event.size; return;
       case 'bytes': this.#flight(event.key).bytes += event.bytes; this.#moved += event.bytes; return;
-      case 'ended':
-        this.#flights.delete(event.outcome.key);
-        if (event.outcome.state !== 'pending') this.#ended++;
-        return;
+      case 'ended': this.#land(event); return;
       case 'retry': this.#retries++; return;
       case 'throttled': this.#throttled++; return;
       case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;
       case 'resumed': this.#waiting = undefined; return;
-      default: return; // nothing of it is on a screen
+      case 'listed': case 'request': case 'requests': case 'stalled': case 'note': return;
     }
   }
 
@@ -133,6 +130,11 @@ export class ProgressState implements Events {
     this.#waiting = undefined;
     // How quickly was copied says nothing of how quickly is read.
     if (stage === 'verifying') this.#rates = { bytes: new Rate(), objects: new Rate() };
+  }
+
+  #land({ outcome }: RunEvent & { type: 'ended' }): void {
+    this.#flights.delete(outcome.key);
+    if (outcome.state !== 'pending') this.#ended++;
   }
 
   #verify(now: RunEvent & { type: 'verified' }): void {
