@@ -129,7 +129,7 @@ async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known:
 /** File → file keeps names as they are; from an object store, names are escaped where a file system cannot hold them. */
 function openFolder(side: Side, root: string, migration: Migration, deps: StoreDeps): Promise<Store> {
   const names = side === 'destination' && migration.source.kind !== 'file' ? 'escaped' : migration.filesystem.names;
-  const wanted = side === 'source' ? { wanted: wantedBy(migration) } : {};
+  const wanted = side === 'source' ? { wanted: wantedBy(migration), temporaries: 'tell' as const } : {};
   return openStore('filesystem', { root, ...(side === 'destination' ? { below: migration.transform.keyPrefix } : {}), names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
 }
 

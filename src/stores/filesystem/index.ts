@@ -36,6 +36,8 @@ export interface FilesystemOptions {
   readonly pageSize?: number;
   /** What the listing shall show; asked before a file is even looked at (F053). Directories end with `/`. */
   readonly wanted?: (key: Key, isDirectory: boolean) => boolean;
+  /** Names kept for unfinished files: `hide` (default) where they are ours, `tell` where they may be somebody's: then each is listed as skipped. */
+  readonly temporaries?: 'hide' | 'tell';
   /** Name children through /proc/self/fd. Default: where it exists. */
   readonly procfs?: boolean;
 }
@@ -160,7 +162,7 @@ async function* walk(context: Base, request: ListRequest, more: Partial<Construc
   const dir = await jail.acquire([], false, 'list');
   try {
     const links = follow ? 'follow' : 'skip';
-    const walker = new Walk(root, { names: options.names, links, prefix: request.prefix ?? '', startAfter: request.startAfter, signal: request.signal, procfs, ...more });
+    const walker = new Walk(root, { names: options.names, links, temporaries: options.temporaries ?? 'hide', prefix: request.prefix ?? '', startAfter: request.startAfter, signal: request.signal, procfs, ...more });
     yield* walker.pages(procfs ? `/proc/self/fd/${dir.fd}` : root, options.pageSize ?? 1000);
   } finally {
     await jail.release(dir);

@@ -134,6 +134,18 @@ test('F025: unfinished files and our own folder are never listed', async (t) => 
   assert.deepEqual(await keysOf(storeOn(t, root)), ['a', 'd/', 'd/.brigade/', 'd/.brigade/kept']);
 });
 
+test('I1: where names like ours may be somebody\'s, each is listed as skipped, folders with what is below them', async (t) => {
+  const root = await freshRoot(t);
+  const [file, folder] = ['.a.0123456789abcdef.brigade.part', 'd/.b.0123456789abcdef.brigade.part/'];
+  await plant(root, ['a', file, `${folder}inside`]);
+  const entries = await entriesOf(storeOn(t, root, { temporaries: 'tell' }));
+  assert.deepEqual(entries.map(({ key, kind, reason }) => [key, kind, reason?.state, reason?.code, reason?.subtree]), [
+    [file, 'special', 'skipped', 'reserved_name', undefined], ['a', 'object', undefined, undefined, undefined],
+    ['d/', 'directory', undefined, undefined, undefined], [folder, 'special', 'skipped', 'reserved_name', true],
+  ]);
+  assert.deepEqual(await keysOf(storeOn(t, root, { temporaries: 'tell', wanted: (key, directory) => directory || key === 'a' })), ['a', 'd/', folder]);
+});
+
 test('files that vanish during the walk are left out; a root that vanishes is an error, not an empty store', async (t) => {
   const root = await freshRoot(t);
   await plant(root, Array.from({ length: 300 }, (_, i) => `f${String(i).padStart(3, '0')}`));

@@ -18,6 +18,7 @@ const WINDOW = 64;
 export interface WalkOptions {
   readonly names: NameMode;
   readonly links: 'skip' | 'follow';
+  readonly temporaries: 'hide' | 'tell';
   /** Whether the engine wants to hear of this key at all; what it does not want is not even looked at (F053). Directories end with `/`. */
   readonly wanted?: (key: Key, isDirectory: boolean) => boolean;
   readonly prefix: Key;
@@ -25,7 +26,7 @@ export interface WalkOptions {
   readonly signal: AbortSignal | undefined;
   /** Names children through the open directory; absent: through its path. */
   readonly procfs: boolean;
-  /** Hears of names kept for unfinished files, which are never listed. */
+  /** Hears of names kept for unfinished files, which are never listed as objects. */
   readonly onTemporary?: (directory: Raw, name: Raw) => void;
 }
 
@@ -135,6 +136,7 @@ export class Walk {
 
   async #entry(level: Level, { name, stats, error }: Looked): Promise<ObjectEntry | undefined> {
     const raw = level.raw + name;
+    if (isTemporary(name.endsWith('/') ? name.slice(0, -1) : name)) return reserved(raw);
     if (name.endsWith('/')) return this.#directory(level, name);
     if (error !== undefined) return this.#unseen(error, raw);
     if (stats === undefined) return undefined;
@@ -204,7 +206,7 @@ export class Walk {
     let empty = true;
     for await (const found of await opendir(pathOf(base), { encoding: 'latin1', bufferSize: 1024 })) {
       if (isTemporary(found.name)) this.#options.onTemporary?.(raw, found.name);
-      if (isTemporary(found.name) || (raw === '' && found.name === OWN_FOLDER)) continue;
+      if ((isTemporary(found.name) && this.#options.temporaries === 'hide') || (raw === '' && found.name === OWN_FOLDER)) continue;
       empty = false;
       const name = this.#options.names === 'escaped' ? decodeSegment(found.name) : found.name;
       const directory = isDirectory(found) ?? await this.#leadsToDirectory(pathOf(`${base}/${found.name}`), found);
@@ -245,6 +247,12 @@ function objectOf(raw: Raw, stats: BigIntStats): ObjectEntry {
 
 function special(raw: Raw, reason: EntryReason): ObjectEntry {
   return { key: keyOf(raw), size: 0, token: '', kind: 'special', reason };
+}
+
+/** Somebody's file or a leftover of ours, nobody can tell: it is not copied, and not passed over in silence (I1). */
+function reserved(raw: Raw): ObjectEntry {
+  const subtree = raw.endsWith('/') ? { subtree: true } : {};
+  return special(raw, { state: 'skipped', code: 'reserved_name', message: 'the name is one of those kept for unfinished files', ...subtree });
 }
 
 function kindOf(stats: BigIntStats): string {
