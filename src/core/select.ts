@@ -55,14 +55,29 @@ function commonStart(a: string, b: string): string {
   return /[\ud800-\udbff]/.test(a[at - 1] ?? '') ? a.slice(0, at - 1) : a.slice(0, at);
 }
 
-/** @throws usage error E_GLOB for an unclosed class or brace. */
+/** @throws usage error E_GLOB for an unclosed class or brace, a range that runs backwards, and what is too long to be matched. */
 export function compileGlob(glob: string): RegExp {
+  if (glob.length > MOST_CHARACTERS) throw badGlob(`${glob.slice(0, 60)}…`, `more than ${MOST_CHARACTERS} characters`, 'write several shorter ones');
   const state = { glob, at: 0, depth: 0 };
   let source = '';
   while (state.at < glob.length) source += compileNext(state);
   if (state.depth > 0) throw badGlob(glob, 'a { without its }');
-  return new RegExp(`^(?:${source})$`, 'su');
+  return compiled(source, glob);
 }
+
+/** Every character is quoted by now: what is left to be refused is nesting that is too deep, and that shows at the first match only. */
+function compiled(source: string, glob: string): RegExp {
+  try {
+    const expression = new RegExp(`^(?:${source})$`, 'su');
+    expression.test('');
+    return expression;
+  } catch {
+    throw badGlob(`${glob.slice(0, 60)}…`, 'more braces in it than can be matched', 'write several simpler ones');
+  }
+}
+
+/** Longer than any key or path by far. */
+const MOST_CHARACTERS = 8192;
 
 interface Scan { readonly glob: string; at: number; depth: number }
 
@@ -94,13 +109,35 @@ function compileStars(scan: Scan): string {
 }
 
 function compileClass(scan: Scan): string {
-  const end = scan.glob.indexOf(']', scan.at + 1);
-  if (end < 0) throw badGlob(scan.glob, 'a [ without its ]');
   const negated = scan.glob[scan.at] === '!' || scan.glob[scan.at] === '^';
-  const members = scan.glob.slice(scan.at + (negated ? 1 : 0), end);
+  const start = scan.at + (negated ? 1 : 0);
+  // A ] that stands first is one of the members.
+  const end = scan.glob.indexOf(']', start + 1);
+  if (end < 0) throw badGlob(scan.glob, 'a [ without its ]');
   scan.at = end + 1;
-  const safe = members.replace(/[\\\]^[&~|]/g, '\\$&');
-  return negated ? `(?!/)[^${safe}]` : `(?!/)[${safe}]`;
+  return `(?!/)[${negated ? '^' : ''}${compileMembers([...scan.glob.slice(start, end)], scan.glob)}]`;
+}
+
+/** Every member by its number: what a regular expression takes for an operator in a class, or refuses there, is nothing that a key knows. */
+function compileMembers(members: readonly string[], glob: string): string {
+  let source = '';
+  for (let at = 0; at < members.length; at++) {
+    const first = numberOf(members[at]);
+    const isRange = members[at + 1] === '-' && at + 2 < members.length;
+    const last = isRange ? numberOf(members[at + 2]) : first;
+    if (last < first) throw badGlob(glob, 'a range that runs backwards', 'exchange its ends');
+    source += isRange ? `${quoteNumber(first)}-${quoteNumber(last)}` : quoteNumber(first);
+    if (isRange) at += 2;
+  }
+  return source;
+}
+
+function numberOf(character: string | undefined): number {
+  return character?.codePointAt(0) ?? 0;
+}
+
+function quoteNumber(code: number): string {
+  return `\\u{${code.toString(16)}}`;
 }
 
 function compileEscape(scan: Scan): string {
@@ -115,6 +152,6 @@ function quote(character: string): string {
   return /[\^$\\.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character;
 }
 
-function badGlob(glob: string, why: string): Error {
-  return usageError('E_GLOB', `the glob ${JSON.stringify(glob)} has ${why}`, 'close it, or escape it with \\');
+function badGlob(glob: string, why: string, fix = 'close it, or escape it with \\'): Error {
+  return usageError('E_GLOB', `the glob ${JSON.stringify(glob)} has ${why}`, fix);
 }

@@ -12,7 +12,7 @@ const glob = () => scalar((value) => {
     compileGlob(value);
   } catch (thrown) {
     if (!(thrown instanceof BrigadeError)) throw thrown;
-    throw new Problem('is not a whole glob: a bracket, brace or escape is open', thrown.hint ?? 'close it');
+    throw new Problem('is not a whole glob: a bracket, brace or escape is open, or a range runs backwards', thrown.hint ?? 'close it');
   }
   return value;
 }, { 'x-type': 'glob', type: 'string', minLength: 1 });
