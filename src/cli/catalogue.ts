@@ -15,8 +15,8 @@ export interface OptionSpec {
   readonly flags: string;
   readonly description: string;
   readonly choices?: readonly string[];
-  /** How the value is checked; absent: any text, or none. `list`: comma-separated or repeated. */
-  readonly value?: 'count' | 'duration' | 'list';
+  /** How the value is checked; absent: any text, or none. `list`: comma-separated or repeated; `texts`: repeated, each taken as it is. */
+  readonly value?: 'count' | 'duration' | 'list' | 'texts';
   /** Said in help; filled in where the option is used. */
   readonly standard?: string;
   /** The name by which a command asks for it; absent: the long name. */
@@ -108,7 +108,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     options: [
       { flags: '--name <name>', description: 'name of the run; by default made from SRC and DST' },
-      { flags: '--include <globs>', description: 'only keys that match', value: 'list' }, { flags: '--exclude <globs>', description: 'not the keys that match', value: 'list' },
+      { flags: '--include <glob>', description: 'only keys that match; may be repeated', value: 'texts' }, { flags: '--exclude <glob>', description: 'not the keys that match; may be repeated', value: 'texts' },
       { flags: '--verify <level>', description: 'none, inline, checksum or full', standard: 'inline' }, { flags: '--bandwidth <rate>', description: 'such as 50 Mbit/s or 20 MiB/s' },
       { flags: '--on-conflict <what>', description: 'overwrite, skip-newer or fail', standard: 'overwrite' }, { flags: '--compare <how>', description: 'auto, size-mtime or checksum', standard: 'auto' },
       { flags: '--executors <n>', description: 'copying processes, or auto', standard: 'auto' },

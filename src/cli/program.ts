@@ -129,8 +129,9 @@ function addOption(command: Command, spec: OptionSpec, values: Map<string, Value
 
 function checked(spec: OptionSpec, name: string, text: string, before: Value | undefined): Value {
   if (text === '') throw usage(`--${name}`, 'has no value', `write --${name} VALUE`);
-  if (spec.value === 'list') {
-    const words = text.split(',').map((word) => word.trim()).filter((word) => word !== '');
+  if (spec.value === 'list' || spec.value === 'texts') {
+    // A glob may hold commas of its own.
+    const words = spec.value === 'texts' ? [text] : text.split(',').map((word) => word.trim()).filter((word) => word !== '');
     for (const word of words) checkChoice(spec, name, word);
     return [...(Array.isArray(before) ? (before as string[]) : []), ...words];
   }

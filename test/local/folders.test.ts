@@ -61,3 +61,23 @@ describe('a key prefix into a folder', () => {
     assert.equal(readFileSync(join(folder.path, 'dst', '2024', 'caf\u00e9', 'sub', 'a'), 'utf8'), 'a');
   });
 });
+
+describe('globs on the command line', () => {
+  test('I1, I7: each --include and --exclude is one glob, commas and braces and all', async () => {
+    for (const [flags, expected] of [
+      [['--exclude', 'data,*.csv'], ['v1.csv', 'x.log', 'y.txt']],
+      [['--include', '*.{log,txt}', '--include', 'data*'], ['data,1.csv', 'x.log', 'y.txt']],
+      [['--include', '[&y]*', '--exclude', '*.log'], ['y.txt']],
+    ] as const) {
+      using folder = tempFolder();
+      for (const name of ['data,1.csv', 'v1.csv', 'x.log', 'y.txt']) folder.write(`src/${name}`, name);
+      const ran = await brigade(folder.path, ['copy', 'src', 'dst', ...flags]);
+      assert.deepEqual([ran.exit, tree(join(folder.path, 'dst'))], [0, expected], ran.err);
+    }
+    using folder = tempFolder();
+    folder.write('src/a', 'a');
+    const ran = await brigade(folder.path, ['copy', 'src', 'dst', '--include', '[z-a]']);
+    assert.equal(ran.exit, 2);
+    assert.match(ran.err, /^[^\n]*--include[^\n]*runs backwards[^\n]*\n$/);
+  });
+});
