@@ -28,7 +28,7 @@ export const select = z.strictObject({
   modified_after: moment().optional().meta({ description: 'Only objects modified after this date, or younger than this age.', examples: ['2026-01-31', '30d'] }),
   modified_before: moment().optional().meta({ description: 'Only objects modified before this date, or older than this age.', examples: ['2026-06-30T00:00:00Z', '7d'] }),
   min_age: duration().prefault('0s').meta({ description: 'Leave objects younger than this to a later run: they may still be written.', examples: ['5m'] }),
-}).prefault({}).meta({ title: 'Select', description: 'Which objects of the source take part. What is not selected is counted, never copied.' });
+}).prefault({}).meta({ title: 'Select', description: 'Which objects of the source take part. What is not selected is no part of the run: neither copied nor counted in its account. `brigade plan` says how many of those it came across are left out.' });
 
 interface PairsRule {
   readonly checkName: (name: string) => void;
