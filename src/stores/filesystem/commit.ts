@@ -3,7 +3,7 @@ import type { BigIntStats } from 'node:fs';
 import { BrigadeError } from '../../core/errors.ts';
 import type { Attributes, Token } from '../../core/object.ts';
 import type { Guard } from '../../ports/storage.ts';
-import { errno } from './failures.ts';
+import { COLLISION_HINT, errno } from './failures.ts';
 import type { Dir } from './jail.ts';
 import type { Raw } from './names.ts';
 import { fchmod, fstat, fsync, futimes, link, lstat, rename, unlink } from './syscalls.ts';
@@ -102,5 +102,5 @@ function conflict(commit: Commit, message: string): BrigadeError {
 }
 
 function collision(commit: Commit): BrigadeError {
-  return new BrigadeError({ code: 'E_NAME_COLLISION', kind: 'object', message: 'a directory stands where the file must be', op: 'rename', location: commit.location });
+  return new BrigadeError({ code: 'E_NAME_COLLISION', kind: 'object', message: 'a directory stands where the file must be', hint: COLLISION_HINT, op: 'rename', location: commit.location });
 }

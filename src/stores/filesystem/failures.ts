@@ -13,7 +13,8 @@ const FULL: Meaning = { code: 'E_DISK_FULL', kind: 'premise', message: 'no space
 const BUSY: Meaning = { code: 'E_TOO_MANY_FILES', kind: 'transient', message: 'too many files are open', hint: 'raise ulimit -n or lower the concurrency' };
 const IO: Meaning = { code: 'E_IO', kind: 'transient', message: 'the device or file server reported an input/output error' };
 const DENIED: Meaning = { code: 'E_ACCES', kind: 'object', message: 'permission denied' };
-const COLLISION: Meaning = { code: 'E_NAME_COLLISION', kind: 'object', message: 'a file stands where a directory must be, or a directory where the file must be' };
+export const COLLISION_HINT = 'rename one of the two at the source, or remove what stands at the destination if it is not of this migration';
+const COLLISION: Meaning = { code: 'E_NAME_COLLISION', kind: 'object', message: 'a file stands where a directory must be, or a directory where the file must be', hint: COLLISION_HINT };
 const NAME: Meaning = { code: 'E_NAME_FORBIDDEN', kind: 'object', message: 'the file system does not take this name' };
 
 const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([

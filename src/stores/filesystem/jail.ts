@@ -7,7 +7,7 @@ import { constants, existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import { showKey } from '../../core/key.ts';
-import { errno, fsError } from './failures.ts';
+import { COLLISION_HINT, errno, fsError } from './failures.ts';
 import { keyOf, pathOf, rawOf, type Raw } from './names.ts';
 import { close, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
 
@@ -239,15 +239,15 @@ export class Jail {
     if (code === 'ENOTDIR' || code === 'ELOOP') {
       const found = await lstat(path).catch(() => undefined);
       if (found?.isSymbolicLink() === true) throw this.#error('E_LINK_IN_PATH', op, id, 'a symbolic link stands in the path; links are never followed');
-      if (create) throw this.#error('E_NAME_COLLISION', op, id, 'a file stands where a directory is needed');
+      if (create) throw this.#error('E_NAME_COLLISION', op, id, 'a file stands where a directory is needed', COLLISION_HINT);
       throw new BrigadeError({ code: 'E_NOT_FOUND', kind: 'gone', message: 'no such file', op, location: this.location(id) });
     }
     if (code === 'ENOENT' && !create) throw new BrigadeError({ code: 'E_NOT_FOUND', kind: 'gone', message: 'no such file', op, location: this.location(id) });
     throw fsError(error, op, this.location(id));
   }
 
-  #error(code: string, op: string, id: Raw, message: string): BrigadeError {
-    return new BrigadeError({ code, kind: code === 'E_ROOT_GONE' ? 'premise' : 'object', message, op, location: this.location(id) });
+  #error(code: string, op: string, id: Raw, message: string, hint?: string): BrigadeError {
+    return new BrigadeError({ code, kind: code === 'E_ROOT_GONE' ? 'premise' : 'object', message, op, location: this.location(id), ...(hint === undefined ? {} : { hint }) });
   }
 
   async #keep(dir: Dir): Promise<void> {

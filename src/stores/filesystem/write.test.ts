@@ -61,7 +61,7 @@ test('F043, F061: a file never replaces a directory, nor a directory a file, und
   const store = storeOn(t, root);
   await put(store, 'file', 'x');
   await put(store, 'dir/inner', 'y');
-  const collides = (error: BrigadeError): boolean => error.kind === 'object' && error.code === 'E_NAME_COLLISION';
+  const collides = (error: BrigadeError): boolean => error.kind === 'object' && error.code === 'E_NAME_COLLISION' && error.hint !== undefined;
   for (const guard of [{ kind: 'none' }, { kind: 'absent' }, { kind: 'matches', token: 'any' }] as const) {
     for (const key of ['dir', 'file/below']) await assert.rejects(put(store, key, 'z', NO_ATTRIBUTES, guard), collides, `${key} ${guard.kind}`);
   }
