@@ -1,7 +1,7 @@
 /** The account of one run, read from its ledger: what the summary, `status` and `report` show, and nothing else (truth 14, F090). */
 import type { ErrorKind } from '../core/errors.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
-import type { Problem, Tally } from '../core/item.ts';
+import { failedInPlan, type Problem, type Tally } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import type { LedgerView } from '../ledger/sqlite/index.ts';
 import type { Finding, Ledger, Run, RunTotals, VerifySummary } from '../ports/ledger.ts';
@@ -15,6 +15,8 @@ export interface CodeGroup {
   readonly kind?: ErrorKind;
   readonly message: string;
   readonly hint?: string;
+  /** Found by the listing or the plan, as far as the first of them tells: the next run settles it, `retry` does not. */
+  readonly inPlan?: boolean;
 }
 
 export interface FailedObject {
@@ -68,9 +70,10 @@ function isPruned(view: LedgerView | Ledger, run: number): boolean {
   }
 }
 
-function sample(view: LedgerView | Ledger, run: number, { state, code }: { state: 'skipped' | 'failed'; code: string }): Pick<CodeGroup, 'message' | 'hint' | 'kind'> {
-  for (const { problem } of view.objects(run, { states: [state], codes: [code], limit: 1 })) {
-    if (problem !== undefined) return { message: problem.message, ...(problem.hint === undefined ? {} : { hint: problem.hint }), ...(problem.kind === undefined ? {} : { kind: problem.kind }) };
+function sample(view: LedgerView | Ledger, run: number, { state, code }: { state: 'skipped' | 'failed'; code: string }): Pick<CodeGroup, 'message' | 'hint' | 'kind' | 'inPlan'> {
+  for (const row of view.objects(run, { states: [state], codes: [code], limit: 1 })) {
+    const { problem } = row;
+    if (problem !== undefined) return { ...(failedInPlan(row) ? { inPlan: true } : {}), message: problem.message, ...(problem.hint === undefined ? {} : { hint: problem.hint }), ...(problem.kind === undefined ? {} : { kind: problem.kind }) };
   }
   return { message: '' };
 }

@@ -1,6 +1,7 @@
-/** `brigade retry`: failed objects of the latest run become pending again; `runMigration` then resumes it. */
+/** `brigade retry`: failed objects of the latest run become pending again; `runMigration` then resumes it. What failed in the plan waits for the next run. */
 import type { Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
+import { type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import { inspectLedger } from '../ledger/sqlite/index.ts';
 import type { ObjectFilter, Run } from '../ports/ledger.ts';
 import { openForChange, type OpenRunOptions, runOf } from './open-run.ts';
@@ -10,6 +11,10 @@ export interface Reopened {
   readonly run: Run;
   /** Objects set back to pending. */
   readonly objects: number;
+  /** Failed objects that match and that only the next run's listing can settle. */
+  readonly failedInPlan: number;
+  /** Of the run as it stands, when nothing is tried again. */
+  readonly exit: ExitCode;
 }
 
 /** Touches neither store. `number` must be the latest run: an older one was followed by another plan. */
@@ -19,10 +24,12 @@ export async function reopenFailed(migration: Migration, number: number | undefi
     const run = runOf(ledger);
     if (number !== undefined && runOf(ledger, number).number !== run.number) throw usageError('E_OLD_RUN', `run ${number} was followed by run ${run.number}`, `retry the latest one: brigade retry ${migration.name}`, ledger.path);
     if (run.state === 'abandoned') throw usageError('E_OLD_RUN', `run ${run.number} was given up`, 'start a new one: brigade run', ledger.path);
-    const objects = ledger.retry(run.number, filter);
+    const { pending: objects, failedInPlan } = ledger.retry(run.number, filter);
     if (objects > 0) ledger.updateRun(run.number, { state: 'active', stage: run.listing.sealed ? 'transferring' : run.stage });
     await ledger.flush();
-    return { run, objects };
+    const findings = ledger.verifySummary(run.number)?.findings ?? 0;
+    const exit = exitCodeOf({ tally: ledger.tally(run.number), finished: run.state === 'finished', allowArchived: migration.allowArchived, requireObjects: false, findings });
+    return { run, objects, failedInPlan, exit };
   } finally {
     await ledger.close();
   }

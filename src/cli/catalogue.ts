@@ -133,7 +133,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade objects media --state failed', 'brigade objects media@2 --class throttled --limit 20 -o ndjson'], exits: LOOKING, load: () => import('./commands/objects.ts'),
   },
   {
-    name: 'retry', summary: 'try failed objects of the latest run again', about: 'They become pending and the run goes on with just those.', args: [RUN_OR_FILE],
+    name: 'retry', summary: 'try failed objects of the latest run again', about: 'They become pending and the run goes on with just those. What the listing itself found, such as a directory that could not be read, stays failed: the next run lists again.', args: [RUN_OR_FILE],
     options: [CLASS, { flags: '--code <codes>', description: 'only these codes', value: 'list' }, { flags: '--prefix <prefix>', description: 'only keys that begin so' }, ...RUNNING],
     examples: ['brigade retry media', 'brigade retry media --class throttled'], exits: MOVING, load: () => import('./commands/retry.ts'),
   },

@@ -1,7 +1,7 @@
 /** Whole migrations from the command line, file system to file system. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -75,6 +75,53 @@ test('F088: an object that failed makes exit 1, and retry mends just that', asyn
   assert.equal(mended.exit, 0, mended.err);
   assert.match(mended.out, /2 listed = 2 copied/);
   assert.match(mended.err, /1 failed object is tried again/);
+});
+
+test('I1: retry never calls a directory that could not be listed done; the next run lists it', async () => {
+  using folder = site({ 'locked/1': '1', 'locked/2': '2', 'open/x': 'x' });
+  const locked = join(folder.path, 'from/locked');
+  // Root reads everything: as root, another user runs it.
+  const user = process.getuid?.() === 0 ? { uid: 65534 } : {};
+  if (user.uid !== undefined) execFileSync('chown', ['-R', String(user.uid), folder.path]);
+  chmodSync(locked, 0);
+  const asReader = (...args: string[]): ChildRun => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args, ...QUIET], { cwd: folder.path, encoding: 'utf8', ...user });
+    return { exit: status, out: stdout, err: stderr };
+  };
+  const first = asReader('run', 'pair.yml');
+  assert.equal(first.exit, 1, first.err);
+  assert.match(first.out, /next\n {2}brigade run \S*pair\.yml {3}\(lists again\)\n {2}brigade report/);
+  chmodSync(locked, 0o755);
+  const retried = asReader('retry', 'pair');
+  assert.equal(retried.exit, 1, retried.out);
+  assert.match(retried.err, /^pair@1: 1 stays failed, found by the listing and not by a copy; mend the cause, then list again: brigade run \S*pair\.yml\n$/);
+  const again = asReader('run', 'pair.yml');
+  assert.equal(again.exit, 0, again.out);
+  assert.match(again.out, /3 listed = 2 copied \+ 1 unchanged/);
+  assert.equal(readFileSync(join(folder.path, 'to/locked/2'), 'utf8'), '2');
+});
+
+test('I5: retry of a conflict is decided by the same rules: what others wrote stays, and what is gone meanwhile is copied', async () => {
+  using folder = site({ a: 'source version', b: 'same size', c: 'c' }, 'on_conflict: fail\n');
+  folder.write('to/a', 'FOREIGN precious data');
+  folder.write('to/b', 'FOREIGN b');
+  const read = (name: string): string => readFileSync(join(folder.path, 'to', name), 'utf8');
+  const first = await brigade(folder.path, ['run', 'pair.yml', ...QUIET]);
+  assert.match(first.out, /3 listed = 1 copied \+ 0 unchanged \+ 0 skipped \+ 2 failed/);
+  folder.write('from/b', 'changed since'); // a source that moved on gives no right to overwrite either
+  for (const name of ['retry', 'run', 'retry']) {
+    const again = await brigade(folder.path, [name, name === 'run' ? 'pair.yml' : 'pair', ...QUIET]);
+    assert.equal(again.exit, 1, again.out);
+    assert.match(again.out, /E_CONFLICT: 2 objects/);
+    assert.deepEqual([read('a'), read('b')], ['FOREIGN precious data', 'FOREIGN b']);
+  }
+  rmSync(join(folder.path, 'to/a'));
+  folder.write('to/b', 'changed since');
+  const mended = await brigade(folder.path, ['retry', 'pair', ...QUIET]);
+  assert.match(mended.out, /E_CONFLICT: 1 object/);
+  assert.deepEqual([read('a'), read('b')], ['source version', 'changed since']);
+  rmSync(join(folder.path, 'to/b'));
+  assert.equal((await brigade(folder.path, ['retry', 'pair', ...QUIET])).exit, 0);
 });
 
 test('F089: nothing to migrate is said; with --require-objects it is exit 1; a source that is not there is no empty one', async () => {

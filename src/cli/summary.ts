@@ -99,18 +99,24 @@ function findingsText({ findings, verify }: Account): string {
 }
 
 /** What to type next; nothing where nothing is left to do. */
-function nextText(account: Account, { command, resume }: SummaryOptions): string {
+function nextText(account: Account, options: SummaryOptions): string {
+  const { command, resume } = options;
   const { migration: name, run, tally, verify } = account;
   const next: string[] = [];
   if (run.state === 'active' || run.state === 'paused') next.push(`${command(resume ?? `retry ${name}`)}   (goes on where it was)`);
-  if (run.state === 'finished' && tally.failed.objects > 0) {
-    const codes = account.groups.filter(({ state }) => state === 'failed').map(({ code }) => code);
-    next.push(command(`retry ${name}${codes.length === 1 ? ` --class ${codes[0] ?? ''}` : ''}`));
-    next.push(command(`report ${name}@${run.number} -o csv --output ${name}.csv`));
-  }
+  if (run.state === 'finished' && tally.failed.objects > 0) next.push(...mendLines(account, options));
   if (run.state === 'finished' && verify === undefined && tally.copied.objects + tally.unchanged.objects > 0) next.push(command(`verify ${name}@${run.number}`));
   if (verify !== undefined && verify.findings > 0) next.push(`${command(`report ${name}@${run.number} -o json`)}   (all differences)`);
   return next.length === 0 ? '' : ['next', ...next.map((line) => `  ${line}`)].join('\n');
+}
+
+/** What a copy failed at is tried again; what the listing found waits for another listing. */
+function mendLines({ migration: name, run, groups }: Account, { command, resume }: SummaryOptions): string[] {
+  const failed = groups.filter(({ state }) => state === 'failed');
+  const again = failed.filter(({ inPlan }) => inPlan !== true);
+  const lines = again.length === 0 ? [] : [command(`retry ${name}${again.length === 1 ? ` --class ${again[0]?.code ?? ''}` : ''}`)];
+  if (again.length < failed.length) lines.push(`${resume === undefined ? 'the same command again' : command(resume)}   (lists again)`);
+  return [...lines, command(`report ${name}@${run.number} -o csv --output ${name}.csv`)];
 }
 
 export function countOf(count: number, word: string): string {

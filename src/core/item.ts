@@ -5,6 +5,8 @@
  *      ├──▶ skipped (source_gone …)      ├──▶ failed ──retry──▶ pending
  *      └──▶ unchanged (the in-doubt check or a checksum proved it equal)
  *
+ * What failed in the plan is retried by the next run's plan (`failedInPlan`).
+ *
  * `extra` items exist only at the destination; they are reported, never touched, and are not part of `listed`.
  */
 import type { Checksum, Pin, Token } from './object.ts';
@@ -61,6 +63,17 @@ export interface Outcome {
   readonly lost?: readonly string[];
   /** The guard was checked before the write and not by the store (no conditional writes there). */
   readonly unguarded?: boolean;
+}
+
+/** Failed items that a copy decides again, though none was tried: what stands at the destination is asked anew. */
+const DECIDED_BY_THE_COPY: ReadonlySet<string> = new Set(['E_CONFLICT', 'E_DESTINATION_CHANGED']);
+
+/**
+ * Failed before any try: a finding of the listing or of the plan, such as a directory that could not be read, a name that the destination
+ * refuses, two names that fall together. No copy of this item can mend it, only another plan.
+ */
+export function failedInPlan(item: Pick<Item, 'state' | 'attempts' | 'code'>): boolean {
+  return item.state === 'failed' && item.attempts === 0 && !DECIDED_BY_THE_COPY.has(item.code ?? '');
 }
 
 export interface Problem {

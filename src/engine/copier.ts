@@ -21,7 +21,7 @@ import type { Recorder, Task } from '../ports/queue.ts';
 import type { Guard, Store, Written } from '../ports/storage.ts';
 import type { Budget } from './budget.ts';
 import { type Carried, carryAttributes } from './fidelity.ts';
-import { type Equality, sameContent, type Version } from './content.ts';
+import { type Equality, sameContent, type Version, versionOf } from './content.ts';
 import { copyBuffered, copyStreamed } from './copy-whole.ts';
 import { copyInParts } from './copy-parts.ts';
 import { copyOnServer } from './copy-server.ts';
@@ -96,7 +96,7 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
   if (pair === undefined) return undefined;
   const mustKnow = task.inDoubt || context.options.compare === 'checksum';
   const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
-  if (same?.equal) return task.inDoubt ? adoptOwn(context, item, pair, same, signal) : adopted('unchanged', pair.there, same);
+  if (same?.equal) return { ...(task.inDoubt ? await adoptOwn(context, item.key, pair, same, signal) : adopted('unchanged', pair.there, same)), ...followed(item, versionOf(pair.here)) };
   return compare ? answerConflict(context, pair.here, pair.there) : undefined;
 }
 
@@ -109,17 +109,21 @@ async function settleBySize(context: CopyContext, item: Item, signal: AbortSigna
 
 interface Pair { readonly here: ObjectInfo; readonly there: ObjectInfo }
 
-/** Both objects, where the destination's may be the listed version of the source's: of equal size, and not what the plan saw there. */
+/**
+ * Both objects, where the destination's may be an earlier try of ours: of equal size, and not what the plan saw there. To `compare`, both
+ * as they are now, whatever was listed: what stands there is not known to be ours, so nothing is written over it before it is judged.
+ */
 async function comparable(context: CopyContext, item: Item, compare: boolean, signal: AbortSignal): Promise<Pair | undefined> {
   const there = await headOrNone(context.destination, item, signal);
-  if (there === undefined || there.size !== item.size || (!compare && there.token === item.destination)) return undefined;
+  if (there === undefined || (!compare && (there.size !== item.size || there.token === item.destination))) return undefined;
   const here = await headOrNone(context.source, item, signal);
-  return here !== undefined && here.token === item.source.token ? { here, there } : undefined;
+  return here !== undefined && (compare || here.token === item.source.token) ? { here, there } : undefined;
 }
 
 /** Bytes of an earlier try of ours whose end nobody saw: what travels beside them is finished, and what it lost is said. */
-async function adoptOwn(context: CopyContext, { key, size }: { readonly key: Key; readonly size: number }, { here, there }: Pair, same: Equality, signal: AbortSignal): Promise<Ending> {
+async function adoptOwn(context: CopyContext, key: Key, { here, there }: Pair, same: Equality, signal: AbortSignal): Promise<Ending> {
   const { destination, options } = context;
+  const { size } = here;
   const inParts = cutObject(size, destination.facts, options.cut, destination.multipart !== undefined).way === 'parts';
   const { attributes, lost } = await carry(context, { key, size, pin: pinOf(here) }, here, inParts, signal);
   if (attributes.tags !== undefined && attributes.tags.size > 0) await destination.writeTags?.(key, attributes.tags, signal);
@@ -143,13 +147,13 @@ async function followVersions(context: CopyContext, task: Task, item: Item, prog
   for (let turn = 1; ; turn++) {
     try {
       const ending = await copyVersion(context, task, item, version, guard, progress, signal);
-      return version.pin.token === item.source.token && version.size === item.size ? ending : { ...ending, source: version.pin, size: version.size };
+      return { ...ending, ...followed(item, version) };
     } catch (error) {
       if (isKind(error, 'changed') && turn < VERSIONS) version = await nextVersion(context, version, signal);
       else if (isKind(error, 'changed')) throw changedTooOften(error);
       else if (isKind(error, 'gone')) return await confirmGone(context, item, error, signal);
       else if (isKind(error, 'conflict')) {
-        const settled = await settleConflict(context, version, signal);
+        const settled = await settleConflict(context, item, signal);
         if ('ending' in settled) return settled.ending;
         if (turn >= VERSIONS) throw conflictTooOften(error);
         guard = settled.guard;
@@ -232,15 +236,19 @@ function isUnguarded(destination: Store, guard: Guard): boolean {
   return (guard.kind === 'absent' && !destination.facts.guards.absent) || (guard.kind === 'matches' && !destination.facts.guards.matches);
 }
 
-/** The guard refused: our own lost answer, somebody else's object, or an equal one (truth 4). */
-async function settleConflict(context: CopyContext, version: Version, signal: AbortSignal): Promise<{ readonly ending: Ending } | { readonly guard: Guard }> {
-  await context.destination.untie?.(version.key, signal);
-  const there = await headOrNone(context.destination, version, signal);
+/** Which version an ending speaks of, where it is not the listed one. */
+function followed(item: Item, { pin, size }: Version): Pick<Outcome, 'source' | 'size'> {
+  return pin.token === item.source.token && size === item.size ? {} : { source: pin, size };
+}
+
+/** The guard refused: our own lost answer, somebody else's object, or an equal one (truth 4). Judged with the source as it is now. */
+async function settleConflict(context: CopyContext, item: Item, signal: AbortSignal): Promise<{ readonly ending: Ending } | { readonly guard: Guard }> {
+  await context.destination.untie?.(item.key, signal);
+  const there = await headOrNone(context.destination, item, signal);
   if (there === undefined) return { guard: { kind: 'absent' } };
-  const here = await context.source.head(version.key, { checksum: true, signal });
-  if (here.token !== version.pin.token) return { guard: guardFor(there.token) };
+  const here = await context.source.head(item.key, { checksum: true, signal });
   const same = await sameContent(context.source, here, context.destination, there, { read: 'if needed', signal });
-  if (same?.equal) return { ending: await adoptOwn(context, version, { here, there }, same, signal) };
+  if (same?.equal) return { ending: { ...(await adoptOwn(context, item.key, { here, there }, same, signal)), ...followed(item, versionOf(here)) } };
   const answer = answerConflict(context, here, there);
   return answer === undefined ? { guard: guardFor(there.token) } : { ending: answer };
 }

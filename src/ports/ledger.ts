@@ -122,6 +122,12 @@ export interface RunTotals {
   readonly stalls: number;
 }
 
+export interface Retried {
+  readonly pending: number;
+  /** Matching items that only another plan can settle (`failedInPlan`). */
+  readonly failedInPlan: number;
+}
+
 export interface Ledger {
   readonly path: string;
   readonly binding: Binding;
@@ -160,10 +166,19 @@ export interface Ledger {
   item(run: number, key: Key): ObjectRow | undefined;
   objects(run: number, filter: ObjectFilter): Iterable<ObjectRow>;
 
+  /**
+   * What the runs before this one left at the destination: for a key the newest of their items that was copied or found unchanged.
+   * Quick and of bounded memory where keys are asked in their order; pruned runs say nothing.
+   */
+  leftBefore(run: number): (key: Key) => Item | undefined;
+
   /** Rewrites items in place (closing listing, verify, retry): a changed item keeps its key. Those set to pending make their task ready again. */
   amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void;
-  /** Failed items that match become pending with attempts 0; returns how many. */
-  retry(run: number, filter: ObjectFilter): number;
+  /**
+   * Failed items that match become pending with attempts 0. Those that failed in the plan stay failed. Where something stands at the
+   * destination that no earlier run left there, the copy decides by the rules of the plan before it writes (`on_conflict`).
+   */
+  retry(run: number, filter: ObjectFilter): Retried;
 
   saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void;
   verifySummary(run: number): VerifySummary | undefined;

@@ -1,8 +1,8 @@
-import { reopenFailed } from '../../app/retry.ts';
+import { reopenFailed, type Reopened } from '../../app/retry.ts';
 import { oneLine } from '../../core/errors.ts';
-import { EXIT } from '../../core/exit-code.ts';
 import { showCount } from '../../core/units.ts';
-import { format, type Invocation, nextCommand, stateDir } from '../invocation.ts';
+import type { Migration } from '../../config/index.ts';
+import { format, type Invocation, nextCommand, shellWord, stateDir } from '../invocation.ts';
 import { move } from '../moving.ts';
 import { migrationOf } from '../targets.ts';
 import { filterOf } from './objects.ts';
@@ -10,13 +10,22 @@ import { filterOf } from './objects.ts';
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, args, options } = invocation;
   const { migration, number } = migrationOf(invocation, args[0] ?? '');
-  const { run, objects } = await reopenFailed(migration, number, filterOf(options), { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
+  const reopened = await reopenFailed(migration, number, filterOf(options), { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
+  const { run, objects } = reopened;
   const unfinished = run.state === 'active' || run.state === 'paused';
+  tellOfThePlan(invocation, migration, reopened);
   if (objects > 0 || unfinished) {
     io.err.line(`${oneLine(migration.name)}@${run.number}: ${showCount(objects)} failed ${objects === 1 ? 'object is' : 'objects are'} tried again`);
     return move(invocation, migration);
   }
-  if (format(invocation) === 'table') io.out.line(`${migration.name}@${run.number}: no failed object ${options.has('class') || options.has('code') || options.has('prefix') ? `is like that; see ${nextCommand(invocation, `objects ${migration.name} --state failed`)}` : 'to try again'}`);
-  else io.out.line(JSON.stringify({ v: 1, migration: migration.name, run: run.number, retried: 0 }));
-  return EXIT.clean;
+  if (format(invocation) !== 'table') io.out.line(JSON.stringify({ v: 1, migration: migration.name, run: run.number, retried: 0, failedInPlan: reopened.failedInPlan, exit: reopened.exit }));
+  else if (reopened.failedInPlan === 0) io.out.line(`${migration.name}@${run.number}: no failed object ${options.has('class') || options.has('code') || options.has('prefix') ? `is like that; see ${nextCommand(invocation, `objects ${migration.name} --state failed`)}` : 'to try again'}`);
+  return reopened.exit;
+}
+
+/** What the listing or the plan found cannot be mended by a copy: objects below may never have been listed. */
+function tellOfThePlan(invocation: Invocation, { name, file }: Migration, { run, failedInPlan: count }: Reopened): void {
+  if (count === 0) return;
+  const again = file === undefined ? 'the same command again' : nextCommand(invocation, `run ${shellWord(file)}`);
+  invocation.io.err.line(`${oneLine(name)}@${run.number}: ${showCount(count)} ${count === 1 ? 'stays' : 'stay'} failed, found by the listing and not by a copy; mend the cause, then list again: ${again}`);
 }

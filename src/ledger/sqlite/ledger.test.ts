@@ -105,7 +105,7 @@ test('retry makes only the failed items that match pending again, with attempts 
   const ledger = await planned(t, 4, 2);
   for (const task of ledger.claim(1, 9, 'a')) await ledger.record(task.id, task.items.map((item, i) => failed(item.key, i === 0 ? 'E_A' : 'E_B')), true);
   assert.equal(ledger.tally(1).pending.objects, 0);
-  assert.equal(ledger.retry(1, { classes: ['E_A'] }), 2);
+  assert.deepEqual(ledger.retry(1, { classes: ['E_A'] }), { pending: 2, failedInPlan: 0 });
   assert.deepEqual(ledger.claim(1, 9, 'b').map((task) => [task.items.map((item) => [item.key, item.attempts]), task.inDoubt]), [[[[keyNumber(0), 0]], false], [[[keyNumber(2), 0]], false]]);
   assert.deepEqual(ledger.tally(1).byCode, [{ state: 'failed', code: 'E_B', objects: 2, bytes: 4 }]);
 });

@@ -1,5 +1,6 @@
 /** The writing half of the ledger: one coordinator, one connection. See ports/ledger.ts for what each call promises. */
 import { BrigadeError } from '../../core/errors.ts';
+import { failedInPlan } from '../../core/item.ts';
 import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
 import { CommitGroup } from './group.ts';
 import { LedgerReader } from './reader.ts';
@@ -9,7 +10,7 @@ import { prunable, pruneRun, shrink } from './upkeep.ts';
 import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
+import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Retried, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 import type { Connection } from './connection.ts';
 
@@ -52,6 +53,7 @@ export class SqliteLedger implements Ledger {
   tally(run: number): Tally { return this.#reader.tally(run); }
   totals(run: number): RunTotals { return this.#reader.totals(run); }
   items(run: number, after?: Key): Iterable<Item> { return this.#reader.items(run, after); }
+  leftBefore(run: number): (key: Key) => Item | undefined { return this.#reader.leftBefore(run); }
   item(run: number, key: Key): ObjectRow | undefined { return this.#reader.item(run, key); }
   objects(run: number, filter: ObjectFilter): Iterable<ObjectRow> { return this.#reader.objects(run, filter); }
   openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[] { return this.#reader.openUploads(); }
@@ -144,18 +146,23 @@ export class SqliteLedger implements Ledger {
     }
   }
 
-  retry(run: number, filter: ObjectFilter): number {
+  retry(run: number, filter: ObjectFilter): Retried {
     this.#group.commit('retry', () => undefined);
-    let count = 0;
+    const left = this.leftBefore(run);
+    let pending = 0;
+    let inPlan = 0;
     let some: { item: Item }[] = [];
     const put = (): void => {
       this.amend(run, some);
-      count += some.length;
+      pending += some.length;
       some = [];
     };
-    for (const row of this.objects(run, { ...filter, states: ['failed'] })) if (some.push({ item: again(row) }) >= AMEND_AT_ONCE) put();
+    for (const row of this.objects(run, { ...filter, states: ['failed'] })) {
+      if (failedInPlan(row)) inPlan++;
+      else if (some.push({ item: again(row, left(row.key)) }) >= AMEND_AT_ONCE) put();
+    }
     put();
-    return count;
+    return { pending, failedInPlan: inPlan };
   }
 
   saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
@@ -237,9 +244,11 @@ function refuseDisorder(last: Key | undefined, items: readonly Item[]): Key | un
   return previous;
 }
 
-/** A failed item as it was before its first try; the guard it was planned with stands. */
-function again(row: ObjectRow): Item {
+/** A failed item as it was before its first try; the guard it was planned with stands. What stands there and is not ours is looked at first. */
+function again(row: ObjectRow, left: Item | undefined): Item {
+  const foreign = row.destination !== undefined && row.destination !== left?.destination;
   return {
+    ...(foreign ? { code: 'compare' } : {}),
     key: row.key, kind: row.kind, size: row.size, state: 'pending', source: row.source, evidence: 'none', attempts: 0,
     ...(row.destination === undefined ? {} : { destination: row.destination }), ...(row.storageClass === undefined ? {} : { storageClass: row.storageClass }),
   };

@@ -8,12 +8,13 @@ import { loadLines } from './tasks.ts';
 import type { Item, ItemState, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Finding, Ledger, ObjectFilter, ObjectRow, RecordedUpload, Run, RunTotals, VerifySummary } from '../../ports/ledger.ts';
+import { LeftItems, type Span } from './left-items.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
 import type { Row } from './rows.ts';
 
 /** The part of the port that only reads. */
-export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'openUploads' | 'tally' | 'totals' | 'items' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
+export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'leftBefore' | 'openUploads' | 'tally' | 'totals' | 'items' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
 
 const LOUD: ReadonlySet<ItemState> = new Set(['skipped', 'failed']);
 const FIRST = Buffer.alloc(0);
@@ -73,6 +74,12 @@ export class LedgerReader {
       yield row;
       if (++count >= limit) return;
     }
+  }
+
+  leftBefore(run: number): (key: Key) => Item | undefined {
+    const earlier = this.runs().map(({ number }) => number).filter((number) => number < run);
+    const left = new LeftItems(earlier.reverse(), (number, key) => this.#spanAt(number, key));
+    return (key) => left.find(key);
   }
 
   /** The task whose range holds this key. */
@@ -148,6 +155,14 @@ export class LedgerReader {
     const bytes = keyToBytes(key);
     const row = this.#get('taskAt', run, bytes);
     return row === undefined || Buffer.compare(row['last_key'] as Uint8Array, bytes) < 0 ? undefined : Number(row['id']);
+  }
+
+  /** What the run holds from this key up to the next task's first; a pruned run holds nothing. */
+  #spanAt(run: number, key: Key): Span {
+    const task = this.#taskOf(run, key);
+    const next = this.#get('nextTask', run, keyToBytes(key));
+    const until = next === undefined ? {} : { until: keyFromBytes(next['first_key'] as Uint8Array) };
+    return { from: key, ...until, lines: task === undefined ? new Map() : this.#lines(task) };
   }
 
   #refusePruned(run: number): void {
