@@ -68,23 +68,22 @@ export function refused(error: BrigadeError): BrigadeError {
   return usageError(error.code, error.message, error.hint ?? 'brigade doctor tells more', error.location);
 }
 
-/** The items of the last finished run, where the ledger is of these very stores, and what there is to say of the ledger. */
+/** What earlier runs left, where the ledger is of these very stores, and what there is to say of the ledger. */
 export interface Record {
   readonly warnings: readonly string[];
-  previous(after: Key | undefined): Iterable<Item>;
+  readonly left: (key: Key) => Item | undefined;
   close(): Promise<void>;
 }
 
 export async function openRecord(migration: Migration, around: ForecastAround, stores: OpenStores & { readonly destinationMissing: boolean }): Promise<Record> {
   const path = ledgerPath(around.stateDir, migration.name);
-  if (!ledgerExists(path) || stores.destinationMissing) return { warnings: [], previous: () => [], close: () => Promise.resolve() };
+  if (!ledgerExists(path) || stores.destinationMissing) return { warnings: [], left: () => undefined, close: () => Promise.resolve() };
   const [source, destination] = await Promise.all([stores.source.identity(around.signal), stores.destination.identity(around.signal)]);
   const ledger = inspectLedger(path);
   const { binding } = ledger;
   const foreign = binding.source !== source || binding.destination !== destination;
   const warnings = foreign ? [`the ledger ${path} belongs to other stores: the run asks for --new or --adopt`] : warningsOf(ledger, binding.specHash !== specHash(migration));
-  const before = foreign ? undefined : ledger.runs().filter(({ state }) => state === 'finished').at(-1);
-  return { warnings, previous: (after) => (before === undefined ? [] : ledger.items(before.number, after)), close: () => ledger.close() };
+  return { warnings, left: foreign ? () => undefined : ledger.leftBefore(Infinity), close: () => ledger.close() };
 }
 
 function warningsOf(ledger: LedgerView, changed: boolean): string[] {

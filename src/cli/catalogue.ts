@@ -152,7 +152,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade ledger backup media /backup/media.db'], exits: LOOKING, load: () => import('./commands/ledger-backup.ts'),
   },
   {
-    name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one.', args: [{ name: 'NAME', description: 'the migration', required: true }],
+    name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one. What only a pruned run wrote counts as somebody else’s (on_conflict).', args: [{ name: 'NAME', description: 'the migration', required: true }],
     options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
   },
   ...labCommands({ format: FORMAT, running: RUNNING, moving: MOVING }),

@@ -1,5 +1,6 @@
 /**
  * "Already there?" as one truth table (design truth 15). Pure: two listing entries and what the ledger knows go in, a decision comes out.
+ * A ledger row is that of the newest run that copied the key or found it unchanged; runs since that failed at it or did not see it wrote nothing.
  *
  * | ledger | source    | destination      | decision                                                        |
  * |--------|-----------|------------------|-----------------------------------------------------------------|

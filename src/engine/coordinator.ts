@@ -184,12 +184,11 @@ class Coordinator {
     const run = ledger.run(this.#run);
     if (run !== undefined && !run.listing.sealed) {
       this.#stage('listing');
-      const before = ledger.runs().filter(({ number, state }) => number < this.#run && state === 'finished').at(-1);
       const clashes = await this.#options.clashes?.(signal);
       await plan({
         ...(clashes === undefined ? {} : { clashes }),
         source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
-        previous: (after) => (before === undefined ? [] : ledger.items(before.number, after)),
+        left: ledger.leftBefore(this.#run),
         save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); this.#time.recordSometimes(); },
       }, run.listing, signal);
       this.#options.events.emit({ type: 'listed', side: 'source', objects: 0, bytes: 0, done: true });

@@ -28,14 +28,16 @@ export interface PlanContext {
   readonly clock: Clock;
   /** Keys that would be one name at the destination (names.ts); none of them is written. */
   readonly clashes?: ReadonlySet<Key>;
-  /** Items of the last finished run after a key, in key order: what "as we left it" means. */
-  readonly previous: (after: Key | undefined) => Iterable<Item>;
+  /** What earlier runs left at the destination under a key: what "as we left it" means. Asked in key order. */
+  readonly left: (key: Key) => Item | undefined;
   /** Makes one page durable. */
   readonly save: (page: PlannedPage) => void;
 }
 
 interface Draft { readonly item: Item; readonly problem?: Problem }
-type Row = Merged<ObjectEntry, ObjectEntry, Item>;
+type Row = Merged<ObjectEntry, ObjectEntry, never>;
+
+const NOTHING: Iterator<never> = [][Symbol.iterator]();
 
 /** What doctor leaves where it may not delete; nobody's object. */
 const CANARY = /^\.brigade\/canary-[0-9a-f]{12}(?:\/|$)/;
@@ -77,7 +79,7 @@ class Planner {
 
   async run(): Promise<Listing> {
     const after = this.#listing.lastKey;
-    const rows = merge(this.#list('source', after), this.#list('destination', after), this.#context.previous(after)[Symbol.iterator]());
+    const rows = merge(this.#list('source', after), this.#list('destination', after), NOTHING);
     for await (const row of rows) {
       this.#signal.throwIfAborted();
       const draft = this.#draft(row);
@@ -104,11 +106,12 @@ class Planner {
     // A directory that holds something is made by what it holds; only an empty one is an item of its own.
     if (source.kind === 'directory' && !source.empty) return undefined;
     if (!this.#select(source)) return undefined;
-    const draft = draftOf(source, row.b, this.#decide(source, row.b, row.c), this.#context.destination.facts.names === 'posix');
-    return draft.item.state === 'pending' ? { ...draft, item: withSizeDoubt(draft.item, row.c) } : draft;
+    const left = row.b === undefined ? undefined : this.#context.left(source.key);
+    const draft = draftOf(source, row.b, this.#decide(source, row.b, left), this.#context.destination.facts.names === 'posix');
+    return draft.item.state === 'pending' ? { ...draft, item: withSizeDoubt(draft.item, left) } : draft;
   }
 
-  #decide(source: ObjectEntry, destination: ObjectEntry | undefined, previous: Item | undefined): Decision {
+  #decide(source: ObjectEntry, destination: ObjectEntry | undefined, left: Item | undefined): Decision {
     if (source.reason !== undefined) return reasonDecision(source.reason);
     const { facts } = this.#context.destination;
     if (source.kind === 'directory' && facts.names === 'opaque') return { action: 'skip', code: 'empty_directory', message: 'an object store has no empty directories' };
@@ -116,7 +119,7 @@ class Planner {
     const refusal = this.#context.destination.refuses(source);
     if (refusal !== undefined) return { action: 'fail', ...refusal, hint: 'exclude it (select.exclude), rename it at the source, or choose another destination' };
     if (source.size > facts.maxObjectSize) return { action: 'fail', code: 'E_TOO_LARGE', message: `${source.size} bytes, the destination takes ${facts.maxObjectSize} in one object`, hint: 'exclude it, or choose another destination' };
-    return decide(source, destination, previous, this.#context.options);
+    return decide(source, destination, left, this.#context.options);
   }
 
   #draftExtra(destination: ObjectEntry): Draft | undefined {

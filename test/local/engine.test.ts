@@ -217,6 +217,32 @@ describe('a run', () => {
     for (const key of ['k000002', 'k000003']) assert.deepEqual([inner.bytes(key)?.toString(), it.ledger.item(1, key)?.problem?.code], ['somebody else', 'E_CONFLICT'], key);
   });
 
+  test('what an earlier run wrote is ours, also after runs that did not look at it, failed at it, or were given up; what others wrote is not', async () => {
+    const [source, inner] = [filled(30), createMemoryStore({ name: 'destination' })];
+    let broken: string | undefined;
+    const destination = meddling(inner, {
+      write: async (request) => {
+        if (request.key === broken) throw new BrigadeError({ code: 'E_DENIED', kind: broken === 'k000029' ? 'premise' : 'object', message: 'no' });
+        return inner.write(request);
+      },
+    });
+    const it = bench(source, destination);
+    const run = (exclude: readonly string[] = []) => it.run({ copy: { onConflict: 'fail' }, plan: { onConflict: 'fail', selection: { include: [], exclude } }, clock: impatient() });
+    broken = 'k000029';
+    const first = await run();
+    assert.equal(first.state, 'paused');
+    it.ledger.updateRun(1, { state: 'abandoned' });
+    broken = 'k000001';
+    for (const key of ['k000000', 'k000001', 'k000002']) source.put(key, `changed ${key}`);
+    inner.put('k000002', 'somebody else');
+    const second = await run(['k000000']);
+    assert.deepEqual([second.tally.unchanged.objects, second.tally.copied.objects, second.tally.failed.objects], [first.tally.copied.objects - 3, 30 - first.tally.copied.objects, 2]);
+    broken = undefined;
+    const third = await run();
+    assert.deepEqual([third.tally.unchanged.objects, third.tally.copied.objects, third.tally.byCode], [27, 2, [{ state: 'failed', code: 'E_CONFLICT', objects: 1, bytes: 15 }]]);
+    assert.deepEqual(['k000000', 'k000001', 'k000002'].map((key) => inner.bytes(key)?.toString()), ['changed k000000', 'changed k000001', 'somebody else']);
+  });
+
   test('the closing listing finds a write that was undone and plans it again', async () => {
     const [source, inner] = [filled(30), createMemoryStore({ name: 'destination' })];
     let undone = 0;

@@ -62,7 +62,7 @@ export class Bench {
   async run(options: Options = {}): Promise<RunEnd & { readonly tally: Tally }> {
     const ledger = this.ledger ?? (await this.open());
     const last = ledger.run();
-    const unfinished = last !== undefined && last.state !== 'finished';
+    const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused');
     if (unfinished) ledger.updateRun(last.number, { state: 'active', pause: null, resumed: true });
     const run = unfinished ? ledger.run(last.number) ?? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
     ledger.releaseTasks(run.number);
