@@ -83,7 +83,7 @@ test('the first problem in the order of the file is told, at its line and column
   assert.equal(line(() => parse('source: /a\ndestination: /b\nverify: ful\nlimits:\n  bandwith: 5\n')), 'pair.yml:3:9: verify: "ful" is not one of none, inline, checksum, full; did you mean full? [E_CONFIG]');
   assert.equal(line(() => parse('limits:\n  bandwith: 5 MB/s\nverify: ful\nsource: /a\n')), 'pair.yml:1:1: destination: is missing; add it: s3://bucket/prefix or a path [E_CONFIG]');
   assert.equal(line(() => parse('source: /a\ndestination: /b\nlimits:\n  bandwith: 5\n')), 'pair.yml:4:3: limits.bandwith: is not a known key; did you mean bandwidth? [E_CONFIG]');
-  assert.equal(line(() => parse('source: /a\ndestination: /b\nselect:\n  include:\n    - ok\n    - "[a"\n')), 'pair.yml:6:7: select.include[1]: "[a" is not a whole glob: a bracket, brace or escape is open; close it, or escape it with \\ [E_CONFIG]');
+  assert.equal(line(() => parse('source: /a\ndestination: /b\nselect:\n  include:\n    - ok\n    - "[a"\n')), 'pair.yml:6:7: select.include[1]: "[a" is not a whole glob: a bracket, brace or escape is open, or a range runs backwards; close it, or escape it with \\ [E_CONFIG]');
   assert.equal(line(() => parse('source: /a\ndestination: /b\nlimits: { memory: "${M}" }\n', { M: '3 apples' })), 'pair.yml:3:19: limits.memory: "${M}" has no unit of size that we know; write a number with a unit, such as 8 MiB (2^20) or 5 MB (10^6) [E_CONFIG]');
 });
 
