@@ -22,7 +22,7 @@ import { planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
-import { openStores, type OpenStores, type StoreDeps } from './stores.ts';
+import { isBetweenFolders, openStores, type OpenStores, type StoreDeps } from './stores.ts';
 
 export interface RunFlags {
   readonly stateDir: string;
@@ -170,6 +170,7 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
       plan: planOptions(migration, run.startedMs, stores.mtimeStepMs),
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
+      ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
       ...(await clashFinder(stores, dirname(ledger.path))),
     }, around.signal);
   } catch (error) {

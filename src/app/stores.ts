@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
-import { createKeySelector } from '../core/select.ts';
+import { createKeySelector, literalPrefix } from '../core/select.ts';
 import { isKind, usageError } from '../core/errors.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -130,13 +130,20 @@ async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known:
 function openFolder(side: Side, root: string, migration: Migration, deps: StoreDeps): Promise<Store> {
   const names = side === 'destination' && migration.source.kind !== 'file' ? 'escaped' : migration.filesystem.names;
   const wanted = side === 'source' ? { wanted: wantedBy(migration), temporaries: 'tell' as const } : {};
-  return openStore('filesystem', { root, ...(side === 'destination' ? { below: migration.transform.keyPrefix } : {}), names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
+  const directories = isBetweenFolders(migration) && migration.fidelity.mode !== 'ignore' ? 'private' : 'plain';
+  return openStore('filesystem', { root, ...(side === 'destination' ? { below: migration.transform.keyPrefix, directories } as const : {}), names, links: migration.filesystem.symlinks, random: deps.random, create: side === 'destination', ...wanted });
 }
 
-/** Excluded files are not even looked at (F053); a directory may hold something that is wanted. */
+/** Directories have a mode and a time on both sides; into a folder from elsewhere they are made as the umask says. */
+export function isBetweenFolders({ source, destination }: Migration): boolean {
+  return source.kind === 'file' && destination.kind === 'file';
+}
+
+/** Excluded files are not even looked at (F053); a directory is, where it may hold something that is wanted. */
 function wantedBy(migration: Migration): (key: string, isDirectory: boolean) => boolean {
   const takes = createKeySelector(migration.select);
-  return (key, isDirectory) => isDirectory || takes(key);
+  const prefix = literalPrefix(migration.select.include);
+  return (key, isDirectory) => (isDirectory ? key.startsWith(prefix) || prefix.startsWith(key) : takes(key));
 }
 
 async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed: ProbedSide }> {

@@ -18,6 +18,7 @@ import type { Ledger, Run, Stage } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { closeListing } from './closing.ts';
+import { type DirectoryFidelity, finishDirectories } from './directories.ts';
 import type { PlanOptions, VerifyLevel } from './options.ts';
 import { plan } from './planner.ts';
 import { sweepFiles, sweepStrays, sweepUploads } from './sweeper.ts';
@@ -55,6 +56,8 @@ export interface CoordinatorOptions {
   readonly probe: (signal: AbortSignal) => Promise<void>;
   /** Keys that would be one name at the destination; asked once, before the listing begins. */
   readonly clashes?: (signal: AbortSignal) => Promise<ReadonlySet<Key>>;
+  /** Between folders: what of their directories must survive. */
+  readonly directories?: DirectoryFidelity;
   readonly events: Events;
   readonly clock: Clock;
   readonly random: Random;
@@ -141,6 +144,7 @@ class Coordinator {
     await this.#sweep();
     await this.#unlessTrouble((stop) => this.#planAndDrain(stop));
     await this.#close();
+    await this.#finishDirectories();
     const verified = await this.#verify();
     ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
     this.#options.events.emit({ type: 'stage', stage: 'done' });
@@ -227,6 +231,11 @@ class Coordinator {
     const died = Math.max(crew.diedMs?.() ?? 0, run.resumes > 0 ? this.#startedMs : 0);
     await sweepStrays(context, run.startedMs, died > 0, this.#signal);
     if (died > 0) await sweepFiles(context, died, this.#signal);
+  }
+
+  async #finishDirectories(): Promise<void> {
+    const { directories: fidelity } = this.#options;
+    if (fidelity !== undefined) await finishDirectories({ ...this.#options, run: this.#run, fidelity }, this.#signal);
   }
 
   /** Waits until the premise holds again; false when it does not within the operator's patience. */

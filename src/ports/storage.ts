@@ -66,6 +66,8 @@ export interface ListRequest {
   readonly prefix?: Key;
   /** Only keys after this one: how a listing goes on from a checkpoint. */
   readonly startAfter?: Key;
+  /** Only directories are wanted: a store that has them need not look at anything else. */
+  readonly directories?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -211,6 +213,8 @@ export interface Store {
   readTags?(key: Key, pin?: Pin, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
   /** Sets all tags of an object that stands. Present only where a write does this as a second request, which a crash may have cut off. */
   writeTags?(key: Key, tags: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<void>;
+  /** Gives a directory that stands its mode and time; kind `gone` where there is none. Present only where directories have them. */
+  setDirectory?(key: Key, attributes: Pick<Attributes, 'mode' | 'mtimeNs'>, signal?: AbortSignal): Promise<void>;
   /** Removes what killed writers left unfinished, last changed before this moment (milliseconds since 1970); uploads stay. Answers how many. */
   sweep?(beforeMs: number, signal?: AbortSignal): Promise<number>;
   /**

@@ -1,9 +1,15 @@
 /** Folder → folder, from the command line down to the disk. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { brigade, tempFolder } from '../../src/cli/fixture.test.ts';
+import { BrigadeError } from '../../src/core/errors.ts';
+import { finishDirectories } from '../../src/engine/directories.ts';
+import type { Ledger } from '../../src/ports/ledger.ts';
+import type { Store } from '../../src/ports/storage.ts';
+import { createFilesystemStore } from '../../src/stores/filesystem/index.ts';
+import { seededRandom } from '../../src/telemetry/random.ts';
 
 const FILE = 'source: ./src\ndestination: ./dst\nexecutors: 0\n';
 
@@ -11,10 +17,10 @@ function tree(root: string): string[] {
   return existsSync(root) ? (readdirSync(root, { recursive: true }) as string[]).sort((a, b) => (a < b ? -1 : 1)) : [];
 }
 
-interface Account { readonly copied: { readonly objects: number } }
+type Counts = Readonly<Record<'listed' | 'copied' | 'unchanged', { readonly objects: number }>>;
 
-function accountOf(out: string): Account {
-  return (JSON.parse(out) as { readonly tally: Account }).tally;
+function accountOf(out: string): Counts {
+  return (JSON.parse(out) as { readonly tally: Counts }).tally;
 }
 
 describe('a key prefix into a folder', () => {
@@ -79,5 +85,100 @@ describe('globs on the command line', () => {
     const ran = await brigade(folder.path, ['copy', 'src', 'dst', '--include', '[z-a]']);
     assert.equal(ran.exit, 2);
     assert.match(ran.err, /^[^\n]*--include[^\n]*runs backwards[^\n]*\n$/);
+  });
+});
+
+/** Mode and time of each directory below, by its path. */
+function directoriesOf(root: string): Record<string, string> {
+  const found = tree(root).map((path) => [path, statSync(join(root, path))] as const).filter(([, stats]) => stats.isDirectory());
+  return Object.fromEntries(found.map(([path, stats]) => [path, `${(stats.mode & 0o7777).toString(8)} ${stats.mtimeMs}`]));
+}
+
+describe('directories between folders', () => {
+  const MODES = { priv: 0o700, 'priv/deep': 0o755, 'priv/deep/er': 0o750, shut: 0o555, 'shut/inner': 0o511, empty: 0o2770, open: 0o777, unselected: 0o700 } as const;
+
+  function dress(root: string): void {
+    for (const [at, [path, mode]] of Object.entries(MODES).reverse().entries()) {
+      chmodSync(join(root, path), mode);
+      utimesSync(join(root, path), 1e9, 1e9 + at * 1000 + 0.5);
+    }
+  }
+
+  function source(folder: ReturnType<typeof tempFolder>): string {
+    const root = join(folder.path, 'src');
+    for (const path of Object.keys(MODES)) mkdirSync(join(root, path), { recursive: true });
+    for (const path of ['a', 'priv/secret', 'priv/deep/b', 'priv/deep/er/c', 'shut/d', 'shut/inner/e', 'open/f', 'unselected/g.tmp']) folder.write(`src/${path}`, path);
+    dress(root);
+    return root;
+  }
+
+  const expected = (root: string): Record<string, string> => Object.fromEntries(Object.entries(directoriesOf(root)).filter(([path]) => path !== 'unselected').map(([path, shown]) => [path, shown.replace(/^2/, '')]));
+
+  test('I12: mode and time are those of the source at the end, and stay so in runs that change something and runs that do not', async () => {
+    using folder = tempFolder();
+    const from = source(folder);
+    const to = join(folder.path, 'dst');
+    folder.write('m.yml', `${FILE}fidelity: { mode: strict, mtime: strict }\nselect: { exclude: ["**/*.tmp"] }\n`);
+    const run = async (): Promise<readonly number[]> => {
+      const ran = await brigade(folder.path, ['run', 'm.yml', '-o', 'json']);
+      assert.equal(ran.exit, 0, ran.err);
+      assert.deepEqual(directoriesOf(to), expected(from));
+      const { listed, copied, unchanged } = accountOf(ran.out);
+      return [listed.objects, copied.objects, unchanged.objects];
+    };
+    assert.deepEqual(await run(), [8, 8, 0], 'seven files and an empty directory');
+    assert.deepEqual(await run(), [8, 0, 8]);
+    rmSync(join(from, 'open/f'));
+    folder.write('src/shut/new', 'x');
+    dress(from);
+    assert.deepEqual(await run(), [9, 1, 8], 'what became empty is listed');
+    chmodSync(join(from, 'priv/deep'), 0o700);
+    utimesSync(join(to, 'priv'), 5, 5);
+    assert.deepEqual(await run(), [9, 0, 9], 'a mode that changed is no object, and follows all the same');
+  });
+
+  test('I12: what is not to be carried is not, and a directory that is the destination\'s alone keeps its own', async () => {
+    using folder = tempFolder();
+    source(folder);
+    mkdirSync(join(folder.path, 'dst/unselected'), { recursive: true, mode: 0o755 });
+    mkdirSync(join(folder.path, 'dst/theirs'), { mode: 0o711 });
+    folder.write('m.yml', `${FILE}fidelity: { mode: ignore, mtime: ignore }\nselect: { exclude: ["**/*.tmp"] }\n`);
+    const before = Date.now() - 5000;
+    assert.equal((await brigade(folder.path, ['run', 'm.yml'])).exit, 0);
+    const plain = 0o777 & ~process.umask();
+    for (const path of ['priv', 'priv/deep', 'shut']) {
+      const stats = statSync(join(folder.path, 'dst', path));
+      assert.deepEqual([stats.mode & 0o777, stats.mtimeMs > before], [plain, true], path);
+    }
+    folder.write('n.yml', `${FILE}select: { exclude: ["**/*.tmp"] }\n`);
+    assert.equal((await brigade(folder.path, ['run', 'n.yml'])).exit, 0);
+    assert.deepEqual(['priv', 'unselected', 'theirs'].map((path) => statSync(join(folder.path, 'dst', path)).mode & 0o777), [0o700, 0o755, 0o711]);
+  });
+
+  test('only files are included: the directories above them are carried all the same', async () => {
+    using folder = tempFolder();
+    source(folder);
+    const ran = await brigade(folder.path, ['copy', 'src', 'dst', '--include', 'priv/deep/er/*']);
+    assert.equal(ran.exit, 0, ran.err);
+    assert.deepEqual(tree(join(folder.path, 'dst')), ['priv', 'priv/deep', 'priv/deep/er', 'priv/deep/er/c']);
+    const shown = directoriesOf(join(folder.path, 'dst'));
+    assert.deepEqual(shown, Object.fromEntries(Object.entries(directoriesOf(join(folder.path, 'src'))).filter(([path]) => path in shown)));
+  });
+
+  test('I12: one that refuses its mode is counted as lost; where it must survive, the run says so and pauses', async (t) => {
+    using folder = tempFolder();
+    const open = (root: string): Store => createFilesystemStore({ root: join(folder.path, root), names: 'verbatim', random: seededRandom(1) });
+    for (const path of ['src/x/y/', 'src/z/', 'dst/x/y/', 'dst/z/']) mkdirSync(join(folder.path, path), { recursive: true });
+    const [from, inner] = [open('src'), open('dst')];
+    t.after(async () => { await from.close(); await inner.close(); });
+    const asked: string[] = [];
+    const to: Store = { ...inner, setDirectory: async (key) => { asked.push(key); if (key === 'x/') throw new BrigadeError({ code: 'E_ACCES', kind: 'object', message: 'permission denied' }); } };
+    const lost: unknown[] = [];
+    const item = { kind: 'object', size: 0, source: { token: '' }, evidence: 'none', attempts: 0 } as const;
+    const ledger = { items: () => [{ ...item, key: 'x/y/a', state: 'copied' }, { ...item, key: 'z/a', state: 'extra' }], addTotals: (_: number, totals: unknown) => lost.push(totals) } as unknown as Ledger;
+    const context = { source: from, destination: to, ledger, run: 1 };
+    await finishDirectories({ ...context, fidelity: { mode: 'report', mtime: 'ignore' } }, t.signal);
+    assert.deepEqual([asked, lost], [['x/y/', 'x/'], [{ lost: { mode: 1 } }]]);
+    await assert.rejects(finishDirectories({ ...context, fidelity: { mode: 'report', mtime: 'strict' } }, t.signal), { code: 'E_FIDELITY', kind: 'premise' });
   });
 });

@@ -85,8 +85,8 @@ export const fidelity = z.strictObject({
   user_metadata: level('`x-amz-meta-*`.'),
   tags: level('Object tags.'),
   storage_class: level('Storage class.'),
-  mtime: level('Modification time; in object stores kept in named metadata.'),
-  mode: level('Permission bits of files; in object stores kept in named metadata. setuid, setgid and sticky are never set.'),
+  mtime: level('Modification time; in object stores kept in named metadata. Between folders also of directories, set when the run ends; the destination folder itself keeps its own.'),
+  mode: level('Permission bits of files; in object stores kept in named metadata. Between folders also of directories, set when the run ends: until then those it makes are their owner\'s alone. setuid, setgid and sticky are never set.'),
 }).prefault({}).meta({
   title: 'Fidelity',
   description: 'What must survive. `strict`: an object that would lose it fails. `report`: it is copied, the loss counted and listed. `ignore`: not even asked for.',

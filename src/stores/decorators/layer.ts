@@ -45,6 +45,7 @@ export function layer(store: Store, layer: Layer): Store {
   const open = (request: ReadRequest) => store.read(request);
   const readTags = store.readTags?.bind(store);
   const writeTags = store.writeTags?.bind(store);
+  const setDirectory = store.setDirectory?.bind(store);
   const sweep = store.sweep?.bind(store);
   const untie = store.untie?.bind(store);
   const outer: Store = {
@@ -66,6 +67,7 @@ export function layer(store: Store, layer: Layer): Store {
     remove: (key, signal) => call({ op: 'remove', key, signal }, () => store.remove(key, signal)),
     ...(readTags === undefined ? {} : { readTags: (key, pin, signal) => call({ op: 'readTags', key, signal }, () => readTags(key, pin, signal)) }),
     ...(writeTags === undefined ? {} : { writeTags: (key, tags, signal) => call({ op: 'writeTags', key, signal }, () => writeTags(key, tags, signal)) }),
+    ...(setDirectory === undefined ? {} : { setDirectory }),
     ...(sweep === undefined ? {} : { sweep }),
     ...(untie === undefined ? {} : { untie }),
     refuses: (entry) => store.refuses(entry),

@@ -12,7 +12,7 @@ import { headFile, readFile, type Sight } from './read.ts';
 import { fstat } from './syscalls.ts';
 import { untieFile } from './untie.ts';
 import { Walk } from './walk.ts';
-import { removeFile, sweep, writeFile } from './write.ts';
+import { removeFile, setDirectory, sweep, writeFile } from './write.ts';
 
 export { collisionKey, filesystemType, probeGranularity, probeNames, type FilesystemType, type NameProbe } from './probe.ts';
 export type { NameMode } from './names.ts';
@@ -32,6 +32,8 @@ export interface FilesystemOptions {
   readonly durability?: 'fsync' | 'none';
   /** Makes the root on the first use. Directories below it are made by writes in any case. Default false. */
   readonly create?: boolean;
+  /** `private`: a directory that is made is its owner's alone until setDirectory(), and one that forbids its owner to write is opened for it. Default `plain`: as the umask says. */
+  readonly directories?: 'plain' | 'private';
   /** Entries per page of a listing. Default 1,000. */
   readonly pageSize?: number;
   /** What the listing shall show; asked before a file is even looked at (F053). Directories end with `/`. */
@@ -87,6 +89,10 @@ export function createFilesystemStore(options: FilesystemOptions): FilesystemSto
       stopIfAborted(signal, 'remove');
       await removeFile(context, key, context.place(key, 0));
     },
+    setDirectory: async (key, attributes, signal) => {
+      stopIfAborted(signal, 'setDirectory');
+      await setDirectory(context, key, context.lookup(key, 'setDirectory'), attributes);
+    },
     refuses: ({ key, size }) => {
       const found = context.find(key, size);
       return isRefusal(found) ? found : undefined;
@@ -113,7 +119,7 @@ function contextOf(options: FilesystemOptions): Context & { lookup(key: Key, op:
   const procfs = options.procfs ?? (process.platform === 'linux' && existsSync('/proc/self/fd'));
   const create = options.create ?? false;
   const within = segments.length === 0 ? {} : { within: { jail: new Jail({ root: top, create, durable, procfs }), segments } };
-  const jail = new Jail({ root, create, durable, procfs, ...within });
+  const jail = new Jail({ root, create, durable, procfs, privately: options.directories === 'private', ...within });
   const location = (key: Key): string => `${root}/${showKey(key)}`;
   const find = (key: Key, size: number): Place | Refusal => {
     const place = placeOf(key, options.names, rootBytes(root));
@@ -151,8 +157,12 @@ function segmentsBelow({ below = '', names }: FilesystemOptions, top: string): r
 type Base = Pick<Context, 'options' | 'root' | 'jail' | 'follow'> & { readonly procfs: boolean };
 
 async function* list(context: Base, request: ListRequest): AsyncGenerator<ListPage> {
-  const { wanted } = context.options;
+  const wanted = request.directories === true ? onlyDirectories(context.options) : context.options.wanted;
   for await (const entries of walk(context, request, wanted === undefined ? {} : { wanted })) yield { entries };
+}
+
+function onlyDirectories({ wanted }: FilesystemOptions): (key: Key, isDirectory: boolean) => boolean {
+  return (key, isDirectory) => isDirectory && wanted?.(key, true) !== false;
 }
 
 /** The walk holds the root open: it sees one tree, whatever is renamed above it. */

@@ -9,7 +9,7 @@ import { BrigadeError, isKind } from '../../core/errors.ts';
 import { showKey } from '../../core/key.ts';
 import { COLLISION_HINT, errno, fsError } from './failures.ts';
 import { keyOf, pathOf, rawOf, type Raw } from './names.ts';
-import { close, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
+import { close, fchmod, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY;
 const DEFAULT_CAPACITY = 64;
@@ -20,6 +20,8 @@ export interface JailOptions {
   readonly within?: { readonly jail: Jail; readonly segments: readonly Raw[] };
   /** Makes the root and directories on the way; without it a missing one is `gone`. */
   readonly create: boolean;
+  /** Directories that are made are their owner's alone; one that forbids its owner to write is opened for it. */
+  readonly privately?: boolean;
   /** fsync a parent in which a directory was made. */
   readonly durable: boolean;
   /** Follow links to directories on the way (reading only). */
@@ -40,6 +42,8 @@ export class Dir {
   users = 1;
   /** Out of the cache: closed when the last user leaves. */
   dropped = false;
+  /** Its owner was seen to be let in. */
+  writable = false;
   #syncing: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
 
@@ -104,7 +108,9 @@ export class Jail {
       return root;
     }
     const id = segments.join('/');
-    return (await this.#reuse(id)) ?? this.#openOnce(segments, id, create, op);
+    const dir = (await this.#reuse(id)) ?? (await this.#openOnce(segments, id, create, op));
+    if (create && this.#options.privately === true && !dir.writable) await makeWritable(dir);
+    return dir;
   }
 
   async release(dir: Dir): Promise<void> {
@@ -224,7 +230,7 @@ export class Jail {
 
   async #make(parent: Dir, path: FsPath, id: Raw, op: string): Promise<void> {
     try {
-      await mkdir(path, 0o777);
+      await mkdir(path, this.#options.privately === true ? 0o700 : 0o777);
     } catch (error) {
       if (errno(error) === 'ENOENT') throw this.#error('E_ROOT_GONE', op, id, 'the directory in which it was to be made is gone');
       if (errno(error) !== 'EEXIST') throw fsError(error, op, this.location(id));
@@ -280,6 +286,15 @@ export class Jail {
       throw rootError(error, root);
     }
   }
+}
+
+/** Finished by an earlier run after its source, which its owner may not write to: it is finished again at the end of this one. */
+async function makeWritable(dir: Dir): Promise<void> {
+  dir.writable = true;
+  const { mode, uid } = await fstat(dir.fd);
+  if ((mode & 0o300n) === 0o300n || Number(uid) !== process.geteuid?.()) return;
+  // Where it is refused, what is to be written there will say so.
+  await fchmod(dir.fd, Number(mode & 0o7777n) | 0o700).catch(() => undefined);
 }
 
 async function openTop(root: string, create: boolean): Promise<number> {

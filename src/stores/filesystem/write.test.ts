@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmod, link, mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { BrigadeError } from '../../core/errors.ts';
 import { NO_ATTRIBUTES } from '../../core/object.ts';
+import type { Store } from '../../ports/storage.ts';
 import { asNobody, body, entriesOf, freshRoot, get, keysOf, makeFileSystem, mounted, names, put, random, storeOn } from './ground.test-kit.ts';
 import { createFilesystemStore, filesystemType, probeGranularity, probeNames } from './index.ts';
 
@@ -209,4 +211,34 @@ test('F025: untie takes our temporary from a finished file, and no name that som
   const { token } = await store.head('file');
   assert.equal(await store.sweep(Date.now() + 60_000), 2);
   assert.equal((await store.head('file')).token, token);
+});
+
+test('a directory that is made privately is its owner\'s alone until it is given its mode; one that shuts its owner out is opened to be written to', async (t) => {
+  const root = await freshRoot(t);
+  // Root is never shut out.
+  const found = asNobody(`
+    process.umask(0);
+    const { chmod, mkdtemp, rm, stat } = await import('node:fs/promises');
+    const { createFilesystemStore } = await import(${MODULE});
+    const root = await mkdtemp('${tmpdir()}/brigade-fs-');
+    const open = () => createFilesystemStore({ root, names: 'verbatim', directories: 'private', random: { next: Math.random } });
+    const put = (store, key) => store.write({ key, body: { size: 1, bytes: Buffer.from('x') }, attributes: { headers: {}, userMetadata: new Map() }, guard: { kind: 'absent' } });
+    const mode = async (key) => ((await stat(root + '/' + key)).mode & 0o777).toString(8);
+    const first = open();
+    await put(first, 'a/b/c');
+    const made = [await mode('a'), await mode('a/b'), await mode('a/b/c')];
+    await first.setDirectory('a/b/', { mode: 0o555, mtimeNs: '1000000000500000000' });
+    await first.setDirectory('a/', { mode: 0o511 });
+    const given = [await mode('a'), await mode('a/b'), (await stat(root + '/a/b')).mtimeMs];
+    await first.close();
+    const second = open();
+    await put(second, 'a/b/d');
+    await put(second, 'a/e/f');
+    const opened = [await mode('a'), await mode('a/b'), await mode('a/e')];
+    await second.close();
+    await rm(root, { recursive: true });
+    console.log(JSON.stringify([made, given, opened]));
+  `);
+  assert.deepEqual(found, [['700', '700', '666'], ['511', '555', 1_000_000_000_500], ['711', '755', '700']]);
+  await assert.rejects((storeOn(t, root).setDirectory as NonNullable<Store['setDirectory']>)('none/', { mode: 0o700 }), { kind: 'gone' });
 });

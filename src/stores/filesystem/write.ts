@@ -1,13 +1,14 @@
 /** One object in one go: a temporary in the same directory, fsync, then the final name. */
 import { constants, type BigIntStats } from 'node:fs';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
+import type { Attributes } from '../../core/object.ts';
 import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
 import { commitFile, createdMode, finalMode } from './commit.ts';
 import { classified, errno, fsError } from './failures.ts';
 import type { Dir, Jail } from './jail.ts';
 import { indexOfData, isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
-import { close, fchmod, fstat, lstat, open, rmdir, unlink, writeAt, type FsPath } from './syscalls.ts';
-import { tokenOf } from './token.ts';
+import { close, fchmod, fstat, futimes, lstat, open, rmdir, unlink, writeAt, type FsPath } from './syscalls.ts';
+import { secondsOf, tokenOf } from './token.ts';
 
 export const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
 
@@ -83,8 +84,29 @@ async function makeDirectory(desk: Desk, request: WriteRequest, place: Place, lo
   const dir = await desk.jail.acquire(place.segments, true, 'mkdir');
   try {
     return await classified('mkdir', location, async () => {
-      if (request.attributes.mode !== undefined) await fchmod(dir.fd, request.attributes.mode & 0o777);
+      await giveMode(dir.fd, request.attributes.mode);
       return { token: tokenOf(await fstat(dir.fd)) };
+    });
+  } finally {
+    await desk.jail.release(dir);
+  }
+}
+
+/** Permission bits alone: setgid and sticky, which a directory has from where it was made, stay (F058). */
+async function giveMode(fd: number, mode: number | undefined): Promise<void> {
+  if (mode === undefined) return;
+  const now = Number((await fstat(fd)).mode & 0o7777n);
+  if ((now & 0o777) !== (mode & 0o777)) await fchmod(fd, (now & 0o7000) | (mode & 0o777));
+}
+
+export async function setDirectory(desk: Desk, key: string, place: Place, attributes: Pick<Attributes, 'mode' | 'mtimeNs'>): Promise<void> {
+  const dir = await desk.jail.acquire(place.segments, false, 'setDirectory');
+  try {
+    await classified('setDirectory', desk.location(key), async () => {
+      await giveMode(dir.fd, attributes.mode);
+      if (attributes.mtimeNs === undefined) return;
+      const seconds = secondsOf(attributes.mtimeNs);
+      if (secondsOf((await fstat(dir.fd)).mtimeNs.toString()) !== seconds) await futimes(dir.fd, seconds, seconds);
     });
   } finally {
     await desk.jail.release(dir);
