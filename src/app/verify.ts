@@ -1,8 +1,8 @@
-/** `brigade verify`: the verifier over a finished run, as a step of its own (S2.19, I9). */
+/** `brigade verify`: the verifier over a finished run, as a step of its own (S2.19, I9). It is clean only where the run is: `verify && delete the source` must be safe. */
 import { dirname } from 'node:path';
 import type { Migration, Verify } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
-import { EXIT, type ExitCode } from '../core/exit-code.ts';
+import { type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import { type Verified, verifyRun } from '../engine/verifier.ts';
 import { createEntrySorter } from '../ledger/sqlite/index.ts';
 import type { Run } from '../ports/ledger.ts';
@@ -20,6 +20,8 @@ export interface VerifyFlags {
 }
 
 export interface VerifyResult extends Verified {
+  /** Objects that the run failed at: nothing was compared of them, and the exit code says so. */
+  readonly failed: number;
   readonly exit: ExitCode;
   readonly run: Run;
   readonly ledger: string;
@@ -38,7 +40,9 @@ export async function verifyMigration(migration: Migration, flags: VerifyFlags, 
         source: stores.source, destination: stores.destination, ledger, run: run.number, level: levelOf(migration, flags), concurrency: concurrencyOf(migration, 1),
         sorter: () => createEntrySorter({ dir: dirname(ledger.path) }), events, clock, onProgress,
       }, signal);
-      return { ...verified, run, ledger: ledger.path, exit: verified.summary.findings > 0 ? EXIT.verifyDiffers : EXIT.clean };
+      const tally = ledger.tally(run.number);
+      const exit = exitCodeOf({ tally, finished: true, findings: verified.summary.findings, allowArchived: migration.allowArchived, requireObjects: false });
+      return { ...verified, run, ledger: ledger.path, failed: tally.failed.objects, exit };
     } finally {
       await ledger.close();
     }

@@ -138,9 +138,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade retry media', 'brigade retry media --class throttled'], exits: MOVING, load: () => import('./commands/retry.ts'),
   },
   {
-    name: 'verify', summary: 'compare both ends again, apart from the copying', args: [RUN_OR_FILE],
+    name: 'verify', summary: 'compare both ends again, apart from the copying', about: 'Objects that the run failed at are not compared: without a difference the exit code is then that of the run, 1.', args: [RUN_OR_FILE],
     options: [{ flags: '--level <level>', description: 'none: sizes; inline: sizes and versions; checksum: store checksums, else one end read; full: both ends read', choices: ['none', 'inline', 'checksum', 'full'], standard: 'checksum, or the migration’s full' }, ...WATCHING],
-    examples: ['brigade verify media', 'brigade verify media --level full'], exits: [EXIT.clean, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/verify.ts'),
+    examples: ['brigade verify media', 'brigade verify media --level full'], exits: [EXIT.clean, EXIT.someFailed, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/verify.ts'),
   },
   {
     name: 'report', summary: 'the account of a run, for people, programs and auditors', about: 'text and json: the account; csv and ndjson: one row per object.', args: [RUN_ARG],

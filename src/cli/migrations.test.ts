@@ -101,6 +101,17 @@ test('I1: retry never calls a directory that could not be listed done; the next 
   assert.equal(readFileSync(join(folder.path, 'to/locked/2'), 'utf8'), '2');
 });
 
+test('I9: verify is not clean where the run was not: exit 1 though nothing differs, 3 where something does', async () => {
+  using folder = site({ a: 'source version', c: 'c' }, 'on_conflict: fail\n');
+  folder.write('to/a', 'FOREIGN');
+  assert.equal((await brigade(folder.path, ['run', 'pair.yml', ...QUIET])).exit, 1);
+  const verified = await brigade(folder.path, ['verify', 'pair', ...QUIET]);
+  assert.equal(verified.exit, 1, verified.out);
+  assert.match(verified.out, /0 differences\n(?:.*\n)*failed {6}1 object that the run failed at: not compared, not migrated; see brigade objects pair@1 --state failed\n/);
+  folder.write('to/c', 'other');
+  assert.equal((await brigade(folder.path, ['verify', 'pair', ...QUIET])).exit, 3);
+});
+
 test('I5: retry of a conflict is decided by the same rules: what others wrote stays, and what is gone meanwhile is copied', async () => {
   using folder = site({ a: 'source version', b: 'same size', c: 'c' }, 'on_conflict: fail\n');
   folder.write('to/a', 'FOREIGN precious data');

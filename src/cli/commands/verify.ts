@@ -41,10 +41,10 @@ export async function execute(invocation: Invocation): Promise<number> {
   return result.exit;
 }
 
-function show(invocation: Invocation, migration: Migration, { run, summary, findings, changedSince, exit }: VerifyResult): void {
+function show(invocation: Invocation, migration: Migration, { run, summary, findings, changedSince, failed, exit }: VerifyResult): void {
   const { out } = invocation.io;
   if (format(invocation) !== 'table') {
-    out.line(JSON.stringify({ v: 1, migration: migration.name, run: run.number, exit, ...summary, changedSince, differences: findings }, null, format(invocation) === 'json' ? 2 : undefined));
+    out.line(JSON.stringify({ v: 1, migration: migration.name, run: run.number, exit, ...summary, changedSince, failed, differences: findings }, null, format(invocation) === 'json' ? 2 : undefined));
     return;
   }
   const paint = paintFor(invocation, out);
@@ -52,6 +52,7 @@ function show(invocation: Invocation, migration: Migration, { run, summary, find
   out.line(`${paint('bold', `${migration.name}@${run.number}`)}  verified at level ${summary.level}: ${showCount(summary.checked)} objects checked, ${showBytes(summary.bytesRead)} read, ${paint(summary.findings === 0 ? 'green' : 'red', countOf(summary.findings, 'difference'))}`);
   if (evidence !== '') out.line(`evidence    ${evidence}`);
   if (changedSince > 0) out.line(`since then  ${showCount(changedSince)} objects changed or vanished at the source: for the next run`);
+  if (failed > 0) out.line(`${paint('red', 'failed'.padEnd(12))}${countOf(failed, 'object')} that the run failed at: not compared, not migrated; see ${nextCommand(invocation, `objects ${migration.name}@${run.number} --state failed`)}`);
   for (const { key, kind, message } of findings.slice(0, MOST_SHOWN)) out.line(`  ${kind}: ${showKey(key)}  ${oneLine(message)}`);
   if (summary.findings > MOST_SHOWN) out.line(`  and ${showCount(summary.findings - MOST_SHOWN)} more: ${nextCommand(invocation, `report ${migration.name}@${run.number} -o json`)}`);
 }
