@@ -51,7 +51,7 @@ describe('the closing listing', () => {
     assert.deepEqual([state, tally.copied.objects, tally.failed.objects], ['finished', 7, 3]);
     assert.deepEqual([...it.ledger.objects(1, { states: ['failed'] })].map(({ key, problem }) => [key, problem?.code]), taken.map((key) => [key, 'E_DESTINATION_CHANGED']));
     assert.equal([...it.ledger.items(1)].every(({ key, state: now }) => (now === 'copied') === (destination.bytes(key) !== undefined)), true);
-    assert.equal(it.ledger.retry(1, {}), 3);
+    assert.equal(it.ledger.retry(1, {}).pending, 3);
     assert.deepEqual(taken.map((key) => it.ledger.item(1, key)?.undone), [undefined, undefined, undefined]);
   });
 });
