@@ -5,6 +5,7 @@ export const SKIP_REASONS: Readonly<Record<string, string>> = {
   empty_directory: 'an object store has no empty directories',
   newer_at_destination: '`on_conflict: skip-newer`, and the destination’s is newer',
   reserved_name: 'named as this program names its unfinished files, `.<name>.<16 characters>.brigade.part`: rename it to have it copied',
+  prefix_marker: 'the zero-byte object whose key is the source’s prefix itself, as consoles make for a folder; the destination’s prefix needs none',
   source_gone: 'listed, and definitely gone when it was read',
   special_file: 'a socket, pipe or device',
   symlink: 'a symbolic link, with `filesystem: symlinks: skip`',

@@ -42,6 +42,8 @@ export interface EntryReason {
   /** `special_file`, `symlink`, `symlink_loop`, `archived` … or an error code such as E_ACCES. */
   readonly code: string;
   readonly message: string;
+  /** What an operator can do about a failure. */
+  readonly hint?: string;
   /** The whole subtree below the key could not be seen (F054): nothing below may ever be deleted or called extra. */
   readonly subtree?: boolean;
 }

@@ -225,7 +225,7 @@ function clash(): Decision {
 
 function reasonDecision(reason: EntryReason): Decision {
   if (reason.state === 'skipped') return { action: 'skip', code: reason.code, message: reason.message };
-  return { action: 'fail', code: reason.code, message: reason.message, hint: 'give the reader access, or exclude it (select.exclude)' };
+  return { action: 'fail', code: reason.code, message: reason.message, hint: reason.hint ?? 'exclude it (select.exclude)' };
 }
 
 function collided(draft: Draft): Draft {

@@ -55,9 +55,21 @@ describe('bucket → bucket', () => {
   });
 
   test('F044: the key that is the prefix itself is E_KEY_EMPTY, alone', async () => {
-    const lab = await seeded(['p/', 'p/a']);
+    const lab = await seeded(['p/a']);
+    await lab.put('p/', 'a folder with content');
     const ended = await lab.run({ source: '{ s3: from, prefix: p/, connection: here }' });
     assert.deepEqual([ended.exit, failedOf(ended), lab.keys('dest')], [1, [' E_KEY_EMPTY'], ['a']]);
+    assert.doesNotMatch(ended.rows.get('')?.problem?.hint ?? '', /access|exclude/);
+  });
+
+  test('F044: a folder made in a console migrates clean: its own zero-byte marker is a named skip, markers below it are objects', async () => {
+    const lab = await seeded(['p/a']);
+    for (const marker of ['p/', 'p/sub/']) await lab.put(marker, '');
+    for (const destination of ['{ s3: dest, connection: here }', '{ s3: dest, prefix: new/, connection: here }']) {
+      const ended = await lab.run({ source: '{ s3: from, prefix: p/, connection: here }', destination, name: destination.includes('new') ? 'under' : 'pair' });
+      assert.deepEqual([ended.exit, ended.tally.byCode, ended.tally.copied.objects], [0, [{ state: 'skipped', code: 'prefix_marker', objects: 1, bytes: 0 }], 2]);
+    }
+    assert.deepEqual(lab.keys('dest'), ['a', 'new/a', 'new/sub/', 'sub/']);
   });
 
   test('F048: keys around U+FFFF merge in byte order: nothing is copied twice or called extra', async () => {

@@ -14,6 +14,7 @@ import { close, fstat, lstat, open, stat, type FsPath } from './syscalls.ts';
 import { modifiedMs, tokenOf } from './token.ts';
 
 const WINDOW = 64;
+const CHANGED = 'run again when its writers are quiet: the next run lists it again';
 
 export interface WalkOptions {
   readonly names: NameMode;
@@ -142,7 +143,7 @@ export class Walk {
     if (stats === undefined) return undefined;
     if (stats.isFile()) return objectOf(raw, stats);
     if (stats.isSymbolicLink()) return this.#link(level, name);
-    if (stats.isDirectory()) return special(raw, { state: 'failed', code: 'E_SRC_CHANGED', message: 'became a directory while it was listed', subtree: true });
+    if (stats.isDirectory()) return special(raw, { state: 'failed', code: 'E_SRC_CHANGED', message: 'became a directory while it was listed', hint: CHANGED, subtree: true });
     return special(raw, { state: 'skipped', code: 'special_file', message: kindOf(stats) });
   }
 
@@ -176,8 +177,8 @@ export class Walk {
     const code = errno(error);
     const subtree = raw.endsWith('/') ? { subtree: true } : {};
     if (code === 'ENOENT') return undefined;
-    if (code === 'EACCES' || code === 'EPERM') return special(raw, { state: 'failed', code: 'E_ACCES', message: 'permission denied', ...subtree });
-    if (code === 'ENOTDIR' || code === 'ELOOP') return special(raw, { state: 'failed', code: 'E_SRC_CHANGED', message: 'was replaced while it was listed', ...subtree });
+    if (code === 'EACCES' || code === 'EPERM') return special(raw, { state: 'failed', code: 'E_ACCES', message: 'permission denied', hint: 'give the reader access, or exclude it (select.exclude)', ...subtree });
+    if (code === 'ENOTDIR' || code === 'ELOOP') return special(raw, { state: 'failed', code: 'E_SRC_CHANGED', message: 'was replaced while it was listed', hint: CHANGED, ...subtree });
     throw fsError(error, 'list', this.#root);
   }
 

@@ -74,8 +74,13 @@ test('a page with keys outside the prefix is E_LIST_INVALID', async () => {
   assert.equal((await listing(() => ({ body: listXml(lines('x/1')) }), { prefix: 'y/' })).code, 'E_LIST_INVALID');
 });
 
-test('F044: the key that is the prefix itself fails alone', async () => {
-  await using server = await startScripted(() => ({ body: listXml(lines('p/', 'p/a')) }));
+test('F044: the key that is the prefix itself fails alone; the zero-byte marker of a folder is a named skip', async () => {
+  let size = 0;
+  await using server = await startScripted(() => ({ body: listXml([{ key: 'p/', size }, ...lines('p/a')]) }));
+  const marked = [];
+  for await (const page of server.store({ prefix: 'p/' }).list({})) marked.push(...page.entries);
+  assert.deepEqual(marked.map(({ key, kind, reason }) => [key, kind, reason?.state, reason?.code]), [['', 'special', 'skipped', 'prefix_marker'], ['a', 'object', undefined, undefined]]);
+  size = 5;
   const pages = [];
   for await (const page of server.store({ prefix: 'p/' }).list({})) pages.push(...page.entries);
   assert.deepEqual(pages.map(({ key, kind, reason }) => [key, kind, reason?.code]), [['', 'special', 'E_KEY_EMPTY'], ['a', 'object', undefined]]);

@@ -155,17 +155,22 @@ async function isLossy(client: S3Client, entry: ScannedEntry, signal: AbortSigna
 }
 
 function lossyEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
-  const reason: EntryReason = { state: 'failed', code: 'E_LIST_LOSSY', message: 'the listing shows U+FFFD in place of bytes of this key, so the object cannot be named: rename it at the source, or exclude it' };
+  const reason: EntryReason = { state: 'failed', code: 'E_LIST_LOSSY', message: 'the listing shows U+FFFD in place of bytes of this key, so the object cannot be named', hint: 'rename it at the source, or exclude it (select.exclude)' };
   return { ...toEntry(client, entry), kind: 'special', reason };
 }
 
-const EMPTY_KEY: EntryReason = { state: 'failed', code: 'E_KEY_EMPTY', message: 'an object whose key is the prefix itself has no name below it' };
+const EMPTY_KEY: EntryReason = {
+  state: 'failed', code: 'E_KEY_EMPTY', message: 'an object whose key is the prefix itself has no name below it',
+  hint: 'migrate from a shorter prefix (with select.include), or rename it at the source',
+};
+/** Consoles make a folder by writing a zero-byte object under its name: the marker of the place the migration reads from, none of its contents (F044). */
+const PREFIX_MARKER: EntryReason = { state: 'skipped', code: 'prefix_marker', message: 'the zero-byte marker of the prefix itself' };
 
 function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
   const { size, modifiedMs, storageClass } = entry;
   const key = client.prefix === '' ? entry.key : entry.key.slice(client.prefix.length);
   const token = entry.etag === '' ? timeToken(modifiedMs) : entry.etag;
-  if (key === '') return { key, size, token, kind: 'special', reason: EMPTY_KEY };
+  if (key === '') return { key, size, token, kind: 'special', reason: size === 0 && client.prefix.endsWith('/') ? PREFIX_MARKER : EMPTY_KEY };
   if (modifiedMs !== undefined && storageClass !== undefined) return { key, size, token, kind: 'object', modifiedMs, storageClass }; // nearly all: no spreading
   return {
     key, size, token, kind: 'object',
