@@ -16,6 +16,7 @@ import { startAgent, type AgentLayout } from '../test/servers/harness/agent.ts';
 import { startVersitygw, type Server } from '../test/servers/harness/index.ts';
 import { credentials } from '../test/servers/harness/process.ts';
 import { play, type Play, type Wanted } from './player.ts';
+import { buildProduct } from './subjects.ts';
 
 const KiB = 1024;
 const MiB = 2 ** 20;
@@ -104,7 +105,15 @@ interface Case {
   readonly run: (scene: Scene) => Promise<Measured>;
 }
 
-interface Chosen { readonly cases: readonly string[]; readonly seconds: number; readonly keys: number; readonly rounds: number; readonly write: boolean }
+interface Chosen {
+  /** What is measured: the product as it is installed, not its source. */
+  readonly program: string;
+  readonly cases: readonly string[];
+  readonly seconds: number;
+  readonly keys: number;
+  readonly rounds: number;
+  readonly write: boolean;
+}
 
 const count = (n: number): string => Math.round(n).toLocaleString('en');
 const gibibytes = (n: number): string => `${(n / GiB).toFixed(2)} GiB`;
@@ -120,13 +129,13 @@ function casesOf({ seconds, keys }: Chosen): Record<string, Case> {
   };
 }
 
-async function setScene(name: AgentLayout | 'versitygw', one: string, tls: boolean, keys: number): Promise<Scene> {
+async function setScene(name: AgentLayout | 'versitygw', one: string, tls: boolean, { keys, program }: Pick<Chosen, 'keys' | 'program'>): Promise<Scene> {
   const folder = mkdtempSync(join(tmpdir(), 'brigade-bench-agent-'));
   const root = join(folder, 'root');
   mkdirSync(root);
   if (one === 'list' && name !== 'versitygw') await seedList(root, name, keys);
   const state = join(folder, 'state');
-  const server = name === 'versitygw' ? await startVersitygw({ tls }) : await startAgent({ layout: name, tls, root, ...(one === 'list' && name === 'objects' ? { state } : {}) });
+  const server = name === 'versitygw' ? await startVersitygw({ tls }) : await startAgent({ layout: name, tls, root, program, ...(one === 'list' && name === 'objects' ? { state } : {}) });
   if (one === 'list' && name === 'versitygw') await seedList(join(server.directory, 'data'), name, keys);
   return { name, server, folder, stop: async () => { await server.stop(); rmSync(folder, { recursive: true, force: true }); } };
 }
@@ -150,7 +159,7 @@ async function compare(name: string, one: Case, chosen: Chosen): Promise<string>
   const scenes: Scene[] = [];
   try {
     for (const server of ['files', 'objects', 'versitygw'] as const) {
-      const scene = await setScene(server, name, one.tls, chosen.keys);
+      const scene = await setScene(server, name, one.tls, chosen);
       scenes.push(scene);
       await one.prepare(scene);
     }
@@ -169,12 +178,15 @@ async function compare(name: string, one: Case, chosen: Chosen): Promise<string>
   }
 }
 
-function options(): Chosen {
+function options(program: string): Chosen {
   const { values } = parseArgs({ options: { case: { type: 'string', default: 'small,large,tls,list' }, seconds: { type: 'string', default: '5' }, keys: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '3' }, write: { type: 'boolean', default: false } } });
-  return { cases: values.case.split(','), seconds: Number(values.seconds), keys: Number(values.keys), rounds: Number(values.rounds), write: values.write };
+  return { program, cases: values.case.split(','), seconds: Number(values.seconds), keys: Number(values.keys), rounds: Number(values.rounds), write: values.write };
 }
 
-const chosen = options();
+const product = mkdtempSync(join(tmpdir(), 'brigade-bench-product-'));
+process.on('exit', () => rmSync(product, { recursive: true, force: true }));
+buildProduct(product);
+const chosen = options(join(product, 'dist', 'cli', 'main.js'));
 const cases = casesOf(chosen);
 const parts: string[] = [];
 for (const name of chosen.cases) {

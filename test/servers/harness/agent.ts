@@ -18,6 +18,8 @@ export interface AgentServerOptions {
   /** Serves https with a certificate of its own; trust `caFile`. */
   readonly tls?: boolean;
   readonly readOnly?: boolean;
+  /** The built program; else the source. */
+  readonly program?: string;
   /** A folder that is there already; else an empty one. */
   readonly root?: string;
   /** A folder of state that is there already; else an empty one. */
@@ -34,7 +36,7 @@ async function selfSigned(directory: string): Promise<{ cert: string; key: strin
 }
 
 /** Starts an agent over an empty folder (or `root`). @throws Error when it does not come up */
-export function startAgent({ layout, tls = false, readOnly = false, root, state }: AgentServerOptions): Promise<Server> {
+export function startAgent({ layout, tls = false, readOnly = false, program = main, root, state }: AgentServerOptions): Promise<Server> {
   return startServer(`agent-${layout}`, async (place) => {
     const folder = root ?? join(place.directory, 'root');
     const keys = join(place.directory, 'keys.yml');
@@ -43,7 +45,7 @@ export function startAgent({ layout, tls = false, readOnly = false, root, state 
     await chmod(keys, 0o600);
     const certificate = tls ? await selfSigned(place.directory) : undefined;
     const agent = place.start('agent', [
-      process.execPath, main, 'agent', '--root', folder, '--layout', layout, '--state', state ?? join(place.directory, 'state'), '--listen', '127.0.0.1:0', '--access-keys', keys,
+      process.execPath, program, 'agent', '--root', folder, '--layout', layout, '--state', state ?? join(place.directory, 'state'), '--listen', '127.0.0.1:0', '--access-keys', keys,
       ...(certificate === undefined ? [] : ['--tls-cert', certificate.cert, '--tls-key', certificate.key]), ...(readOnly ? ['--read-only'] : []),
     ], { NODE_NO_WARNINGS: '1' });
     let endpoint = '';
