@@ -1,7 +1,7 @@
 /** What a start does after whatever ended the last one. */
 import type { BigIntStats } from 'node:fs';
 import { BrigadeError } from '../../core/errors.ts';
-import { errno } from '../../stores/filesystem/failures.ts';
+import { absent } from '../../stores/filesystem/failures.ts';
 import type { Dir } from '../../stores/filesystem/jail.ts';
 import type { Raw } from '../../stores/filesystem/names.ts';
 import { lstat, unlink } from '../../stores/filesystem/syscalls.ts';
@@ -21,9 +21,7 @@ async function removeCopies({ db, jail }: FilesRooms): Promise<void> {
     const dir = await acquire(jail, directory === '' ? [] : directory.split('/'));
     if (dir !== undefined) {
       try {
-        await unlink(dir.at(name));
-      } catch (error) {
-        if (errno(error) !== 'ENOENT') throw error;
+        await unlink(dir.at(name)).catch(absent);
       } finally {
         await jail.release(dir);
       }

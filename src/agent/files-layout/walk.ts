@@ -11,7 +11,7 @@ import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import { isTemporary, keyOf, OWN_FOLDER, rawOf } from '../../stores/filesystem/names.ts';
 import type { Raw } from '../../stores/filesystem/names.ts';
-import { fstat, lstat } from '../../stores/filesystem/syscalls.ts';
+import { fstat } from '../../stores/filesystem/syscalls.ts';
 import { SortedNames } from './sorted-names.ts';
 import type { SpillOptions } from './sorted-names.ts';
 
@@ -174,7 +174,7 @@ export class Walk {
 
   async #look(level: Level): Promise<void> {
     const names = level.names.take(WINDOW).reverse();
-    level.ready = await Promise.all(names.map(async (name) => ({ name, stats: name.endsWith('/') ? undefined : await lookAt(level.dir, name) })));
+    level.ready = await Promise.all(names.map(async (name) => ({ name, stats: name.endsWith('/') ? undefined : await level.dir.present(name) })));
   }
 
   /** Reads a directory. One that is gone, or a link by now, is passed over. */
@@ -220,18 +220,9 @@ function seekIn(names: SortedNames, rest: Raw): void {
   names.seek(slash < 0 ? rest : rest.slice(0, slash + 1));
 }
 
-async function lookAt(dir: Dir, name: Raw): Promise<BigIntStats | undefined> {
-  try {
-    return await lstat(dir.at(name));
-  } catch (error) {
-    if (errno(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
 /** Some file systems do not tell the type with the name. */
 async function isDirectory(dir: Dir, found: Dirent): Promise<boolean> {
   if (found.isDirectory()) return true;
   if (found.isFile() || found.isSymbolicLink() || found.isFIFO() || found.isSocket() || found.isBlockDevice() || found.isCharacterDevice()) return false;
-  return (await lookAt(dir, found.name))?.isDirectory() === true;
+  return (await dir.present(found.name))?.isDirectory() === true;
 }

@@ -5,10 +5,11 @@
  * stands there whole and its record speaks for it.
  */
 import { constants, type BigIntStats } from 'node:fs';
-import { errno } from '../../stores/filesystem/failures.ts';
+import { NO_LINKS } from '../../stores/filesystem/commit.ts';
+import { absent, errno } from '../../stores/filesystem/failures.ts';
 import type { Dir } from '../../stores/filesystem/jail.ts';
 import { temporaryName, type Place, type Raw } from '../../stores/filesystem/names.ts';
-import { close, fstat, fsync, futimes, link, lstat, open, rename, unlink } from '../../stores/filesystem/syscalls.ts';
+import { close, fstat, fsync, futimes, link, open, rename, unlink } from '../../stores/filesystem/syscalls.ts';
 import type { FolderBody } from '../bodies/folder.ts';
 import { readRange } from '../bodies/read.ts';
 import { FileWriter } from '../bodies/write.ts';
@@ -88,21 +89,11 @@ async function attempt({ db, records, uploads }: FilesRooms, staged: Staged, dir
     throw error;
   }
   await dir.sync();
-  return (await lookAt(dir, name)) ?? stats;
-}
-
-/** Undefined: another program took it away at once. */
-async function lookAt(dir: Dir, name: Raw): Promise<BigIntStats | undefined> {
-  try {
-    return await lstat(dir.at(name));
-  } catch (error) {
-    if (errno(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return (await dir.present(name)) ?? stats; // another program may have taken it away at once
 }
 
 async function standingAt(dir: Dir, name: Raw, key: string): Promise<BigIntStats | undefined> {
-  const stats = await lookAt(dir, name);
+  const stats = await dir.present(name);
   if (stats?.isDirectory() === true) throw isDirectory(key);
   if (stats?.isFile() === false) throw isSpecial(key);
   return stats;
@@ -119,8 +110,6 @@ async function prepare({ dir, name }: Staged, modified: number): Promise<BigIntS
     await close(fd);
   }
 }
-
-const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
 
 /** Where nothing stood, nothing is replaced: link() fails where a rename would overwrite what another program just made. */
 async function moveIn(staged: Staged, dir: Dir, name: Raw, absent: boolean): Promise<void> {
@@ -147,9 +136,7 @@ async function settleCopy(rooms: FilesRooms, staged: Staged, dir: Dir, writing: 
     if (typeof outcome !== 'object') throw new Error('the directory did not keep still');
     await finish(rooms, writing, outcome);
   } finally {
-    await unlink(dir.at(copy.name)).catch((error: unknown) => {
-      if (errno(error) !== 'ENOENT') throw error;
-    });
+    await unlink(dir.at(copy.name)).catch(absent);
     await db.commit(() => db.sql('DELETE FROM copies WHERE directory = ? AND name = ?').run(...where));
   }
 }

@@ -1,12 +1,11 @@
 /** From a finished temporary to the final name: whole or not at all, under guard, durable before it is told (truths 4, 6). */
-import type { BigIntStats } from 'node:fs';
 import { BrigadeError } from '../../core/errors.ts';
 import type { Attributes, Token } from '../../core/object.ts';
 import type { Guard } from '../../ports/storage.ts';
-import { COLLISION_HINT, errno } from './failures.ts';
+import { absent, COLLISION_HINT, errno } from './failures.ts';
 import type { Dir } from './jail.ts';
 import type { Raw } from './names.ts';
-import { fchmod, fstat, fsync, futimes, link, lstat, rename, unlink } from './syscalls.ts';
+import { fchmod, fstat, fsync, futimes, link, rename, unlink } from './syscalls.ts';
 import { secondsOf, tokenOf } from './token.ts';
 
 export interface Commit {
@@ -58,7 +57,7 @@ async function moveIn(commit: Commit): Promise<void> {
   if (commit.guard.kind === 'absent') return linkIn(commit);
   const { dir, temporary, name, guard } = commit;
   if (guard.kind === 'matches') {
-    const now = await present(dir, name);
+    const now = await dir.present(name);
     if (now?.isDirectory() === true) throw collision(commit);
     if (now === undefined || tokenOf(now) !== guard.token) throw conflict(commit, now === undefined ? 'the file that was to be replaced is gone' : 'another version stands there');
   }
@@ -74,27 +73,19 @@ async function linkIn(commit: Commit): Promise<void> {
     if (errno(error) === 'EEXIST') throw await occupied(commit);
     if (!NO_LINKS.has(errno(error) ?? '')) throw error;
     // A file system without hard links (FAT, some FUSE): looked at just before the rename, which is the best it can do.
-    if ((await present(dir, name)) !== undefined) throw await occupied(commit);
+    if ((await dir.present(name)) !== undefined) throw await occupied(commit);
     await rename(dir.at(temporary), dir.at(name));
     return;
   }
   // Whoever took us for dead and adopted the file has taken the temporary away (untie.ts).
-  await unlink(dir.at(temporary)).catch((error: unknown) => { if (errno(error) !== 'ENOENT') throw error; });
+  await unlink(dir.at(temporary)).catch(absent);
 }
 
-const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
+/** Errors by which a file system says that it has no hard links. */
+export const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
 
 async function occupied(commit: Commit): Promise<BrigadeError> {
-  return (await present(commit.dir, commit.name))?.isDirectory() === true ? collision(commit) : conflict(commit, 'another object stands there');
-}
-
-async function present(dir: Dir, name: Raw): Promise<BigIntStats | undefined> {
-  try {
-    return await lstat(dir.at(name));
-  } catch (error) {
-    if (errno(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return (await commit.dir.present(commit.name))?.isDirectory() === true ? collision(commit) : conflict(commit, 'another object stands there');
 }
 
 function conflict(commit: Commit, message: string): BrigadeError {

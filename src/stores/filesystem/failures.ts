@@ -39,6 +39,12 @@ export function errno(thrown: unknown): string | undefined {
   return thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
 }
 
+/** For `catch`: undefined where there was nothing of that name. */
+export function absent(thrown: unknown): undefined {
+  if (errno(thrown) !== 'ENOENT') throw thrown;
+  return undefined;
+}
+
 /** A failed system call as a BrigadeError; what is one already stays as it is. `needed`: bytes that were to be stored. */
 export function fsError(thrown: unknown, op: string, location: string, needed?: number): BrigadeError {
   const code = errno(thrown);

@@ -3,11 +3,11 @@
  * (F111, F112). On Linux a child is named through its parent's open descriptor (`/proc/self/fd/N/name`); elsewhere by its path, whose
  * real path is compared after every opening. Open directories are kept for reuse, few of them, and checked before each use.
  */
-import { constants, existsSync } from 'node:fs';
+import { type BigIntStats, constants, existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import { showKey } from '../../core/key.ts';
-import { COLLISION_HINT, errno, fsError } from './failures.ts';
+import { absent, COLLISION_HINT, errno, fsError } from './failures.ts';
 import { keyOf, pathOf, rawOf, type Raw } from './names.ts';
 import { close, fchmod, fstat, fsync, lstat, mkdir, open, placeOfDescriptor, stat, type FsPath } from './syscalls.ts';
 
@@ -57,6 +57,11 @@ export class Dir {
   /** The path by which the kernel finds a child of this very directory. */
   at(name: Raw): FsPath {
     return pathOf(`${this.#base}/${name}`);
+  }
+
+  /** What stands under this name, links not followed; undefined: nothing. */
+  present(name: Raw): Promise<BigIntStats | undefined> {
+    return lstat(this.at(name)).catch(absent);
   }
 
   /** Resolves after an fsync that began after this call: writers of one directory share it. */
@@ -111,6 +116,14 @@ export class Jail {
     const dir = (await this.#reuse(id)) ?? (await this.#openOnce(segments, id, create, op));
     if (create && this.#options.privately === true && !dir.writable) await makeWritable(dir);
     return dir;
+  }
+
+  /** The same where it is there already; undefined: it is not. */
+  find(segments: readonly Raw[], op: string): Promise<Dir | undefined> {
+    return this.acquire(segments, false, op).catch((error: unknown) => {
+      if (isKind(error, 'gone')) return undefined;
+      throw error;
+    });
   }
 
   async release(dir: Dir): Promise<void> {

@@ -8,11 +8,11 @@ import { BrigadeError, cancelled } from '../../core/errors.ts';
 import { isUtf8Key, keyFromBytes, keyToBytes, type Key } from '../../core/key.ts';
 import type { Body, CompleteRequest, Multipart, Part, Upload, UploadRequest, Written } from '../../ports/storage.ts';
 import { commitFile } from './commit.ts';
-import { classified, errno } from './failures.ts';
+import { absent, classified } from './failures.ts';
 import type { Dir } from './jail.ts';
 import { indexName, isIndex, temporaryName, type Place, type Raw } from './names.ts';
 import { addPart, createIndex, partOf, readIndex, takeBack, type PartIndex } from './part-index.ts';
-import { close, fdatasync, fstat, fsync, ftruncate, lstat, open, unlink } from './syscalls.ts';
+import { close, fdatasync, fstat, fsync, ftruncate, open, unlink } from './syscalls.ts';
 import { CREATE, writeBody, type Desk } from './write.ts';
 
 export interface Workshop extends Desk {
@@ -159,7 +159,7 @@ async function* listUploads(shop: Workshop, signal: AbortSignal | undefined): As
     const dir = await shop.jail.acquire(segments, false, 'listUploads');
     try {
       const index = await readIndex(dir.at(name)).catch(absent);
-      const stats = await lstat(dir.at(name)).catch(absent);
+      const stats = await dir.present(name);
       if (index !== undefined && stats !== undefined) yield { key: givenKey(index.head.key), id: name.slice(-'.brigade.parts'.length - 16, -'.brigade.parts'.length), initiatedMs: begunMs(stats) };
     } finally {
       await shop.jail.release(dir);
@@ -192,11 +192,6 @@ async function openData(bench: Bench, op: string): Promise<number> {
 /** Index first: data without an index is never taken for an upload. */
 async function removeBoth(bench: Bench): Promise<void> {
   for (const name of [bench.index, bench.data]) await classified('abort', bench.location, async () => unlink(bench.dir.at(name)).catch(absent));
-}
-
-function absent(error: unknown): undefined {
-  if (errno(error) !== 'ENOENT') throw error;
-  return undefined;
 }
 
 function unknownUpload(op: string, location: string): BrigadeError {

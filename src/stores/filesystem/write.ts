@@ -1,5 +1,5 @@
 /** One object in one go: a temporary in the same directory, fsync, then the final name. */
-import { constants, type BigIntStats } from 'node:fs';
+import { constants } from 'node:fs';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Attributes } from '../../core/object.ts';
 import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
@@ -7,7 +7,7 @@ import { commitFile, createdMode, finalMode } from './commit.ts';
 import { classified, errno, fsError } from './failures.ts';
 import type { Dir, Jail } from './jail.ts';
 import { indexOfData, isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
-import { close, fchmod, fstat, futimes, lstat, open, rmdir, unlink, writeAt, type FsPath } from './syscalls.ts';
+import { close, fchmod, fstat, futimes, open, rmdir, unlink, writeAt } from './syscalls.ts';
 import { secondsOf, tokenOf } from './token.ts';
 
 export const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
@@ -115,10 +115,7 @@ export async function setDirectory(desk: Desk, key: string, place: Place, attrib
 
 /** Making a directory that is there is no harm: only a guard on another version refuses. */
 async function checkMarker(desk: Desk, request: WriteRequest, place: Place, location: string): Promise<void> {
-  const found = await desk.jail.acquire(place.segments, false, 'mkdir').catch((error: unknown) => {
-    if (error instanceof BrigadeError && error.kind === 'gone') return undefined;
-    throw error;
-  });
+  const found = await desk.jail.find(place.segments, 'mkdir');
   if (found === undefined) {
     if (request.guard.kind === 'absent') return;
     throw new BrigadeError({ code: 'E_PRECONDITION', kind: 'conflict', message: 'the directory is gone', op: 'mkdir', location });
@@ -141,12 +138,8 @@ export async function sweep(desk: Desk, found: AsyncIterable<{ readonly segments
 }
 
 async function removeStale(dir: Dir, name: Raw, beforeMs: number): Promise<number> {
-  const exists = (path: FsPath): Promise<BigIntStats | undefined> => lstat(path).catch((error: unknown) => {
-    if (errno(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (isIndex(name) || (await exists(dir.at(indexOfData(name)))) !== undefined) return 0;
-  const stats = await exists(dir.at(name));
+  if (isIndex(name) || (await dir.present(indexOfData(name))) !== undefined) return 0;
+  const stats = await dir.present(name);
   if (stats === undefined || !stats.isFile() || Number(stats.ctimeMs) >= beforeMs) return 0;
   await unlink(dir.at(name));
   return 1;
@@ -155,10 +148,7 @@ async function removeStale(dir: Dir, name: Raw, beforeMs: number): Promise<numbe
 /** Only for what is ours. A directory goes only when it is empty. */
 export async function removeFile(desk: Desk, key: string, place: Place): Promise<void> {
   const location = desk.location(key);
-  const dir = await desk.jail.acquire(place.segments.slice(0, -1), false, 'remove').catch((error: unknown) => {
-    if (error instanceof BrigadeError && error.kind === 'gone') return undefined;
-    throw error;
-  });
+  const dir = await desk.jail.find(place.segments.slice(0, -1), 'remove');
   if (dir === undefined) return;
   try {
     const path = dir.at(place.segments.at(-1) as Raw);
