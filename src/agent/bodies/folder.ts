@@ -66,6 +66,11 @@ export class BodyFolder {
     return new FolderBody(this, pieces);
   }
 
+  /** A body of ours as it is; the bytes of any other are written first. */
+  async own(body: Body): Promise<FolderBody> {
+    return body instanceof FolderBody ? body : this.write(body.read(0, body.size) as AsyncIterable<Buffer>);
+  }
+
   isFresh(id: string): boolean {
     return this.#fresh.has(id);
   }

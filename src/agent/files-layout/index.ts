@@ -14,7 +14,7 @@ import { errno } from '../../stores/filesystem/failures.ts';
 import { isTemporary, keyOf, rawOf, type Place, type Raw } from '../../stores/filesystem/names.ts';
 import { fstat, unlink } from '../../stores/filesystem/syscalls.ts';
 import { tokenOf } from '../../stores/filesystem/token.ts';
-import { FolderBody } from '../bodies/folder.ts';
+import type { FolderBody } from '../bodies/folder.ts';
 import { s3Error } from '../errors.ts';
 import { newBucket } from '../layout.ts';
 import type { Body, Bucket, Guard, KeyEntry, Layout, ListedEntry, ObjectVersion, ScanHints, Upload, UploadPart } from '../layout.ts';
@@ -219,7 +219,7 @@ export class FilesLayout implements Layout {
 
   async putPart(bucket: string, id: string, part: UploadPart): Promise<void> {
     const { db, folder, uploads } = this.#rooms;
-    const body = await this.#own(part.body);
+    const body = await folder.own(part.body);
     const before = await db.commit(() => uploads.putPart(bucket, id, part, body.pieces));
     folder.keep(body.pieces);
     for (const piece of before) await folder.remove(piece.id);
@@ -280,7 +280,7 @@ export class FilesLayout implements Layout {
   }
 
   async #putFile(bucket: string, place: Place, version: ObjectVersion, guard: Guard, upload: string | undefined): Promise<void> {
-    const body = await this.#own(version.body);
+    const body = await this.#rooms.folder.own(version.body);
     const standing = (stats: BigIntStats): ObjectVersion => this.#version(bucket, version.key, place, { stats, empty: false }) as ObjectVersion;
     try {
       await this.#locks.run(lockOf(bucket, version.key), () => writeFile(this.#rooms, body, { bucket, place, version, guard, upload, standing }));
@@ -325,12 +325,6 @@ export class FilesLayout implements Layout {
     }
     await db.commit(() => records.remove(bucket, key));
     await tree.prune(bucket, place, (above, stats) => records.light(bucket, above, stats) !== undefined);
-  }
-
-  /** Bytes of ours; those of another kind are written first. */
-  async #own(body: Body): Promise<FolderBody> {
-    if (body instanceof FolderBody) return body;
-    return this.write(body.read(0, body.size) as AsyncIterable<Buffer>);
   }
 }
 

@@ -10,7 +10,7 @@ import { OWN_FOLDER, rawOf } from '../../stores/filesystem/names.ts';
 import { BodyFolder } from '../bodies/folder.ts';
 import type { Clock } from '../context.ts';
 import { Database } from '../metadata/database.ts';
-import { textOf } from '../metadata/encoding.ts';
+import { bindToRoot, factOf, factsSchema } from '../metadata/facts.ts';
 import { Uploads, uploadsSchema } from '../metadata/uploads.ts';
 import { Records, recordsSchema } from './records.ts';
 import { Tree } from './tree.ts';
@@ -46,7 +46,7 @@ export interface FilesRooms {
 
 /** `copies`: temporaries in directories of another file system than the root's, recorded before they are made. */
 const schema = `
-  CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  ${factsSchema}
   CREATE TABLE IF NOT EXISTS copies (directory TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (directory, name)) WITHOUT ROWID;
   ${recordsSchema}
   ${uploadsSchema}`;
@@ -61,7 +61,7 @@ export async function openFilesRooms(options: FilesLayoutOptions): Promise<Files
   const device = (await stat(root, { bigint: true })).dev;
   const db = new Database(join(state, 'files.db'), schema);
   try {
-    expectFact(db, 'root', root, () => refuse('E_STATE_OF_ANOTHER_ROOT', 'the state belongs to another root', state, 'give each root a --state of its own'));
+    bindToRoot(db, root, state, 'give each root a --state of its own');
     const spillFolder = join(state, 'names');
     mkdirSync(spillFolder, { recursive: true });
     for (const name of readdirSync(spillFolder)) rmSync(join(spillFolder, name), { force: true });
@@ -107,14 +107,4 @@ async function realOf(path: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw fsError(error, 'open', path);
     return join(await realOf(dirname(path)), basename(path));
   }
-}
-
-/** A fact that is set once. */
-function factOf(db: Database, name: string, first: string): string {
-  db.sql('INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)').run(name, first);
-  return textOf(db.sql('SELECT value FROM facts WHERE name = ?').get(name) ?? {}, 'value');
-}
-
-function expectFact(db: Database, name: string, value: string, refusal: () => Error): void {
-  if (factOf(db, name, value) !== value) throw refusal();
 }

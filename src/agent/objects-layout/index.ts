@@ -8,15 +8,15 @@
  *     <state>/objects.db            everything else; <state> is <root>/state unless it is told
  */
 import { join, resolve } from 'node:path';
-import { BrigadeError } from '../../core/errors.ts';
 import { Jail } from '../../stores/filesystem/jail.ts';
-import { BodyFolder, FolderBody } from '../bodies/folder.ts';
+import { BodyFolder, type FolderBody } from '../bodies/folder.ts';
 import type { Clock } from '../context.ts';
 import { s3Error } from '../errors.ts';
 import type { Body, Bucket, Guard, KeyEntry, Layout, ObjectVersion, Scan, ScanHints, Upload, UploadPart } from '../layout.ts';
 import { Database } from '../metadata/database.ts';
 import { textOf } from '../metadata/encoding.ts';
 import type { Piece } from '../metadata/encoding.ts';
+import { bindToRoot } from '../metadata/facts.ts';
 import { Uploads } from '../metadata/uploads.ts';
 import { Arrivals } from './arrivals.ts';
 import { openHome } from './home.ts';
@@ -70,7 +70,7 @@ export async function openRooms(options: ObjectsLayoutOptions, make = false): Pr
   const path = join(options.state === undefined ? join(root, 'state') : resolve(options.state), 'objects.db');
   const db = new Database(path, schema);
   try {
-    claim(db, id, root);
+    bindToRoot(db, id, root, 'give the --state that this root was served with');
     const jail = new Jail({ root, create: false, durable: true, capacity: 320 });
     const folder = new BodyFolder({ jail, incoming: ['incoming'], home: bodyHome });
     const bodyOf = (pieces: readonly Piece[]): Body => folder.bodyOf(pieces);
@@ -87,15 +87,6 @@ export async function closeRooms({ db, jail, trash, arrivals }: Rooms): Promise<
   await arrivals.close();
   db.close();
   await jail.close();
-}
-
-/** A state serves one root for ever: with another's rows every object would be missing. */
-function claim(db: Database, id: string, root: string): void {
-  const known = db.sql('SELECT value FROM facts WHERE name = ?').get('root');
-  if (known === undefined) db.sql('INSERT INTO facts (name, value) VALUES (?, ?)').run('root', id);
-  else if (textOf(known, 'value') !== id) {
-    throw new BrigadeError({ code: 'E_STATE_OF_ANOTHER_ROOT', kind: 'usage', message: 'the state belongs to another root', op: 'open', location: root, hint: 'give the --state that this root was served with' });
-  }
 }
 
 export class ObjectsLayout implements Layout {
@@ -183,7 +174,7 @@ export class ObjectsLayout implements Layout {
   /** No byte is copied: the result is the list of its parts. */
   async concat(parts: readonly Body[]): Promise<FolderBody> {
     const owned: FolderBody[] = [];
-    for (const part of parts) owned.push(await this.#own(part));
+    for (const part of parts) owned.push(await this.#rooms.folder.own(part));
     return this.#rooms.folder.bodyOf(owned.flatMap((part) => part.pieces));
   }
 
@@ -221,12 +212,6 @@ export class ObjectsLayout implements Layout {
     if (this.#rooms.db.sql('SELECT 1 FROM buckets WHERE name = ?').get(bucket) === undefined) throw noSuchBucket(bucket);
   }
 
-  /** Bytes of ours; those of another kind are written first. */
-  async #own(body: Body): Promise<FolderBody> {
-    if (body instanceof FolderBody) return body;
-    return this.write(body.read(0, body.size) as AsyncIterable<Buffer>);
-  }
-
   /** Ends the upload whose parts the object is made of; answers the pieces that it is not made of. */
   #endWith(bucket: string, upload: string, used: readonly Piece[]): Piece[] {
     const ended = new Map(this.#rooms.uploads.end(bucket, upload).map((piece) => [piece.id, piece]));
@@ -239,7 +224,7 @@ export class ObjectsLayout implements Layout {
   /** Commits a record of these bytes together with where they lie. */
   async #take(given: Body, record: (pieces: readonly Piece[]) => void): Promise<void> {
     const { db, folder, arrivals } = this.#rooms;
-    const body = await this.#own(given);
+    const body = await folder.own(given);
     const arrived = body.pieces.filter(({ id }) => folder.isFresh(id));
     try {
       await db.commit(() => {

@@ -4,13 +4,14 @@
  * filled by the commit that lets go of them, so that a crash leaves none behind unnoticed. `arrivals` names those that a commit took in
  * and that may still lie where they came in.
  */
+import { factsSchema } from '../metadata/facts.ts';
 import { uploadsSchema } from '../metadata/uploads.ts';
 
 /** What a listing shows. `id`: the version id. `seq`: the order of writing, and the key of the details. */
 const light = 'bucket TEXT NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, marker INTEGER NOT NULL, modified INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL, algorithm TEXT, kind TEXT, class TEXT NOT NULL, restore TEXT';
 
 export const schema = `
-  CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  ${factsSchema}
   CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS newest (${light}, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS older (${light}, PRIMARY KEY (bucket, key, seq DESC)) WITHOUT ROWID;
