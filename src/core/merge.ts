@@ -12,6 +12,9 @@ export interface Merged<A, B, C> {
 
 type Source<T> = AsyncIterator<T, unknown, undefined> | Iterator<T, unknown, undefined>;
 
+/** The third stream where there are two. */
+export const NO_STREAM: Iterator<never> = [][Symbol.iterator]();
+
 /** One step of memory per stream, whatever their length. */
 export async function* merge<A extends Keyed, B extends Keyed, C extends Keyed>(a: Source<A>, b: Source<B>, c: Source<C>): AsyncGenerator<Merged<A, B, C>, void, undefined> {
   let [x, y, z]: [A | undefined, B | undefined, C | undefined] = await Promise.all([head(a), head(b), head(c)]);

@@ -7,7 +7,7 @@
  */
 import type { Item, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
-import { merge } from '../core/merge.ts';
+import { merge, NO_STREAM } from '../core/merge.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger } from '../ports/ledger.ts';
@@ -43,10 +43,9 @@ const MOST_AGAIN = 3;
 export async function closeListing(context: ClosingContext, signal: AbortSignal): Promise<Closed> {
   const { destination, ledger, run, sorter, events } = context;
   const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
-  const nothing: Iterator<Item> = [][Symbol.iterator]();
   const closed = { again: 0, failed: 0 };
   let changes: Change[] = [];
-  for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage, prefix: context.prefix }), nothing)) {
+  for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage, prefix: context.prefix }), NO_STREAM)) {
     if (item === undefined || stands(item, entry)) continue;
     const last = (item.undone ?? 0) >= MOST_AGAIN;
     closed[last ? 'failed' : 'again']++;

@@ -13,14 +13,14 @@ import { decideConflict } from '../core/decide.ts';
 import { BrigadeError, isKind } from '../core/errors.ts';
 import type { Evidence, Item, Outcome } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
-import type { Checksum, ObjectInfo, Pin, Token } from '../core/object.ts';
-import { cutObject } from '../core/parts.ts';
+import type { Checksum, ObjectInfo, Token } from '../core/object.ts';
+import { type Cut, cutObject } from '../core/parts.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Recorder, Task } from '../ports/queue.ts';
 import type { Guard, Store, Written } from '../ports/storage.ts';
 import type { Budget } from './budget.ts';
-import { type Carried, carryAttributes } from './fidelity.ts';
+import { type Carried, carryAttributes, finishTags } from './fidelity.ts';
 import { type Equality, sameContent, type Version, versionOf } from './content.ts';
 import { copyBuffered, copyStreamed } from './copy-whole.ts';
 import { copyInParts } from './copy-parts.ts';
@@ -122,11 +122,8 @@ async function comparable(context: CopyContext, item: Item, compare: boolean, si
 
 /** Bytes of an earlier try of ours whose end nobody saw: what travels beside them is finished, and what it lost is said. */
 async function adoptOwn(context: CopyContext, key: Key, { here, there }: Pair, same: Equality, signal: AbortSignal): Promise<Ending> {
-  const { destination, options } = context;
-  const { size } = here;
-  const inParts = cutObject(size, destination.facts, options.cut, destination.multipart !== undefined).way === 'parts';
-  const { attributes, lost } = await carry(context, { key, size, pin: pinOf(here) }, here, inParts, signal);
-  if (attributes.tags !== undefined && attributes.tags.size > 0) await destination.writeTags?.(key, attributes.tags, signal);
+  const { attributes, lost } = await carry(context, versionOf(here), here, cutFor(context, here.size).way === 'parts', signal);
+  await finishTags(context.destination, key, attributes, signal);
   return { ...adopted('copied', there, same), ...(lost.length > 0 ? { lost } : {}) };
 }
 
@@ -174,13 +171,16 @@ async function copyVersion(context: CopyContext, task: Task, item: Item, version
 }
 
 async function copyThrough(step: CopyStep): Promise<Copied> {
-  const { destination, options } = step.context;
-  const cut = cutObject(step.version.size, destination.facts, options.cut, destination.multipart !== undefined);
+  const cut = cutFor(step.context, step.version.size);
   switch (cut.way) {
     case 'buffer': return copyBuffered(step);
     case 'stream': return copyStreamed(step);
     case 'parts': return copyInParts(step, cut.partSize).catch((error: unknown) => withoutRanges(step, error));
   }
+}
+
+function cutFor({ destination, options }: CopyContext, size: number): Cut {
+  return cutObject(size, destination.facts, options.cut, destination.multipart !== undefined);
 }
 
 /** A store that does not answer ranges as asked is read in one stream; nothing is ever written at an offset it did not confirm (F021). */
@@ -271,11 +271,8 @@ async function nextVersion({ source, events }: CopyContext, version: Version, si
 }
 
 async function currentVersion(source: Store, version: Version, signal: AbortSignal): Promise<Version> {
-  const info = await source.head(version.key, { signal });
-  return { key: version.key, size: info.size, pin: pinOf(info) };
+  return versionOf(await source.head(version.key, { signal }));
 }
-
-const pinOf = (info: ObjectInfo): Pin => ({ token: info.token, ...optional('versionId', info.versionId) });
 
 async function headOrNone(store: Store, at: { readonly key: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
   try {

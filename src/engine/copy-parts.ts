@@ -15,7 +15,7 @@ import type { Multipart, Part, Upload, UploadRequest, Written } from '../ports/s
 import { bytesBody, collect, sameContent } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
 import { algorithmFor, computedBy, proveRead, STREAM_BUFFER, streamedBody, toldBy } from './copy-whole.ts';
-import type { Carried } from './fidelity.ts';
+import { type Carried, finishTags } from './fidelity.ts';
 import { runLanes } from './lanes.ts';
 import { slabsOf } from './slabs.ts';
 
@@ -156,8 +156,7 @@ async function completeUpload(step: CopyStep, multipart: Multipart, upload: Uplo
     if (!isKind(error, 'transient', 'gone', 'conflict')) throw error;
     const landed = await alreadyComplete(step, checksum);
     if (landed === undefined) throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
-    const { tags } = carried.attributes;
-    if (tags !== undefined && tags.size > 0) await step.context.destination.writeTags?.(upload.key, tags, signal);
+    await finishTags(step.context.destination, upload.key, carried.attributes, signal);
     return landed;
   }
 }

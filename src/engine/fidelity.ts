@@ -4,8 +4,9 @@
  * as user metadata, so that file system → store → file system returns both.
  */
 import { BrigadeError } from '../core/errors.ts';
+import type { Key } from '../core/key.ts';
 import type { Attributes, ContentHeaders, ObjectInfo } from '../core/object.ts';
-import type { StoreFacts } from '../ports/storage.ts';
+import type { Store, StoreFacts } from '../ports/storage.ts';
 import type { CopyOptions, FidelityAttribute } from './options.ts';
 
 /** What stores answer when nobody said a type: losing it loses nothing. */
@@ -43,6 +44,11 @@ export function carryAttributes(info: ObjectInfo, tags: ReadonlyMap<string, stri
     attributes: { headers, userMetadata, tags: allTags, ...(storageClass === undefined ? {} : { storageClass }), ...times },
     lost: lost.map(reportName),
   };
+}
+
+/** Where tags are set by a request of their own, a try that was cut off may have left them out: they are set again. */
+export async function finishTags(destination: Store, key: Key, { tags }: Attributes, signal: AbortSignal): Promise<void> {
+  if (tags !== undefined && tags.size > 0) await destination.writeTags?.(key, tags, signal);
 }
 
 type Keep = (attribute: FidelityAttribute, present: boolean) => boolean;

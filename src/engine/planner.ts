@@ -6,7 +6,7 @@
 import { type Decision, decide, isDirectory } from '../core/decide.ts';
 import type { Item, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
-import { type Merged, merge } from '../core/merge.ts';
+import { type Merged, merge, NO_STREAM } from '../core/merge.ts';
 import type { EntryReason, ObjectEntry } from '../core/object.ts';
 import { Packer } from '../core/pack.ts';
 import { createSelector, literalPrefix, type Selector } from '../core/select.ts';
@@ -36,8 +36,6 @@ export interface PlanContext {
 
 interface Draft { readonly item: Item; readonly problem?: Problem }
 type Row = Merged<ObjectEntry, ObjectEntry, never>;
-
-const NOTHING: Iterator<never> = [][Symbol.iterator]();
 
 /** What doctor leaves where it may not delete; nobody's object. */
 const CANARY = /^\.brigade\/canary-[0-9a-f]{12}(?:\/|$)/;
@@ -79,7 +77,7 @@ class Planner {
 
   async run(): Promise<Listing> {
     const after = this.#listing.lastKey;
-    const rows = merge(this.#list('source', after), this.#list('destination', after), NOTHING);
+    const rows = merge(this.#list('source', after), this.#list('destination', after), NO_STREAM);
     for await (const row of rows) {
       this.#signal.throwIfAborted();
       const draft = this.#draft(row);
