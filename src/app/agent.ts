@@ -10,7 +10,6 @@ import { listenAddress, type ListenAddress } from './agent-address.ts';
 import { openLayout, type LayoutName } from './agent-layout.ts';
 import { readTls, type TlsFiles } from './agent-tls.ts';
 import { makeFolder } from './folder.ts';
-import { growYoungGeneration } from './heap.ts';
 
 export interface AgentOptions {
   /** The folder that is served. */
@@ -98,7 +97,6 @@ async function start(begin: () => Promise<Endpoint>, listen: string): Promise<En
 
 /** @throws BrigadeError of kind usage for every option that cannot be, of kind premise for a state that cannot be opened */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  growYoungGeneration();
   const address = await listenAddress(options.listen);
   const tls = readTls(options.tls);
   refuseOpenWire(address, tls, options.listen);

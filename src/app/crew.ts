@@ -9,7 +9,7 @@ import type { Events } from '../ports/events.ts';
 import { type Order, type Report, serveExecutor, type Wire } from '../queues/local/channel.ts';
 import type { LocalQueue } from '../queues/local/local-queue.ts';
 import { copyTasks, type CopyingOptions } from './copying.ts';
-import { growYoungGeneration, keepOldGenerationSmall, YOUNG_GENERATION_FLAG } from './heap.ts';
+import { keepOldGenerationSmall, YOUNG_GENERATION_FLAG } from './heap.ts';
 
 /** What a forked executor needs to build the same stores: no secrets, references only. */
 export interface ExecutorSpec {
@@ -143,7 +143,6 @@ export class ForkedCrew implements ManagedCrew {
     this.#spec = spec;
     this.#events = events;
     this.#clock = clock;
-    growYoungGeneration();
     keepOldGenerationSmall();
     queue.onBusy = (share) => { for (const executor of this.#executors.values()) executor.order({ type: 'share', share }); };
     for (let i = 0; i < spec.share; i++) this.#start();

@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 5;
 
 /**
  * For this process, which was started without that limit: none can be set later, but growth can be stopped. bin/brigade.cjs stops it before
- * the modules are loaded, since that alone would grow it to 16 MB; here it may go on to the limit.
+ * the modules are loaded, since that alone would grow it to 16 MB; from here on, whatever the command, it may go on to the limit.
  */
 export function growYoungGeneration(): void {
   if (process.execArgv.includes(YOUNG_GENERATION_FLAG)) return;

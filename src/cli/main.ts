@@ -1,4 +1,5 @@
 /** The entry of `brigade`, started by bin/brigade.cjs. */
+import { growYoungGeneration } from '../app/heap.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { systemRandom } from '../telemetry/random.ts';
 import { complain, main } from './command-line.ts';
@@ -31,6 +32,7 @@ function systemIo(): Io {
 const LINGER_MS = 2_000;
 
 async function start(): Promise<void> {
+  growYoungGeneration();
   const io = systemIo();
   const defect = (thrown: unknown): void => {
     complain(thrown, io);

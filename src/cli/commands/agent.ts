@@ -38,8 +38,7 @@ async function start(invocation: Invocation): Promise<Agent> {
     const text = options.text(name);
     return text === undefined ? undefined : resolve(io.cwd, text);
   };
-  const [{ startAgent }, { growYoungGeneration }] = await Promise.all([import('../../app/agent.ts'), import('../../app/heap.ts')]);
-  growYoungGeneration();
+  const { startAgent } = await import('../../app/agent.ts');
   return startAgent({
     root: resolve(io.cwd, root), layout: (options.text('layout') ?? 'files') as LayoutName, state: path('state'), states: stateDir(invocation),
     bucket: options.text('bucket'), listen: options.text('listen') ?? LISTEN, tls: { cert: path('tls-cert'), key: path('tls-key'), clientCa: path('client-ca') },
