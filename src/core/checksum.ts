@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { isHole } from './holes.ts';
 import type { Checksum, ChecksumAlgorithm } from './object.ts';
+import { KiB } from './units.ts';
 
 export interface Hasher {
   update(bytes: Uint8Array): void;
@@ -14,9 +16,9 @@ export interface Hasher {
 
 export function createHasher(algorithm: ChecksumAlgorithm): Hasher {
   switch (algorithm) {
-    case 'crc32': return crcHasher(algorithm, (bytes, state) => crc32(bytes, state));
-    case 'crc32c': return crcHasher(algorithm, crc32c);
-    case 'crc64nvme': return crc64Hasher();
+    case 'crc32': return overHoles(algorithm, () => crcHasher(algorithm, (bytes, state) => crc32(bytes, state)));
+    case 'crc32c': return overHoles(algorithm, () => crcHasher(algorithm, crc32c));
+    case 'crc64nvme': return overHoles(algorithm, crc64Hasher);
     case 'sha1': case 'sha256': case 'md5': return cryptoHasher(algorithm);
   }
 }
@@ -67,6 +69,59 @@ function powerOfX(exponent: bigint, polynomial: bigint, width: number): bigint {
     square = multiply(square, square, polynomial, width);
   }
   return result;
+}
+
+/** Below this a hole is quicker walked through than reckoned with. */
+const LONG_HOLE = 256 * KiB;
+
+/** Long holes are not walked through: what they do to a linear checksum is computed from their length. */
+function overHoles(algorithm: ChecksumAlgorithm, start: () => Hasher): Hasher {
+  let current: Hasher | undefined = start();
+  let before: Checksum | undefined;
+  let [length, zeros] = [0, 0];
+  /** What was seen since the last hole joins what was seen before it. */
+  const join = (): void => {
+    if (current !== undefined && length > 0) before = before === undefined ? current.checksum() : combined(before, current.checksum(), length);
+    current = undefined;
+    length = 0;
+  };
+  const fill = (): void => {
+    if (zeros === 0) return;
+    join();
+    before = before === undefined ? checksumOfZeros(algorithm, zeros) : combined(before, checksumOfZeros(algorithm, zeros), zeros);
+    zeros = 0;
+  };
+  return {
+    update(bytes) {
+      if (bytes.length >= LONG_HOLE && isHole(bytes)) {
+        zeros += bytes.length;
+        return;
+      }
+      fill();
+      current ??= start();
+      length += bytes.length;
+      current.update(bytes);
+    },
+    checksum() {
+      fill();
+      if (before === undefined) return (current ?? start()).checksum();
+      join();
+      return before;
+    },
+  };
+}
+
+function combined(a: Checksum, b: Checksum, lengthOfB: number): Checksum {
+  return combineChecksums(a, b, lengthOfB) as Checksum; // linear: that is why we are here
+}
+
+/** The register starts with all bits set; each zero byte multiplies it by x⁸, and its complement is told. */
+function checksumOfZeros(algorithm: ChecksumAlgorithm, length: number): Checksum {
+  const width = algorithm === 'crc64nvme' ? 64 : 32;
+  const polynomial = POLYNOMIALS[algorithm] as bigint;
+  const ones = (1n << BigInt(width)) - 1n;
+  const register = multiply(ones, powerOfX(BigInt(length) * 8n, polynomial, width), polynomial, width);
+  return { algorithm, hex: (register ^ ones).toString(16).padStart(width / 4, '0') };
 }
 
 function crcHasher(algorithm: ChecksumAlgorithm, step: (bytes: Uint8Array, state: number) => number): Hasher {

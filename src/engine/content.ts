@@ -1,6 +1,7 @@
 /** Content as evidence: reading an object to its checksum, and comparing two objects by what their stores vouch for, else by reading. */
 import { createHasher } from '../core/checksum.ts';
 import { BrigadeError } from '../core/errors.ts';
+import { isHole } from '../core/holes.ts';
 import type { Evidence } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectInfo, Pin } from '../core/object.ts';
@@ -32,15 +33,17 @@ export async function collect(read: ObjectRead, size: number, slabs?: Slabs): Pr
     if (read.bytes.length !== size) throw shortRead(read.bytes.length, size);
     return read.bytes;
   }
-  const bytes = slabs?.lend(size) ?? Buffer.allocUnsafe(size);
+  let bytes: Uint8Array | undefined;
   let at = 0;
   for await (const chunk of read.chunks) {
+    if (chunk.length === size && isHole(chunk)) return chunk;
+    bytes ??= slabs?.lend(size) ?? Buffer.allocUnsafe(size);
     if (at + chunk.length > size) throw shortRead(at + chunk.length, size);
     bytes.set(chunk, at);
     at += chunk.length;
   }
   if (at !== size) throw shortRead(at, size);
-  return bytes;
+  return bytes ?? new Uint8Array(0);
 }
 
 export function bytesBody(bytes: Uint8Array, checksum?: Checksum): Body {

@@ -1,6 +1,7 @@
 /** Reading files: pinned by what fstat says before the first byte and behind the last (F026). */
 import { constants, type BigIntStats } from 'node:fs';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
+import { hole, isZero } from '../../core/holes.ts';
 import type { ObjectInfo } from '../../core/object.ts';
 import { MiB } from '../../core/units.ts';
 import type { ObjectRead, ReadRequest } from '../../ports/storage.ts';
@@ -79,6 +80,9 @@ function changed(location: string, message: string): BrigadeError {
   return new BrigadeError({ code: 'E_SRC_CHANGED', kind: 'changed', message, op: 'read', location });
 }
 
+/** Whoever comes next need not touch zeros, and makes a hole of them again (F056). */
+const asHole = (chunk: Buffer): Buffer => (chunk.length === CHUNK && isZero(chunk) ? hole(chunk.length) : chunk);
+
 class FileRead implements ObjectRead {
   readonly info: ObjectInfo;
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -115,7 +119,7 @@ class FileRead implements ObjectRead {
         at += bytes;
         // The last chunk is handed out only when the file is still the one that was opened: a torn read never looks whole.
         if (at === end) await this.#unchanged();
-        yield buffer.subarray(0, bytes);
+        yield asHole(buffer.subarray(0, bytes));
       }
       if (from === end) await this.#unchanged();
     } finally {

@@ -115,17 +115,17 @@ test('F059: a full disk is one premise with the bytes needed; the temporary goes
   const store = storeOn(t, point);
   await put(store, 'old', Buffer.alloc(600_000, 1));
   for (const key of ['old', 'new', 'deep/er/new']) {
-    await assert.rejects(put(store, key, Buffer.alloc(900_000)), (error: BrigadeError) => error.code === 'E_DISK_FULL' && error.kind === 'premise' && error.message.includes('900000 bytes'));
+    await assert.rejects(put(store, key, Buffer.alloc(900_000, 1)), (error: BrigadeError) => error.code === 'E_DISK_FULL' && error.kind === 'premise' && error.message.includes('900000 bytes'));
   }
   const upload = await store.multipart?.create({ key: 'parts', size: 900_000, partSize: 900_000, attributes: NO_ATTRIBUTES });
   assert.ok(upload !== undefined);
-  await assert.rejects(async () => store.multipart?.putPart(upload, 1, body(Buffer.alloc(900_000))), (error: BrigadeError) => error.code === 'E_DISK_FULL');
+  await assert.rejects(async () => store.multipart?.putPart(upload, 1, body(Buffer.alloc(900_000, 1))), (error: BrigadeError) => error.code === 'E_DISK_FULL');
   assert.deepEqual(await store.multipart?.listParts(upload), []);
   await store.multipart?.abort(upload);
   assert.equal((await get(store, 'old', 600_000))[599_999], 1);
   assert.deepEqual(await names(point), ['deep', 'old']);
   await store.remove('old');
-  await put(store, 'new', Buffer.alloc(900_000));
+  await put(store, 'new', Buffer.alloc(900_000, 1));
 });
 
 test('F060: an error that shows only at fsync is a failure, and the final name keeps the old content', async (t) => {
@@ -241,4 +241,30 @@ test('a directory that is made privately is its owner\'s alone until it is given
   `);
   assert.deepEqual(found, [['700', '700', '666'], ['511', '555', 1_000_000_000_500], ['711', '755', '700']]);
   await assert.rejects((storeOn(t, root).setDirectory as NonNullable<Store['setDirectory']>)('none/', { mode: 0o700 }), { kind: 'gone' });
+});
+
+test('F056: long runs of zeros become holes, wherever they lie, and what is read is what was written', async (t) => {
+  const root = await freshRoot(t);
+  const store = storeOn(t, root);
+  const content = Buffer.alloc(3_000_000);
+  content.fill(7, 1_000_000, 1_030_000);
+  for (const [key, bytes] of [['middle', content], ['end', content.subarray(0, 2_000_000)], ['start', content.subarray(1_020_000)], ['nothing', Buffer.alloc(2_000_000)]] as const) {
+    await put(store, key, bytes);
+    assert.equal((await get(store, key, bytes.length)).equals(bytes), true, key);
+    const { blocks } = await stat(join(root, key));
+    assert.ok(blocks * 512 <= 80_000, `${key} takes ${blocks * 512} bytes`);
+  }
+});
+
+test('F056: in parts, too; but where an earlier try left other bytes, zeros are written over them', async (t) => {
+  const root = await freshRoot(t);
+  const store = storeOn(t, root);
+  const multipart = store.multipart!;
+  const upload = await multipart.create({ key: 'parts', size: 3_000_000, partSize: 1_000_000, attributes: NO_ATTRIBUTES });
+  const zeros = body(Buffer.alloc(1_000_000));
+  await multipart.putPart(upload, 2, body(Buffer.alloc(1_000_000, 9)));
+  const parts = [await multipart.putPart(upload, 1, zeros), await multipart.putPart(upload, 2, zeros), await multipart.putPart(upload, 3, zeros)];
+  await multipart.complete({ upload, parts, attributes: NO_ATTRIBUTES, guard: { kind: 'none' } });
+  assert.equal((await get(store, 'parts', 3_000_000)).equals(Buffer.alloc(3_000_000)), true);
+  assert.ok((await stat(join(root, 'parts'))).blocks * 512 < 1_100_000);
 });

@@ -1,13 +1,15 @@
 /** One object in one go: a temporary in the same directory, fsync, then the final name. */
 import { constants } from 'node:fs';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
+import { isHole, isZero, runs } from '../../core/holes.ts';
 import type { Attributes } from '../../core/object.ts';
+import { KiB } from '../../core/units.ts';
 import type { Body, WriteRequest, Written } from '../../ports/storage.ts';
 import { commitFile, createdMode, finalMode } from './commit.ts';
 import { classified, errno, fsError } from './failures.ts';
 import type { Dir, Jail } from './jail.ts';
 import { indexOfData, isIndex, keyOf, temporaryName, type Place, type Raw } from './names.ts';
-import { close, fchmod, fstat, futimes, open, rmdir, unlink, writeAt } from './syscalls.ts';
+import { close, fchmod, fstat, ftruncate, futimes, open, readAt, rmdir, unlink, writeAt } from './syscalls.ts';
 import { secondsOf, tokenOf } from './token.ts';
 
 export const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
@@ -54,18 +56,51 @@ async function writeInto(desk: Desk, dir: Dir, name: Raw, request: WriteRequest,
   }
 }
 
-/** Exactly the declared bytes, from `start` on; errors of the body pass as they are. */
+/** Exactly the declared bytes, from `start` on, long runs of zeros as holes (F056); errors of the body pass as they are. */
 export async function writeBody(fd: number, body: Body, start: number, location: string, signal: AbortSignal | undefined, see?: (chunk: Uint8Array) => void): Promise<void> {
   let done = 0;
+  let hole = false;
   for await (const chunk of body.bytes === undefined ? body.open() : [body.bytes]) {
     if (signal?.aborted === true) throw cancelled('write');
     if (done + chunk.length > body.size) throw wrongSize(location, body.size, 'more');
     see?.(chunk);
     const at = start + done;
-    await classified('write', location, async () => writeAt(fd, chunk, at), body.size);
+    hole = await classified('write', location, async () => writeSparse(fd, chunk, at), body.size);
     done += chunk.length;
   }
   if (done !== body.size) throw wrongSize(location, body.size, String(done));
+  if (hole) await classified('write', location, async () => reachTo(fd, start + done), body.size);
+}
+
+/** Whether it ended in a hole. */
+async function writeSparse(fd: number, chunk: Uint8Array, start: number): Promise<boolean> {
+  let at = start;
+  let hole = false;
+  for (const run of runs(chunk)) {
+    hole = isHole(run) && await standsZero(fd, at, run.length);
+    if (!hole) await writeAt(fd, run, at);
+    at += run.length;
+  }
+  return hole;
+}
+
+const LOOK = 512 * KiB;
+
+/** Whether zeros stand there already, or nothing: an earlier try of another hand may have left bytes where the hole belongs. */
+async function standsZero(fd: number, start: number, length: number): Promise<boolean> {
+  const buffer = Buffer.allocUnsafe(Math.min(LOOK, length));
+  for (let at = start; at < start + length;) {
+    const bytes = await readAt(fd, buffer, Math.min(buffer.length, start + length - at), at);
+    if (bytes === 0) return true;
+    if (!isZero(buffer.subarray(0, bytes))) return false;
+    at += bytes;
+  }
+  return true;
+}
+
+/** A hole at the end is there only once the file is that long. */
+async function reachTo(fd: number, size: number): Promise<void> {
+  if ((await fstat(fd)).size < BigInt(size)) await ftruncate(fd, size);
 }
 
 function wrongSize(location: string, declared: number, given: string): BrigadeError {
