@@ -43,9 +43,9 @@ async function versionOf(layout: Layout, key: string, content: Buffer | string, 
   return { ...plain, key, versionId: 'null', deleteMarker: false, modified: 1_700_000_000_123, etag, checksum: undefined, parts: undefined, restore: undefined, body: await write(layout, content), ...more };
 }
 
-export async function put(layout: Layout, key: string, content: Buffer | string = key, more: Partial<ObjectVersion> = {}): Promise<ObjectVersion> {
+export async function put(layout: Layout, key: string, content: Buffer | string = key, more: Partial<ObjectVersion> = {}, bucket = B): Promise<ObjectVersion> {
   const version = await versionOf(layout, key, content, more);
-  await layout.put(B, version, noGuard);
+  await layout.put(bucket, version, noGuard);
   return version;
 }
 

@@ -17,10 +17,6 @@ const MULTIPART = 'large objects go in parts';
 /** What became of the canary: nothing there, removed, or left because deleting is denied. */
 export type CanaryEnd = 'never there' | 'removed' | 'left';
 
-export function canaryKey(exam: Examination): Key {
-  return `.brigade/canary-${Array.from({ length: 12 }, () => Math.floor(exam.around.random.next() * 16).toString(16)).join('')}`;
-}
-
 export async function* flyCanary(exam: Examination, store: Store, key: Key, permissions: Permissions): Findings<CanaryEnd> {
   const canary = new Canary(exam, store, key, permissions);
   const written = await settle(canary.write());

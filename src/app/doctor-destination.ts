@@ -1,9 +1,10 @@
 /** Can the destination take what the run will write? In a bucket a canary tells; in a folder the mount itself is asked. */
 import { type S3Location, showLocation } from '../config/index.ts';
+import { canaryKey } from '../core/canary.ts';
 import type { StoreFacts } from '../ports/storage.ts';
 import type { S3Control } from '../stores/s3/index.ts';
 import { examineBucket, type ExaminedBucket } from './doctor-bucket.ts';
-import { canaryKey, flyCanary } from './doctor-canary.ts';
+import { flyCanary } from './doctor-canary.ts';
 import { examineDestinationFolder } from './doctor-folder.ts';
 import { type Examination, fail, failure, type Findings, ok, patiently, Permissions, settle, warn } from './doctor-lines.ts';
 import type { ProbedSide } from './doctor-open.ts';
@@ -50,7 +51,7 @@ async function* examineSettings(exam: Examination, control: S3Control): Findings
 async function* examineByCanary(exam: Examination, location: S3Location, { store, page, provider }: ExaminedBucket): Findings<ProbedSide | undefined> {
   const { around } = exam;
   const permissions = new Permissions();
-  const key = canaryKey(exam);
+  const key = canaryKey(() => exam.around.random.next());
   if (page === undefined) await permissions.use('s3:ListBucket', 'to list', async () => { for await (const _ of store.list({ signal: around.signal })) return; });
   const end = yield* flyCanary(exam, store, key, permissions);
   yield permissions.line('destination: permissions', arnsOf(location));

@@ -3,6 +3,7 @@
  * hands them over page by page with the checkpoint that makes them final. Nothing is held but the packer's current task; the first
  * tasks are copied while the listing goes on (S1.4), and a planner that dies goes on after its last checkpoint (S1.7).
  */
+import { isCanary } from '../core/canary.ts';
 import { type Decision, decide, isDirectory } from '../core/decide.ts';
 import type { Item, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
@@ -36,9 +37,6 @@ export interface PlanContext {
 
 interface Draft { readonly item: Item; readonly problem?: Problem }
 type Row = Merged<ObjectEntry, ObjectEntry, never>;
-
-/** What doctor leaves where it may not delete; nobody's object. */
-const CANARY = /^\.brigade\/canary-[0-9a-f]{12}(?:\/|$)/;
 
 /** Save at least this often, so that copying starts with the first page and a crash loses little listing. */
 const SAVE_EVERY_MS = 1000;
@@ -122,7 +120,7 @@ class Planner {
 
   #draftExtra(destination: ObjectEntry): Draft | undefined {
     const hidden = this.#blind !== undefined && destination.key.startsWith(this.#blind);
-    if (hidden || destination.kind !== 'object' || CANARY.test(destination.key) || !this.#select(destination)) return undefined;
+    if (hidden || destination.kind !== 'object' || isCanary(destination.key) || !this.#select(destination)) return undefined;
     return { item: { key: destination.key, kind: 'object', size: destination.size, state: 'extra', source: { token: '' }, destination: destination.token, evidence: 'none', attempts: 0 } };
   }
 

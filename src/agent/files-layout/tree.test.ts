@@ -241,3 +241,16 @@ async function kinds(where: { root: string; state: string }, repair = false): Pr
   await fsckFiles(where, { deep: true, repair, found: ({ kind }) => void found.push(kind) });
   return found.sort((a, b) => (a < b ? -1 : 1));
 }
+
+test('canaries of our own program are held, shown to who asks for them, and gone without a trace; the rest of our folder is closed', async (t) => {
+  const { layout, root } = await tree(t, { bucket: 'whole' });
+  await put(layout, 'k', 'content', {}, 'whole');
+  const canary = '.brigade/canary-0123456789ab';
+  for (const key of [`${canary}/a-b`, `${canary}/a/b`, `${canary}/a0`, '.brigade/canary-ffffffffffff']) await put(layout, key, 'canary', {}, 'whole');
+  assert.equal(await text(layout, `${canary}/a/b`, 'whole'), 'canary');
+  assert.deepEqual(await keys(layout, {}, '', 'whole'), ['bucket/', 'k'], 'never in an ordinary listing');
+  assert.deepEqual(await keys(layout, { prefix: `${canary}/` }, canary, 'whole'), [`${canary}/a-b`, `${canary}/a/b`, `${canary}/a0`]);
+  for (const key of ['.brigade/x', '.brigade/agent-0123456789abcdef/x', '.brigade/canary-0123', '.brigade/canary-0123456789ab/../x']) await assert.rejects(put(layout, key, 'no', {}, 'whole'), refused('InvalidArgument'), key);
+  for (const key of [`${canary}/a-b`, `${canary}/a/b`, `${canary}/a0`, '.brigade/canary-ffffffffffff']) await layout.remove('whole', key, 'null', noGuard);
+  assert.deepEqual(readdirSync(join(root, '.brigade')).filter((name) => name.startsWith('canary')), []);
+});

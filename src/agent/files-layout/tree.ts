@@ -1,12 +1,13 @@
 /** The served tree: where a key stands, what stands there, and its bytes. Every directory is opened from its parent, links never followed. */
 import { constants, type BigIntStats } from 'node:fs';
 import { opendir } from 'node:fs/promises';
+import { isCanary } from '../../core/canary.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import { isRefusal, isTemporary, OWN_FOLDER, placeOf, type Place, type Raw, type Refusal } from '../../stores/filesystem/names.ts';
 import { closeNow, fstat, fstatNow, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
 import { sameVersion } from '../../stores/filesystem/token.ts';
-import { readRange } from '../bodies/read.ts';
+import { isSparse, readRange } from '../bodies/read.ts';
 import { s3Error } from '../errors.ts';
 import type { Body } from '../layout.ts';
 import { isAbsence, keyRefused, refusalOf } from './refusals.ts';
@@ -67,7 +68,7 @@ export class Tree {
 
   body(place: Place, stats: BigIntStats): Body {
     const read = (start: number, end: number, lent = false): AsyncIterable<Buffer> => this.#read(place, stats, [start, end], lent);
-    return { size: Number(stats.size), read, discard: () => undefined };
+    return { size: Number(stats.size), read, isSparse: () => isSparse(stats), discard: () => undefined };
   }
 
   /** Removes the directories above the key that hold nothing any more, up to one that is `kept`. */
@@ -97,8 +98,11 @@ export class Tree {
 
   #locate(bucket: string, key: string): Place | Refusal {
     const above = this.#bucket(bucket);
-    const found = placeOf(key, 'verbatim', above.reduce((sum, name) => sum + name.length + 1, this.#rootBytes));
-    return isRefusal(found) ? found : { segments: [...above, ...found.segments], directory: found.directory };
+    // Our own folder is nobody else's, and the canaries in it are what it is for.
+    const own = isCanary(key) ? [OWN_FOLDER] : [];
+    const rest = own.length === 0 ? key : key.slice(OWN_FOLDER.length + 1);
+    const found = placeOf(rest, 'verbatim', [...above, ...own].reduce((sum, name) => sum + name.length + 1, this.#rootBytes));
+    return isRefusal(found) ? found : { segments: [...above, ...own, ...found.segments], directory: found.directory };
   }
 
   async #findFile(segments: readonly Raw[]): Promise<Found | undefined> {

@@ -5,6 +5,7 @@
  */
 import type { BigIntStats, Dirent } from 'node:fs';
 import { opendir } from 'node:fs/promises';
+import { CANARY_PREFIX } from '../../core/canary.ts';
 import { BrigadeError } from '../../core/errors.ts';
 import { isUtf8Key } from '../../core/key.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
@@ -204,7 +205,7 @@ export class Walk {
   async #read(dir: Dir, raw: Raw, names: SortedNames): Promise<boolean> {
     let empty = true;
     for await (const found of await opendir(dir.at('.'), { encoding: 'latin1', bufferSize: 1024 })) {
-      if (isTemporary(found.name) || (raw === '' && found.name === OWN_FOLDER)) continue;
+      if (isTemporary(found.name) || (raw === '' && found.name === OWN_FOLDER && !this.#prefix.startsWith(CANARY_PREFIX))) continue;
       empty = false;
       const name = await isDirectory(dir, found) ? `${found.name}/` : found.name;
       if (this.#matters(raw + name)) names.push(name);

@@ -2,6 +2,7 @@
  * Measures what an endpoint really does, where its profile is silent: conditional writes, checksum headers, trailers, order of
  * listings, `+` and `.` in keys. Only at a destination, only on canaries of our own, which are removed again.
  */
+import { canaryKey } from '../../core/canary.ts';
 import { checksumOf } from '../../core/checksum.ts';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import { compareKeys } from '../../core/key.ts';
@@ -24,7 +25,7 @@ const HEADERS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', '
 
 /** Runs all measurements. Needs permission to write, read, list and delete below `.brigade/`. */
 export async function probe(client: S3Client, random: Random, signal?: AbortSignal): Promise<ProbedFacts> {
-  const canary = new Canary(client, `.brigade/canary-${name(random)}`, signal);
+  const canary = new Canary(client, canaryKey(() => random.next()), signal);
   try {
     const guards = await canary.guards();
     const checksums = await canary.checksums();
@@ -33,10 +34,6 @@ export async function probe(client: S3Client, random: Random, signal?: AbortSign
   } finally {
     await canary.remove();
   }
-}
-
-function name(random: Random): string {
-  return Array.from({ length: 12 }, () => Math.floor(random.next() * 16).toString(16)).join('');
 }
 
 class Canary {
