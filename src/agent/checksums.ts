@@ -2,6 +2,7 @@
  * Source: S3 User Guide, "Checking object integrity". Written apart from the S3 driver, which this endpoint judges. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { isHole } from '../core/holes.ts';
 
 export const algorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'MD5', 'SHA1', 'SHA256', 'SHA512'] as const;
 export type Algorithm = (typeof algorithms)[number];
@@ -146,11 +147,62 @@ class Hashed implements Digest {
   }
 }
 
-export function startDigest(algorithm: Algorithm): Digest {
+function startPlain(algorithm: Algorithm): Digest {
   if (algorithm === 'CRC32') return new Crc32();
   if (algorithm === 'CRC32C') return new Crc32c();
   if (algorithm === 'CRC64NVME') return new Crc64();
   return new Hashed(algorithm.toLowerCase());
+}
+
+/** Shorter holes are quicker walked through. */
+const longHole = 256 << 10;
+
+/** A CRC that leaps over holes: the stretches between them are combined as parts are. */
+class Leaping implements Digest {
+  private readonly algorithm: Algorithm;
+  private readonly stretches: { crc: Buffer; size: number }[] = [];
+  private running: Digest | undefined;
+  private runningBytes = 0;
+  private zeros = 0;
+
+  constructor(algorithm: Algorithm) {
+    this.algorithm = algorithm;
+  }
+
+  update(bytes: Buffer): void {
+    if (bytes.length >= longHole && isHole(bytes)) {
+      this.endData();
+      this.zeros += bytes.length;
+      return;
+    }
+    this.endHole();
+    this.running ??= startPlain(this.algorithm);
+    this.runningBytes += bytes.length;
+    this.running.update(bytes);
+  }
+
+  digest(): Buffer {
+    this.endData();
+    this.endHole();
+    const [only] = this.stretches;
+    if (only === undefined) return startPlain(this.algorithm).digest();
+    return this.stretches.length === 1 ? only.crc : combineCrc(this.algorithm, this.stretches);
+  }
+
+  private endData(): void {
+    if (this.running !== undefined) this.stretches.push({ crc: this.running.digest(), size: this.runningBytes });
+    this.running = undefined;
+    this.runningBytes = 0;
+  }
+
+  private endHole(): void {
+    if (this.zeros > 0) this.stretches.push({ crc: crcOfZeros(this.algorithm, this.zeros), size: this.zeros });
+    this.zeros = 0;
+  }
+}
+
+export function startDigest(algorithm: Algorithm): Digest {
+  return isCrc(algorithm) ? new Leaping(algorithm) : startPlain(algorithm);
 }
 
 export function digestOf(algorithm: Algorithm, bytes: Buffer): Buffer {
@@ -187,6 +239,14 @@ function shiftBy(field: Field, bytes: number): bigint {
     square = multiply(field, square, square);
   }
   return result;
+}
+
+/** Each zero byte multiplies the register, which starts as all ones and is told inverted, by x⁸. */
+function crcOfZeros(algorithm: Algorithm, bytes: number): Buffer {
+  const field = fields[algorithm] as Field;
+  const ones = (1n << field.width) - 1n;
+  const crc = multiply(field, ones, shiftBy(field, bytes)) ^ ones;
+  return Buffer.from(crc.toString(16).padStart(Number(field.width) / 4, '0'), 'hex');
 }
 
 /** The CRC of the concatenation of parts, from each part's CRC and size. */

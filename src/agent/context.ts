@@ -88,7 +88,7 @@ export interface Reply {
   readonly status: number;
   readonly headers?: Record<string, string>;
   readonly body?: string | AsyncIterable<Buffer> | Iterable<Buffer>;
-  /** Bytes of a streamed body. */
+  /** Bytes of a streamed body; absent where only its end tells. */
   readonly length?: number;
 }
 

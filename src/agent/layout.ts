@@ -9,6 +9,8 @@ export interface Body {
   /** Bytes `start` to `end`, end excluded. `lent`: each piece is done with when the next is asked for, the last when the iteration is ended,
    * so that buffers may be used again; a layout that gives them for good is still right. */
   read(start: number, end: number, lent?: boolean): AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** Whether the range is likely to hold holes that reading it would only show as zeros. */
+  isSparse?(start: number, end: number): Maybe<boolean>;
   /** Frees the bytes; called once nothing refers to them. */
   discard(): Maybe<void>;
 }

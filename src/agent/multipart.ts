@@ -5,6 +5,7 @@ import type { Algorithm, Checksum, ChecksumType } from './checksums.ts';
 import { isoTime, quoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { invalidArgument, invalidRequest, s3Error } from './errors.ts';
+import { askedChecksum } from './framing.ts';
 import { readAttributes } from './headers.ts';
 import type { Body, StoredPart, Upload } from './layout.ts';
 import { encoder, owner, pastMarker, prefixesXml, readListQuery, rollUp } from './listing.ts';
@@ -99,7 +100,7 @@ function partChecksumFits(upload: Upload, given: Algorithm | undefined): boolean
 export async function uploadPart(context: Context): Promise<Reply> {
   const number = readPartNumber(context);
   const upload = await findUpload(context);
-  const given = givenAlgorithm(context.request);
+  const given = givenAlgorithm(context.request) ?? askedChecksum(context.request);
   if (!partChecksumFits(upload, given)) throw invalidRequest(`Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm ?? 'null'}, actual checksum Type: ${given ?? 'null'}`);
   const received = await receive(context, upload.algorithm === undefined ? [] : [upload.algorithm]);
   const part = await storePart(context, upload, { number, ...received });

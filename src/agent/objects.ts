@@ -6,6 +6,7 @@ import { quoted, unquoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { S3Error, invalidRequest, s3Error } from './errors.ts';
 import { checkCustomerKey, checksumHeaders, objectHeaders, opaqueETag, overrides, readAttributes, writtenHeaders } from './headers.ts';
+import { anyETag, askedChecksum, needsMd5, sentBody } from './framing.ts';
 import type { Guard, ObjectVersion } from './layout.ts';
 import { memoryBody } from './memory.ts';
 import { readSmall } from './payload.ts';
@@ -30,8 +31,9 @@ async function read(context: Context, bytes: boolean): Promise<Reply> {
   const range = pickRange(version, request);
   const checksum = request.headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED' ? checksumHeaders({ checksum: range.checksum }) : {};
   const headers = { ...objectHeaders(bucket, version), ...checksum, ...range.headers, ...overrides(request.query) };
-  const length = range.end - range.start;
-  return { status: range.status, headers, length, ...(bytes ? { body: version.body.read(range.start, range.end, true) } : {}) };
+  if (!bytes) return { status: range.status, headers, length: range.end - range.start };
+  const sent = await sentBody(request, version.body, range.start, range.end);
+  return { ...sent, status: range.status, headers: { ...headers, ...sent.headers } };
 }
 
 export const getObject = (context: Context): Promise<Reply> => read(context, true);
@@ -63,9 +65,9 @@ export async function putObject(context: Context): Promise<Reply> {
   await context.layout.accepts?.(bucket.name, request.key);
   checkLockDigest(context);
   const fallback = behaviours.defaultChecksum === 'none' ? undefined : behaviours.defaultChecksum;
-  const algorithm = givenAlgorithm(request) ?? fallback;
+  const algorithm = givenAlgorithm(request) ?? askedChecksum(request) ?? fallback;
   const { body, md5, digests } = await receive(context, algorithm === undefined ? [] : [algorithm]);
-  const etag = opaqueETag(attributes) ? randomBytes(16).toString('hex') : md5.toString('hex');
+  const etag = !needsMd5(request) ? anyETag() : opaqueETag(attributes) ? randomBytes(16).toString('hex') : md5.toString('hex');
   const version: ObjectVersion = {
     ...attributes, key: request.key, versionId: newVersionId(bucket), deleteMarker: false, modified: clock.now(), etag,
     checksum: fullChecksum(digests, algorithm), parts: undefined, restore: undefined, body,

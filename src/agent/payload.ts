@@ -2,12 +2,13 @@
  * Source: S3 API Reference, "Transferring Payload in Multiple Chunks" (with and without trailing headers). */
 import { createHash } from 'node:crypto';
 import { s3Error } from './errors.ts';
+import { isFramed } from './framing.ts';
 import type { S3Request } from './request.ts';
 import { emptySha256, hmacHex, sameSignature } from './sigv4.ts';
 import type { Verified } from './sigv4.ts';
 
 export interface Payload extends AsyncIterable<Buffer> {
-  /** Length of the object bytes, from the headers. */
+  /** Length of the object bytes, from the headers. Infinity: not told, for a body in frames, which says where it ends. */
   readonly length: number;
   /** Filled when the payload was read to its end; lower-case names. */
   readonly trailers: Map<string, string>;
@@ -174,6 +175,7 @@ function lengthOf(request: S3Request, name: string): number {
 }
 
 function plainLength(request: S3Request, emptyAllowed: boolean): number {
+  if (request.headers.get('transfer-encoding')?.toLowerCase() === 'chunked' && isFramed(request)) return Infinity;
   if (request.headers.has('transfer-encoding')) throw s3Error('NotImplemented', { details: { Header: 'Transfer-Encoding' } });
   return emptyAllowed && !request.headers.has('content-length') ? 0 : lengthOf(request, 'content-length');
 }
@@ -192,7 +194,8 @@ export function openPayload(source: AsyncIterable<Buffer>, request: S3Request, v
   const length = plainLength(request, emptyAllowed);
   const unsigned = verified.payload === 'UNSIGNED-PAYLOAD';
   if (!unsigned && !/^[0-9a-f]{64}$/.test(verified.payload)) throw s3Error('InvalidArgument', { message: 'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING mode, or a valid sha256 value.', details: { ArgumentName: 'x-amz-content-sha256', ArgumentValue: verified.payload } });
-  const bytes = counted(unsigned ? source : hashed(source, verified.payload), length);
+  const checked = unsigned ? source : hashed(source, verified.payload);
+  const bytes = length === Infinity ? checked[Symbol.asyncIterator]() : counted(checked, length);
   return { length, trailers, [Symbol.asyncIterator]: () => bytes };
 }
 

@@ -3,11 +3,13 @@ import { algorithms, checksumHeader, digestLength, parseAlgorithm, startDigest }
 import type { Algorithm, Checksum, Digest } from './checksums.ts';
 import type { Context } from './context.ts';
 import { invalidRequest, s3Error } from './errors.ts';
+import { anyMd5, needsMd5, unframed } from './framing.ts';
 import type { Body } from './layout.ts';
 import type { S3Request } from './request.ts';
 
 export interface Received {
   readonly body: Body;
+  /** Any bytes where the client cares for no MD5. */
   readonly md5: Buffer;
   /** Raw values of the algorithms that were computed. */
   readonly digests: ReadonlyMap<Algorithm, Buffer>;
@@ -85,13 +87,13 @@ export async function receive(context: Context, wanted: readonly Algorithm[]): P
   const given = givenAlgorithm(request);
   const md5Given = givenMd5(request);
   precheck(request, given);
-  const payload = context.payload();
+  const payload = unframed(request, context.payload());
   if (payload.length > limits.maxPutBytes) throw s3Error('EntityTooLarge', { details: { ProposedSize: String(payload.length), MaxSizeAllowed: String(limits.maxPutBytes) } });
   const running = new Map([...new Set(given === undefined ? wanted : [...wanted, given])].map((a) => [a, startDigest(a)]));
-  const md5Running = startDigest('MD5');
-  const body = await layout.write(feed(payload, [md5Running, ...running.values()]));
+  const md5Running = needsMd5(request) ? startDigest('MD5') : undefined;
+  const body = await layout.write(feed(payload, [...(md5Running === undefined ? [] : [md5Running]), ...running.values()]));
   const digests = new Map([...running].map(([a, digest]) => [a, digest.digest()]));
-  const md5 = md5Running.digest();
+  const md5 = md5Running?.digest() ?? anyMd5();
   try {
     if (md5Given !== undefined && !md5Given.equals(md5)) throw s3Error('BadDigest', { message: 'The Content-MD5 you specified did not match what we received.', details: { ExpectedDigest: md5Given.toString('hex'), CalculatedDigest: md5.toString('base64') } });
     checkGiven(request, payload.trailers, given, digests);

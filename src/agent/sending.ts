@@ -1,5 +1,6 @@
 /** Sends an answer: whole where it is small, at the pace of the client where it is not. */
 import type { ServerResponse } from 'node:http';
+import { FRAMES } from '../core/frames.ts';
 import type { Reply } from './context.ts';
 
 export interface Shown {
@@ -20,10 +21,13 @@ function dateOf(now: number): string {
   return dateText;
 }
 
-function headersOf(reply: Reply, shown: Shown, length: number): string[] {
+/** What it is, and what our own driver may ask of it (framing.ts). */
+const SERVER = `brigade ${FRAMES}`;
+
+function headersOf(reply: Reply, shown: Shown, length: number | undefined): string[] {
   const headers: string[] = [];
-  const own: Record<string, string> = { 'x-amz-request-id': shown.id, 'x-amz-id-2': shown.id, date: dateOf(shown.now), server: 'brigade', ...(shown.last ? { connection: 'close' } : {}), ...reply.headers };
-  if (reply.status !== 304 && reply.status !== 204) own['content-length'] = String(length);
+  const own: Record<string, string> = { 'x-amz-request-id': shown.id, 'x-amz-id-2': shown.id, date: dateOf(shown.now), server: SERVER, ...(shown.last ? { connection: 'close' } : {}), ...reply.headers };
+  if (reply.status !== 304 && reply.status !== 204 && length !== undefined) own['content-length'] = String(length);
   for (const name in own) headers.push(name, own[name] ?? '');
   return headers;
 }
@@ -42,8 +46,8 @@ function gone(response: ServerResponse, hand: (done: () => void) => void): Promi
 
 /** Hands over a body piece by piece, the last one together with the end. A piece may be used again when the next is asked for, so each has
  * gone by then. A body shorter than was said breaks the connection: the client must see that something is missing. */
-async function pump(body: AsyncIterable<Buffer> | Iterable<Buffer>, length: number, response: ServerResponse): Promise<void> {
-  let left = length;
+async function pump(body: AsyncIterable<Buffer> | Iterable<Buffer>, length: number | undefined, response: ServerResponse): Promise<void> {
+  let left = length ?? Infinity;
   for await (const piece of body) {
     if (response.destroyed) return;
     left -= piece.length;
@@ -51,14 +55,14 @@ async function pump(body: AsyncIterable<Buffer> | Iterable<Buffer>, length: numb
     else await gone(response, (done) => response.write(piece, done));
     if (left <= 0) return;
   }
-  if (left > 0) response.destroy();
+  if (left > 0 && length !== undefined) response.destroy();
   else response.end();
 }
 
 /** Sends an answer. Resolves when it was handed to the connection. @throws what the body throws; the connection is then to be broken */
 export async function send(reply: Reply, shown: Shown, response: ServerResponse): Promise<void> {
   const { body } = reply;
-  const length = typeof body === 'string' ? Buffer.byteLength(body) : reply.length ?? 0;
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : reply.length ?? (body === undefined ? 0 : undefined);
   response.writeHead(reply.status, headersOf(reply, shown, length));
   if (body === undefined || shown.method === 'HEAD' || reply.status === 304 || reply.status === 204) response.end();
   else if (typeof body === 'string') response.end(body);

@@ -42,6 +42,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_DESTINATION_CHANGED: ['object', 'the destination object is, again and again, not the one that was written'],
   E_DNS: ['transient, premise', 'the host name does not resolve'],
   E_FIDELITY: ['object', 'an attribute that the migration wants `strict` could not be carried'],
+  E_FRAMES: ['transient', 'the body from a brigade agent came in damaged frames, or decoded to other bytes; it is read again'],
   E_GONE: ['gone', 'there is definitively no such object'],
   E_INTERNAL: ['internal', 'a defect of brigade; `BRIGADE_DEBUG=1` shows where'],
   E_INVALID_REQUEST: ['object', 'the store calls the request invalid'],

@@ -96,6 +96,8 @@ export interface Connection {
   readonly insecureTls: boolean;
   readonly proxy?: string;
   readonly payloadSigning: 'auto' | 'signed' | 'unsigned';
+  /** To and from our own endpoint. */
+  readonly compression: 'off' | 'auto';
   readonly checksum: ChecksumMode;
   readonly credentials: CredentialRef;
 }

@@ -6,18 +6,22 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { BrigadeError } from '../../core/errors.ts';
+import { holes } from '../../core/holes.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import type { Raw } from '../../stores/filesystem/names.ts';
 import { close, closeNow, fsync, lstat, open, rename, unlink } from '../../stores/filesystem/syscalls.ts';
 import type { Body } from '../layout.ts';
 import type { Piece } from '../metadata/encoding.ts';
-import { readRange } from './read.ts';
+import { isSparse, readRange } from './read.ts';
 import { FileWriter } from './write.ts';
 
 const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
 /** A pipe in place of the file must not block us, a link not lead away. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** Known at once; beyond that holes are read like anything else. */
+const MOST_HOLES = 100_000;
 
 export interface FolderOptions {
   readonly jail: Jail;
@@ -45,6 +49,12 @@ export class FolderBody implements Body {
     return this.#folder.read(this.pieces, start, end, lent);
   }
 
+  /** Whether a piece of the range is. */
+  async isSparse(start: number, end: number): Promise<boolean> {
+    for (const { id } of piecesIn(this.pieces, start, end)) if (await this.#folder.isSparse(id)) return true;
+    return false;
+  }
+
   /** Frees bytes that nothing refers to; others are freed by the change that lets go of them. */
   async discard(): Promise<void> {
     for (const { id } of this.pieces) if (this.#folder.isFresh(id)) await this.#folder.remove(id);
@@ -55,6 +65,8 @@ export class BodyFolder {
   readonly #options: FolderOptions;
   /** Written, and in no record yet. */
   readonly #fresh = new Set<string>();
+  /** Files that were written here and hold nothing but a hole: they need not be read. Which holes others have, only reading them tells. */
+  readonly #holes = new Set<string>();
   /** Ids that a reader will come to, with the number of readers. */
   readonly #read = new Map<string, number>();
 
@@ -98,6 +110,7 @@ export class BodyFolder {
       if (this.#options.emptyFiles === true) file ??= await this.#create(dir, id);
       if (file === undefined) return this.bodyOf([]);
       await file.writer.finish();
+      if (file.writer.isHole && this.#holes.size < MOST_HOLES) this.#holes.add(id);
       await fsync(file.fd);
       await dir.sync();
       return this.bodyOf([{ id, size: file.writer.size }]);
@@ -114,12 +127,7 @@ export class BodyFolder {
   async *read(pieces: readonly Piece[], start: number, end: number, lent = false): AsyncGenerator<Buffer> {
     this.#hold(pieces, 1);
     try {
-      let at = 0;
-      for (const { id, size } of pieces) {
-        const [from, to] = [Math.max(0, start - at), Math.min(size, end - at)];
-        at += size;
-        if (from < to) yield* this.#readPiece(id, from, to, lent);
-      }
+      for (const { id, from, to } of piecesIn(pieces, start, end)) yield* this.#holes.has(id) ? holes(to - from) : this.#readPiece(id, from, to, lent);
     } finally {
       this.#hold(pieces, -1);
     }
@@ -158,12 +166,18 @@ export class BodyFolder {
   async remove(id: string): Promise<void> {
     this.#fresh.delete(id);
     await this.#wherever(id, unlink);
+    this.#holes.delete(id);
   }
 
   /** Its size, or undefined where it is missing or no regular file. */
   async sizeOf(id: string): Promise<number | undefined> {
     const stats = await this.#wherever(id, lstat);
     return stats?.isFile() === true ? Number(stats.size) : undefined;
+  }
+
+  async isSparse(id: string): Promise<boolean> {
+    const stats = await this.#wherever(id, lstat);
+    return stats !== undefined && isSparse(stats);
   }
 
   /** Names of all files that came in and did not go home. */
@@ -233,5 +247,15 @@ export class BodyFolder {
     } finally {
       if (dir !== undefined) await this.#options.jail.release(dir);
     }
+  }
+}
+
+/** Where a range lies in its pieces. */
+function* piecesIn(pieces: readonly Piece[], start: number, end: number): Generator<{ readonly id: string; readonly from: number; readonly to: number }> {
+  let at = 0;
+  for (const { id, size } of pieces) {
+    const [from, to] = [Math.max(0, start - at), Math.min(size, end - at)];
+    at += size;
+    if (from < to) yield { id, from, to };
   }
 }

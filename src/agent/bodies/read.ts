@@ -1,4 +1,5 @@
 /** Reads a range of an open file, one piece ahead of the reader. */
+import type { BigIntStats } from 'node:fs';
 import { readAt } from '../../stores/filesystem/syscalls.ts';
 import { borrowSlab, returnSlab } from './slabs.ts';
 
@@ -11,6 +12,12 @@ const WORTH_SLABS = 64 << 10;
 export function readRange(fd: number, start: number, end: number, lent = false): AsyncGenerator<Buffer> {
   return lent && end - start > WORTH_SLABS ? readLent(fd, start, end) : readAhead(start, end, (at) => readPiece(fd, Buffer.allocUnsafe(Math.min(PIECE, end - at)), at, end));
 }
+
+/**
+ * Less on disk than in the file. A hint, never proof that there are holes: compressing file systems, tapes behind a file (HSM) and blocks
+ * that are not allocated yet look the same, so what is read is what counts.
+ */
+export const isSparse = (stats: BigIntStats): boolean => stats.blocks * 512n < stats.size - stats.size / 10n;
 
 /** One slab is with the reader while the other is filled. */
 async function* readLent(fd: number, start: number, end: number): AsyncGenerator<Buffer> {

@@ -1,25 +1,13 @@
 /** Writes a stream of bytes into a new file: large writes whatever the pieces, and holes where it is all zeros (F056). */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
+import { isHole, runs } from '../../core/holes.ts';
 import { ftruncate, writeAt } from '../../stores/filesystem/syscalls.ts';
 
 const writev = promisify(fs.writev) as unknown as (fd: number, buffers: readonly Buffer[], position: number) => Promise<{ bytesWritten: number } | number>;
 
 /** Bytes gathered for one system call. */
 const LOT = 1 << 20;
-/** Shorter runs of zeros are written: a hole would save nothing. */
-const SHORTEST_HOLE = 16 << 10;
-const zeros = Buffer.alloc(256 << 10);
-
-/** Whether it is long enough for a hole and all zeros; data is told by its first bytes nearly always. */
-export function isHole(bytes: Buffer): boolean {
-  if (bytes.length < SHORTEST_HOLE || bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) return false;
-  for (let at = 0; at < bytes.length; at += zeros.length) {
-    const piece = bytes.subarray(at, at + zeros.length);
-    if (!piece.equals(zeros.subarray(0, piece.length))) return false;
-  }
-  return true;
-}
 
 /** One file being written from its start. While a lot is on its way to the kernel the next one gathers. */
 export class FileWriter {
@@ -36,19 +24,26 @@ export class FileWriter {
     this.#fd = fd;
   }
 
+  /** Whether nothing was written: all of it is a hole. */
+  get isHole(): boolean {
+    return this.#written === 0 && this.#lotBytes === 0;
+  }
+
   get size(): number {
     return this.#start + this.#lotBytes;
   }
 
   async add(bytes: Buffer): Promise<void> {
-    if (isHole(bytes)) {
-      await this.#flush();
-      this.#start += bytes.length;
-      return;
+    for (const run of runs(bytes) as Iterable<Buffer>) {
+      if (isHole(run)) {
+        await this.#flush();
+        this.#start += run.length;
+        continue;
+      }
+      this.#lot.push(run);
+      this.#lotBytes += run.length;
+      if (this.#lotBytes >= LOT) await this.#flush();
     }
-    this.#lot.push(bytes);
-    this.#lotBytes += bytes.length;
-    if (this.#lotBytes >= LOT) await this.#flush();
   }
 
   /** Everything is with the kernel when this resolves; the caller syncs. */

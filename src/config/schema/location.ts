@@ -68,6 +68,7 @@ const connectionKeys = {
   insecure_tls: yesNo().optional().meta({ default: 'false', description: 'Do not check the certificate of the server. For a laboratory only.' }),
   proxy: httpUrl('a proxy', 'http://proxy.example.com:3128').optional().meta({ description: 'HTTP proxy for this connection.', examples: ['http://proxy.example.com:3128'] }),
   payload_signing: choice(['auto', 'signed', 'unsigned']).optional().meta({ default: 'auto', description: '`auto` signs bodies on plain HTTP and leaves them to TLS otherwise.' }),
+  compression: choice(['off', 'auto']).optional().meta({ default: 'off', description: 'To and from a `brigade agent`: `auto` compresses bodies on the wire (zstd) where a sample shows that it helps; they are decoded and checked before they are stored. For thin links: on fast ones it costs more than it saves. No other store is spoken to differently.' }),
   checksum: choice(CHECKSUM_MODES).optional().meta({ default: 'auto', description: 'Checksum sent with every write; `auto` takes the best that the store keeps.' }),
   credentials: credentials.optional().meta({ default: 'default', description: 'Reference to the credentials; see [Credentials](#credentials). Without it: the AWS default chain.', examples: ['env:SOURCE', 'profile:archive'] }),
 };

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { BrigadeError } from '../../core/errors.ts';
+import { FRAMES } from '../../core/frames.ts';
 import { isUtf8Key, keyToBytes, showKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import { KiB } from '../../core/units.ts';
@@ -31,6 +32,8 @@ export interface ClientOptions {
   readonly pathStyle?: 'auto' | boolean | undefined;
   readonly payloadSigning?: 'auto' | 'signed' | 'unsigned' | undefined;
   readonly nonUtf8?: 'refuse' | 'escape' | undefined;
+  /** Between our own ends: data goes compressed where that helps. */
+  readonly compress?: boolean | undefined;
   readonly defaults: WriteDefaults;
   readonly profile: ProviderProfile;
   readonly credentials: CredentialSource;
@@ -46,6 +49,8 @@ export interface Payload {
   readonly sha256?: string | undefined;
   /** Streamed bodies only: send this checksum behind the bytes and hand it over. */
   readonly trailer?: Trailer | undefined;
+  /** What open() gives says itself where it ends, and `size` is that of the decoded body. */
+  readonly framed?: boolean | undefined;
 }
 
 export interface S3Call {
@@ -82,6 +87,9 @@ export class S3Client {
   readonly #transport: Transport;
   #region: string;
   #target: { readonly origin: string; readonly host: string; readonly base: string };
+  /** What the server called itself last. */
+  #server: string | undefined;
+  #speaksFrames = false;
   /** The store's clock minus ours, milliseconds; 0 until it matters. */
   #skewMs = 0;
 
@@ -113,6 +121,11 @@ export class S3Client {
   get signsPayloads(): boolean {
     const mode = this.options.payloadSigning ?? 'auto';
     return mode === 'signed' || (mode === 'auto' && !this.tls);
+  }
+
+  /** Whether the other end is one of ours and takes bodies in frames, as its last answer said. */
+  get speaksFrames(): boolean {
+    return this.#speaksFrames;
   }
 
   get skewMs(): number {
@@ -173,11 +186,19 @@ export class S3Client {
   async #attempt(call: S3Call, credentials: Credentials | undefined): Promise<HttpResponse> {
     const request = this.#prepare(call, credentials);
     try {
-      return await this.#transport.send(request);
+      const response = await this.#transport.send(request);
+      this.#learn(header(response.headers, 'server'));
+      return response;
     } catch (thrown) {
       if (thrown instanceof BrigadeError) throw located(thrown, call.op, this.locate(call.key));
       throw thrown;
     }
+  }
+
+  #learn(server: string | undefined): void {
+    if (server === this.#server) return;
+    this.#server = server;
+    this.#speaksFrames = server?.startsWith('brigade ') === true && server.split(' ').includes(FRAMES);
   }
 
   #prepare(call: S3Call, credentials: Credentials | undefined): HttpRequest {
@@ -204,6 +225,7 @@ export class S3Client {
     const where = (): string => this.locate(call.key);
     const signed = this.signsPayloads && credentials !== undefined;
     if (body.bytes !== undefined || body.size === 0) return wholeBody(body, signed, where);
+    if (body.framed === true) return { payloadHash: UNSIGNED, size: undefined, body: () => ({ body: body.open() }) };
     const { size, trailer } = body;
     if (trailer !== undefined) headers.push('x-amz-trailer', checksumHeader(trailer.algorithm));
     if (trailer !== undefined && !signed) {
@@ -261,7 +283,7 @@ export class S3Client {
 
 interface Framing {
   readonly payloadHash: string;
-  readonly size: number;
+  readonly size: number | undefined;
   body(signature: Signature | undefined): { body?: Uint8Array | AsyncIterable<Uint8Array> };
 }
 

@@ -9,6 +9,7 @@ import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
 import type { Payload, S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { failureOf, classify } from './errors.ts';
+import { acceptHeaders, askedChecksum, framed, framesStreams, unframed } from './framing.ts';
 import { TIME_TOKEN, timeToken } from './time-token.ts';
 import { attributeHeaders, readAttributes } from './metadata.ts';
 import type { ProviderProfile } from './profiles.ts';
@@ -67,11 +68,12 @@ async function bucketAnswers(client: S3Client, signal: AbortSignal | undefined):
 
 export async function readObject(client: S3Client, request: ReadRequest): Promise<ObjectRead> {
   const { key, range, expectedSize, pin } = request;
-  const response = await client.send({
+  const answer = await client.send({
     op: 'GetObject', method: 'GET', key, scope: 'object', pinned: pin !== undefined, signal: request.signal,
     headers: readHeaders(client, request), query: pin?.versionId === undefined ? '' : encodeQuery({ versionId: pin.versionId }),
   });
   try {
+    const response = unframed(client, answer, client.locate(key));
     const length = range === undefined ? wholeLength(client, request, response) : rangeLength(client, request, response);
     const info = infoOf(key, response.headers, expectedSize, client.profile);
     checkPin(client, key, pin, info);
@@ -81,7 +83,7 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
     const chunks = checked(client, key, bytes === undefined ? body : onlyChunk(bytes), length);
     return { info, chunks, discard: () => body.discard() };
   } catch (thrown) {
-    response.body.discard();
+    answer.body.discard();
     throw thrown;
   }
 }
@@ -96,7 +98,7 @@ function wholeRead(info: ObjectInfo, bytes: Uint8Array): ObjectRead {
 }
 
 function readHeaders(client: S3Client, { pin, range }: ReadRequest): string[] {
-  const headers = ['accept-encoding', 'identity', ...pays(client)];
+  const headers = ['accept-encoding', 'identity', ...acceptHeaders(client), ...pays(client)];
   if (range !== undefined) headers.push('range', `bytes=${range.offset}-${range.offset + range.length - 1}`);
   else headers.push('x-amz-checksum-mode', 'ENABLED');
   if (pin !== undefined) headers.push(...pinHeader(pin.token, 'if-match', 'if-unmodified-since'));
@@ -181,9 +183,10 @@ export async function writeObject(client: S3Client, request: WriteRequest, choic
   const body = await emptyProven(request.body, () => client.locate(key));
   await checkGuardBefore(client, key, guard, guard.kind === 'absent' ? client.profile.guards.absent : client.profile.guards.matches, signal);
   const plan = planChecksum(client, body, choice);
+  const wire = await framed(client, plan.payload, () => client.locate(key));
   const later = laterTags(client, request.attributes, 'write');
-  const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers];
-  const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: plan.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
+  const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers, ...wire.headers];
+  const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: wire.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
   const response = await client.send(call);
   await refuseErrorInside(client, call, response);
   const token = tokenOf(response.headers) ?? (await headObject(client, key, signal === undefined ? {} : { signal })).token;
@@ -271,12 +274,13 @@ function planStreamed(client: S3Client, body: Body, choice: ChecksumAlgorithm): 
   const algorithm = choice === 'md5' ? 'crc32' : choice;
   let sent: Checksum | undefined;
   const tell = (checksum: Checksum): void => { sent = checksum; };
-  const trailed = client.profile.checksums.trailer && client.profile.checksums.headers.includes(algorithm);
+  const inFrames = framesStreams(client);
+  const trailed = !inFrames && client.profile.checksums.trailer && client.profile.checksums.headers.includes(algorithm);
   const payload: Payload = trailed
     ? { size: body.size, open: () => body.open(), trailer: { algorithm, tell } }
     : { size: body.size, open: () => hashed(body.open(), algorithm, tell) };
   return {
-    headers: trailed ? ['x-amz-sdk-checksum-algorithm', algorithm.toUpperCase()] : [], payload,
+    headers: trailed ? ['x-amz-sdk-checksum-algorithm', algorithm.toUpperCase()] : inFrames ? askedChecksum(algorithm) : [], payload,
     settle(answer, locate, key) {
       if (sent === undefined) return {};
       const vouched = trailed || header(answer, checksumHeader(algorithm)) !== undefined;

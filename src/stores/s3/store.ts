@@ -50,6 +50,8 @@ export interface S3Options {
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Names that are not UTF-8: refuse them, or escape each such byte as %XX. */
   readonly nonUtf8?: 'refuse' | 'escape' | undefined;
+  /** To and from our own endpoint data goes compressed where that helps. */
+  readonly compress?: boolean | undefined;
   /** Another way to the wire than undici. */
   readonly transport?: Transport | undefined;
 }

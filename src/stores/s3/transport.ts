@@ -9,7 +9,8 @@ export interface HttpRequest {
   /** Flat list of names and values, latin-1. Host is the origin's; Content-Length comes from `bodySize`. */
   readonly headers: readonly string[];
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
-  readonly bodySize: number;
+  /** Undefined: only the end of the body tells, and it goes out chunked (RFC 9112 §7.1). */
+  readonly bodySize: number | undefined;
   /** Longest wait for the answer's head once the body is sent, instead of the transport's own. */
   readonly headersTimeoutMs?: number;
   readonly signal?: AbortSignal;

@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import { Pool, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
-import { KiB } from '../../core/units.ts';
+import { GiB, KiB } from '../../core/units.ts';
 import { networkError } from './network.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, ResponseHeaders, Transport, TransportOptions } from './transport.ts';
 
@@ -19,6 +19,8 @@ const SWALLOW = 64 * KiB;
 const PATIENCE_MS = 200;
 /** A request body may take this long per byte before the head of the answer is overdue: the slowest upload we wait for. */
 const SLOWEST_BYTES_PER_MS = 32;
+/** Where the size is not known: as long as the largest part may take. */
+const MOST_STREAMED = 5 * GiB;
 
 /** The parts of undici's handler interface that we use; its own type is wider and changes. */
 type Controller = Dispatcher.DispatchController;
@@ -71,12 +73,13 @@ function tlsOptions(options: TransportOptions): { ca?: string[]; rejectUnauthori
 
 function dispatchOptions(request: HttpRequest, options: TransportOptions, proxied: boolean): Dispatcher.DispatchOptions {
   const { origin, method, path, bodySize } = request;
-  const headersTimeout = (request.headersTimeoutMs ?? options.timeouts.headers) + Math.ceil(bodySize / SLOWEST_BYTES_PER_MS);
+  const headersTimeout = (request.headersTimeoutMs ?? options.timeouts.headers) + Math.ceil((bodySize ?? MOST_STREAMED) / SLOWEST_BYTES_PER_MS);
   const base = { origin, path, method: method as Dispatcher.HttpMethod, headersTimeout, blocking: false };
   // undici closes the connection after each HEAD unless told otherwise: our stores answer HEAD properly.
   const kept = method === 'HEAD' ? { ...base, reset: false } : base;
   const headers = proxied ? headersAsObject(request.headers) : request.headers as string[];
-  return request.body === undefined || bodySize === 0 ? { ...kept, headers } : { ...kept, headers: withLength(headers, bodySize), body: asBody(request.body) };
+  if (request.body === undefined || bodySize === 0) return { ...kept, headers };
+  return { ...kept, headers: bodySize === undefined ? headers : withLength(headers, bodySize), body: asBody(request.body) };
 }
 
 /** undici's proxy wrapper spreads headers as an object. */

@@ -8,6 +8,7 @@ import { base64Of, checksumHeader, hexOf } from './chunked.ts';
 import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { classify, failureOf } from './errors.ts';
+import { framed } from './framing.ts';
 import { attributeHeaders } from './metadata.ts';
 import { checkGuardBefore, emptyProven, guardHeaders, headObject, laterTags, pays, planChecksum, putTags, refuseErrorInside, tokenOf, withoutTags } from './objects.ts';
 import type { ChecksumChoice } from './objects.ts';
@@ -61,9 +62,10 @@ function isFullObject(client: S3Client, algorithm: ChecksumAlgorithm): boolean {
 async function putPart(client: S3Client, upload: Upload, number: number, given: Body, choice: ChecksumChoice, signal?: AbortSignal): Promise<Part> {
   const body = await emptyProven(given, () => client.locate(upload.key));
   const plan = planChecksum(client, body, upload.checksumAlgorithm ?? (choice === 'none' ? choice : client.profile.checksums.md5 ? 'md5' : 'none'));
+  const wire = await framed(client, plan.payload, () => client.locate(upload.key));
   const call: S3Call = {
     op: 'UploadPart', method: 'PUT', key: upload.key, query: encodeQuery({ partNumber: String(number), uploadId: upload.id }),
-    headers: [...plan.headers, ...pays(client)], body: plan.payload, scope: 'upload', signal,
+    headers: [...plan.headers, ...wire.headers, ...pays(client)], body: wire.payload, scope: 'upload', signal,
   };
   const response = await client.send(call);
   await refuseErrorInside(client, call, response);
