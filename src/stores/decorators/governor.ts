@@ -1,11 +1,13 @@
 /**
- * How many requests an endpoint gets at the same time: found, not configured (AIMD, as TCP does it: Chiu and Jain 1989, RFC 5681 §3.1).
- * One more after a full round of requests without trouble, × 0.7 when the store asks for patience. When nothing answers at all, the
+ * How many requests an endpoint gets at the same time, and per second: found, not configured. One more at once after a full round of requests
+ * without trouble (AIMD, as TCP does it: Chiu and Jain 1989, RFC 5681 §3.1). When the store asks for patience, a pace is set to what it gave
+ * just then (pace.ts); where too few requests go by to tell one, there are × 0.7 fewer at once. When nothing answers at all, the
  * circuit opens: one request at a time asks whether the endpoint is back, the others wait (F085).
  */
 import { BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { Circuit } from './circuit.ts';
+import { Pace } from './pace.ts';
 
 export interface GovernorOptions {
   readonly clock: Clock;
@@ -39,6 +41,8 @@ export interface Governor {
   /** The store asked for patience. Counts at most once per second: one storm is one message. */
   throttled(): void;
   readonly limit: number;
+  /** Requests per second; Infinity while the store has refused none. */
+  readonly perSecond: number;
   readonly inUse: number;
   readonly waiting: number;
   readonly open: boolean;
@@ -65,6 +69,7 @@ class AimdGovernor implements Governor {
   readonly #queue: Waiter[] = [];
   readonly #latency: Latency;
   readonly #circuit: Circuit;
+  readonly #pace: Pace;
   #limit: number;
   #inUse = 0;
   /** Answers in this round; a round is as many as there are permits. */
@@ -79,11 +84,16 @@ class AimdGovernor implements Governor {
     this.#options = options;
     this.#limit = options.initial;
     this.#latency = new Latency(options.clock);
+    this.#pace = new Pace(options.clock);
     this.#circuit = new Circuit(options.clock, (open) => options.onCircuit?.(open));
   }
 
   get limit(): number {
     return Math.floor(this.#limit);
+  }
+
+  get perSecond(): number {
+    return this.#pace.perSecond;
   }
 
   get inUse(): number {
@@ -100,6 +110,11 @@ class AimdGovernor implements Governor {
 
   acquire(signal?: AbortSignal): Promise<Permit> {
     if (signal?.aborted === true) return Promise.reject(cancelled());
+    const turn = this.#pace.take(signal);
+    return turn === undefined ? this.#queueUp(signal) : turn.then(() => this.#queueUp(signal));
+  }
+
+  #queueUp(signal: AbortSignal | undefined): Promise<Permit> {
     if (this.#queue.length === 0 && this.#free()) return Promise.resolve(this.#permit());
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -124,6 +139,7 @@ class AimdGovernor implements Governor {
   }
 
   throttled(): void {
+    if (this.#pace.throttled()) return;
     const now = this.#options.clock.monotonic();
     if (now - this.#loweredAt < PAUSE_MS) return;
     this.#loweredAt = now;
@@ -173,6 +189,7 @@ class AimdGovernor implements Governor {
 
   #answered(sample: Sample | undefined): void {
     this.#circuit.answered();
+    if (sample !== undefined) this.#pace.answered();
     if (sample !== undefined) this.#latency.add(sample);
     if (++this.#answers < this.limit) return;
     if (this.#saturated && this.#latency.inflation < INFLATED && this.#mayGrow()) this.#limit = Math.min(this.#options.max, this.#limit + 1);
