@@ -24,6 +24,8 @@ export interface NullServer {
   fill(bucket: string, count: number, size: number): Promise<void>;
   /** An empty bucket; one of that name is emptied. */
   empty(bucket: string): Promise<void>;
+  /** Per second, from now on: requests to a bucket, or to all; bytes of one connection. Absent: no limit. */
+  limit(most: { readonly requests?: number; readonly bucket?: string; readonly connectionBytes?: number }): Promise<void>;
   counts(): Promise<Counts>;
   reset(): Promise<void>;
   stop(): Promise<void>;
@@ -57,6 +59,7 @@ export async function startNullServer(options: { readonly latencyMs?: number } =
     endpoint, pid: child.pid as number,
     fill: async (bucket, count, size) => { await ask('PUT', `/_bucket/${bucket}?count=${count}&size=${size}`); },
     empty: async (bucket) => { await ask('PUT', `/_bucket/${bucket}`); },
+    limit: async ({ requests = 0, bucket = '', connectionBytes = 0 }) => { await ask('PUT', `/_limits?requests=${requests}&connection=${connectionBytes}&bucket=${bucket}`); },
     counts: async () => JSON.parse(await ask('GET', '/_counts')) as Counts,
     reset: async () => { await ask('POST', '/_reset'); },
     stop: async () => { const gone = once(child, 'exit'); child.stdin.end(); await gone; },

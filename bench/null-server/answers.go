@@ -29,6 +29,10 @@ func (s *server) answer(c *connection, r *request) error {
 		return err
 	}
 	op := operation(r)
+	if !s.limits.allow(r.bucket) {
+		s.counts.add(r.bucket, "Refused", 0)
+		return c.fail(r, 503, "SlowDown")
+	}
 	s.counts.add(r.bucket, op, body.size)
 	if r.bucket == "" {
 		return c.xml(200, []byte("<ListAllMyBucketsResult><Owner><ID>null</ID></Owner><Buckets></Buckets></ListAllMyBucketsResult>"))
@@ -511,6 +515,11 @@ func (s *server) control(c *connection, r *request) error {
 			return err
 		}
 		return c.xml(200, text)
+	case r.bucket == "_limits":
+		if err := s.limits.set(r); err != nil {
+			return c.fail(r, 400, "InvalidArgument")
+		}
+		return c.empty(200)
 	case r.bucket == "_reset":
 		s.counts.reset()
 		return c.empty(200)

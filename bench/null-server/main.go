@@ -9,6 +9,7 @@
 //	PUT /_bucket/NAME                      an empty bucket to write to
 //	GET /_counts                           requests by bucket and operation, bytes in and out (JSON)
 //	POST /_reset                           counts to zero
+//	PUT /_limits?requests=N&connection=N   what it gives per second (limits.go)
 package main
 
 import (
@@ -53,16 +54,18 @@ type server struct {
 	latency time.Duration
 	store   *store
 	counts  *counts
+	limits  *limits
 }
 
 func newServer(latency time.Duration) *server {
-	return &server{latency: latency, store: newStore(), counts: newCounts()}
+	return &server{latency: latency, store: newStore(), counts: newCounts(), limits: &limits{}}
 }
 
 // serve answers one connection, request after request, until either side closes it or breaks the protocol.
 func (s *server) serve(conn net.Conn) {
 	defer conn.Close()
-	c := &connection{conn: conn, in: bufio.NewReaderSize(conn, readBuffer)}
+	paced := &pacedConn{Conn: conn, limits: s.limits}
+	c := &connection{conn: paced, in: bufio.NewReaderSize(paced, readBuffer)}
 	for {
 		request, err := c.readRequest()
 		if err != nil {
