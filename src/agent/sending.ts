@@ -66,5 +66,6 @@ export async function send(reply: Reply, shown: Shown, response: ServerResponse)
   response.writeHead(reply.status, headersOf(reply, shown, length));
   if (body === undefined || shown.method === 'HEAD' || reply.status === 304 || reply.status === 204) response.end();
   else if (typeof body === 'string') response.end(body);
+  else if (Array.isArray(body) && body.length === 1 && (body[0] as Buffer).length === length) response.end(body[0]);
   else await pump(body, length, response);
 }

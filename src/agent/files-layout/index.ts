@@ -11,13 +11,14 @@ import { mkdir, opendir } from 'node:fs/promises';
 import { BrigadeError } from '../../core/errors.ts';
 import { isUtf8Key } from '../../core/key.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
+import type { Dir } from '../../stores/filesystem/jail.ts';
 import { isTemporary, keyOf, rawOf, type Place, type Raw } from '../../stores/filesystem/names.ts';
 import { fstat, unlink } from '../../stores/filesystem/syscalls.ts';
 import { tokenOf } from '../../stores/filesystem/token.ts';
 import type { FolderBody } from '../bodies/folder.ts';
 import { s3Error } from '../errors.ts';
 import { newBucket } from '../layout.ts';
-import type { Body, Bucket, Guard, KeyEntry, Layout, ListedEntry, ObjectVersion, ScanHints, Upload, UploadPart } from '../layout.ts';
+import type { Body, Bucket, Guard, KeyEntry, Layout, ListedEntry, Maybe, ObjectVersion, ScanHints, Upload, UploadPart } from '../layout.ts';
 import { Locks } from './locks.ts';
 import { recover } from './recover.ts';
 import { isAbsence, isDirectory, noSuchBucket, parentIsFile, refusalOf } from './refusals.ts';
@@ -45,6 +46,8 @@ export async function openFilesLayout(options: FilesLayoutOptions): Promise<File
 }
 
 const noVersion = 'null';
+const DEFAULT_REGION = 'us-east-1';
+const entryOf = (key: string, version: ObjectVersion | undefined): KeyEntry | undefined => (version === undefined ? undefined : { key, versions: [version] });
 /** Names that a listing of buckets can show; hidden directories are no buckets. */
 const isBucketName = (name: Raw): boolean => !/^\.|[\x00-\x1f\x7f]/.test(name) && isUtf8Key(keyOf(name)) && !isTemporary(name);
 const milliseconds = (ns: bigint): number => Math.round(Number(ns) / 1e6);
@@ -53,6 +56,8 @@ export class FilesLayout implements Layout {
   readonly #rooms: FilesRooms;
   readonly #locks = new Locks();
   readonly #walks = new Walks(() => Date.now());
+  /** When the directories of buckets were made, epoch milliseconds: that never changes, so an open one need not be looked at for it again. */
+  readonly #born = new WeakMap<Dir, number>();
 
   constructor(rooms: FilesRooms) {
     this.#rooms = rooms;
@@ -73,14 +78,22 @@ export class FilesLayout implements Layout {
     return buckets;
   }
 
-  async bucket(name: string): Promise<Bucket | undefined> {
+  bucket(name: string): Maybe<Bucket | undefined> {
     const { options, jail, tree } = this.#rooms;
     if (options.bucket === undefined ? !this.#couldBe(name) : options.bucket !== name) return undefined;
+    const dir = jail.now(tree.bucketSegments(name));
+    const born = dir === undefined ? undefined : this.#born.get(dir);
+    return born === undefined ? this.#openBucket(name) : newBucket(name, born, options.region ?? DEFAULT_REGION);
+  }
+
+  async #openBucket(name: string): Promise<Bucket | undefined> {
+    const { options, jail, tree } = this.#rooms;
     try {
       const dir = await jail.acquire(tree.bucketSegments(name), false, 'head');
       try {
         const { birthtimeNs, ctimeNs } = await fstat(dir.fd);
-        return newBucket(name, milliseconds(birthtimeNs > 0n ? birthtimeNs : ctimeNs), options.region ?? 'us-east-1');
+        if (birthtimeNs > 0n) this.#born.set(dir, milliseconds(birthtimeNs));
+        return newBucket(name, milliseconds(birthtimeNs > 0n ? birthtimeNs : ctimeNs), options.region ?? DEFAULT_REGION);
       } finally {
         await jail.release(dir);
       }
@@ -124,10 +137,12 @@ export class FilesLayout implements Layout {
     this.#rooms.tree.place(bucket, key);
   }
 
-  async entry(bucket: string, key: string): Promise<KeyEntry | undefined> {
+  entry(bucket: string, key: string): Maybe<KeyEntry | undefined> {
     const place = this.#rooms.tree.lookup(bucket, key);
-    const version = place === undefined ? undefined : await this.#current(bucket, key, place);
-    return version === undefined ? undefined : { key, versions: [version] };
+    if (place === undefined) return undefined;
+    const found = this.#rooms.tree.findNow(place);
+    if (found === undefined) return this.#current(bucket, key, place).then((version) => entryOf(key, version));
+    return entryOf(key, this.#version(bucket, key, place, found));
   }
 
   async *scan(bucket: string, from: Buffer, hints: ScanHints = {}): AsyncGenerator<ListedEntry, void, Buffer | undefined> {

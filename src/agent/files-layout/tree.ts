@@ -5,8 +5,9 @@ import { isCanary } from '../../core/canary.ts';
 import { errno } from '../../stores/filesystem/failures.ts';
 import type { Dir, Jail } from '../../stores/filesystem/jail.ts';
 import { isRefusal, isTemporary, OWN_FOLDER, placeOf, type Place, type Raw, type Refusal } from '../../stores/filesystem/names.ts';
-import { closeNow, fstat, fstatNow, lstat, open, rmdir } from '../../stores/filesystem/syscalls.ts';
+import { closeNow, fstat, fstatNow, lstat, lstatNow, open, rmdir } from '../../stores/filesystem/syscalls.ts';
 import { sameVersion } from '../../stores/filesystem/token.ts';
+import { Direct } from '../bodies/direct.ts';
 import { isSparse, readRange } from '../bodies/read.ts';
 import { s3Error } from '../errors.ts';
 import type { Body } from '../layout.ts';
@@ -24,12 +25,14 @@ export interface Found {
 
 export class Tree {
   readonly jail: Jail;
+  readonly #direct: Direct;
   readonly #bucket: (name: string) => readonly Raw[];
   readonly #rootBytes: number;
 
   /** `bucket`: the directory of a bucket, from the jail's root. */
   constructor(jail: Jail, root: string, bucket: (name: string) => readonly Raw[]) {
     this.jail = jail;
+    this.#direct = new Direct(jail);
     this.#bucket = bucket;
     this.#rootBytes = Buffer.byteLength(root);
   }
@@ -51,6 +54,13 @@ export class Tree {
     return isRefusal(found) ? undefined : found;
   }
 
+  /** The file that the key names, where that can be told on the spot; undefined: find() will tell. */
+  findNow(place: Place): Found | undefined {
+    if (place.directory) return undefined;
+    const stats = this.#direct.try(place.segments.slice(0, -1), (dir) => lstatNow(dir.at(place.segments.at(-1) as Raw)));
+    return stats?.isFile() === true ? { stats, empty: false } : undefined;
+  }
+
   /** The file or directory that the key names, or undefined. */
   async find(place: Place, key: string): Promise<Found | undefined> {
     try {
@@ -67,7 +77,7 @@ export class Tree {
   }
 
   body(place: Place, stats: BigIntStats): Body {
-    const read = (start: number, end: number, lent = false): AsyncIterable<Buffer> => this.#read(place, stats, [start, end], lent);
+    const read = (start: number, end: number, lent = false): AsyncIterable<Buffer> | Iterable<Buffer> => this.#readNow(place, stats, [start, end]) ?? this.#read(place, stats, [start, end], lent);
     return { size: Number(stats.size), read, isSparse: () => isSparse(stats), discard: () => undefined };
   }
 
@@ -81,9 +91,13 @@ export class Tree {
     }
   }
 
-  /** False: something is in it. */
+  /** False: something is in it, or it is not there any more. */
   async removeDirectory(segments: readonly Raw[]): Promise<boolean> {
-    const dir = await this.jail.acquire(segments.slice(0, -1), false, 'remove');
+    const dir = await this.jail.acquire(segments.slice(0, -1), false, 'remove').catch((error: unknown) => {
+      if (isAbsence(error)) return undefined; // what it stood in was moved away meanwhile
+      throw error;
+    });
+    if (dir === undefined) return false;
     try {
       await rmdir(dir.at(segments.at(-1) as Raw));
       await dir.sync();
@@ -122,6 +136,11 @@ export class Tree {
     } finally {
       await this.jail.release(dir);
     }
+  }
+
+  #readNow(place: Place, stats: BigIntStats, range: readonly [number, number]): [Buffer] | undefined {
+    if (place.directory) return undefined;
+    return this.#direct.read(place.segments.slice(0, -1), place.segments.at(-1) as Raw, READ, range, (fd) => sameVersion(fstatNow(fd), stats));
   }
 
   /** The last piece is given out only when the file is still the one that was looked at: a torn read never looks whole. */

@@ -89,6 +89,8 @@ export class Jail {
   readonly #kept = new Map<Raw, Dir>();
   readonly #opening = new Map<Raw, Promise<Dir>>();
   #root: Promise<Dir> | undefined;
+  /** The root, once it is open. */
+  #top: Dir | undefined;
   #closed = false;
 
   constructor(options: JailOptions) {
@@ -118,6 +120,22 @@ export class Jail {
     return dir;
   }
 
+  /** The directory where it is open already and stands where it did, asked of the kernel alone; undefined: acquire() will tell. It is not
+   * held: good only until the caller lets others run. */
+  now(segments: readonly Raw[]): Dir | undefined {
+    const dir = segments.length === 0 ? this.#top : this.#kept.get(segments.join('/'));
+    if (dir === undefined || dir.dropped || !this.#procfs) return undefined;
+    if (dir === this.#top) return dir;
+    try {
+      if (placeOfDescriptor(dir.fd) !== dir.origin) return undefined;
+    } catch {
+      // Whatever it was, opening it anew will tell.
+      return undefined;
+    }
+    this.#touch(dir);
+    return dir;
+  }
+
   /** The same where it is there already; undefined: it is not. */
   find(segments: readonly Raw[], op: string): Promise<Dir | undefined> {
     return this.acquire(segments, false, op).catch((error: unknown) => {
@@ -136,6 +154,7 @@ export class Jail {
     for (const dir of [...this.#kept.values()]) await this.#drop(dir);
     const root = await this.#root?.catch(() => undefined);
     this.#root = undefined;
+    this.#top = undefined;
     if (root !== undefined) {
       root.dropped = true;
       await this.release(root);
@@ -294,7 +313,7 @@ export class Jail {
     const { root, create, within } = this.#options;
     try {
       const fd = within === undefined ? await openTop(root, create) : await openWithin(within, create);
-      return await this.#made(fd, '', undefined);
+      return (this.#top = await this.#made(fd, '', undefined));
     } catch (error) {
       throw rootError(error, root);
     }

@@ -35,6 +35,11 @@ export const placeOfDescriptor = (fd: number): string => fs.readlinkSync(`/proc/
 export const fstatNow = (fd: number): BigIntStats => fs.fstatSync(fd, { bigint: true });
 /** Of a descriptor that nothing was written through: there is nothing to wait for. */
 export const closeNow = (fd: number): void => fs.closeSync(fd);
+/** On this thread, as the next two: for what the kernel has in memory, in most cases. Undefined: nothing stands there. */
+export const lstatNow = (path: FsPath): BigIntStats | undefined => fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+export const openNow = (path: FsPath, flags: number): number => fs.openSync(path, flags);
+/** Bytes read; fewer than the buffer has room for at the end of the file. */
+export const readNow = (fd: number, buffer: Uint8Array, position: number): number => fs.readSync(fd, buffer, 0, buffer.length, position);
 
 /** Bytes read; 0 at the end of the file. */
 export function readAt(fd: number, buffer: Uint8Array, length: number, position: number): Promise<number> {
