@@ -185,8 +185,8 @@ function options(program: string): Chosen {
 
 const product = mkdtempSync(join(tmpdir(), 'brigade-bench-product-'));
 process.on('exit', () => rmSync(product, { recursive: true, force: true }));
-buildProduct(product);
-const chosen = options(join(product, 'dist', 'cli', 'main.js'));
+const program = buildProduct(product);
+const chosen = options(program);
 const cases = casesOf(chosen);
 const parts: string[] = [];
 for (const name of chosen.cases) {

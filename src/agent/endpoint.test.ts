@@ -174,7 +174,8 @@ test('a client that waits for 100-continue sends no body to a refusal, and the c
 test('a defect of the layout is an InternalError that keeps its text to itself', async () => {
   await using bench = await startBench();
   await put(bench);
-  bench.layout.entry = () => { throw new Error('/secret/path'); };
+  const broken = (): never => { throw new Error('/secret/path'); };
+  Object.assign(bench.layout, { entry: broken, newest: broken });
   const answer = await sendSigned(bench.endpoint.url, { method: 'GET', path: `/${Bucket}/k` });
   assert.deepEqual([answer.status, answer.body.includes('InternalError'), answer.body.includes('secret')], [500, true, false]);
   assert.match(String(bench.endpoint.stats.failures[0]), /secret/);

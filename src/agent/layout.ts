@@ -136,6 +136,8 @@ export interface Layout {
 
   /** Throws where the layout cannot hold an object of this key; asked before its bytes are read. */
   accepts?(bucket: string, key: string): Maybe<void>;
+  /** The newest version of a key; absent: entry() is asked. */
+  newest?(bucket: string, key: string): Maybe<ObjectVersion | undefined>;
   /** All versions of a key. */
   entry(bucket: string, key: string): Maybe<KeyEntry | undefined>;
   /** Entries with UTF-8 key bytes ≥ `from`, in byte order. */

@@ -64,7 +64,7 @@ function signingKeyOf(key: AccessKey, date: string, region: string): KeyObject {
   return made.key;
 }
 
-export const hmacHex = (key: KeyObject, text: string): string => hmac(key, text).toString('hex');
+export const hmacHex = (key: KeyObject, text: string): string => createHmac('sha256', key).update(text, 'latin1').digest('hex');
 
 /** Compares without telling by its duration where the two differ. */
 export function sameSignature(a: string, b: string): boolean {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Context } from './context.ts';
 import { httpTime } from './context.ts';
 import { s3Error } from './errors.ts';
-import type { Bucket, ObjectVersion } from './layout.ts';
+import type { Bucket, Layout, ObjectVersion } from './layout.ts';
 
 /** The id a new version gets in this bucket. */
 export const newVersionId = (bucket: Bucket): string =>
@@ -18,12 +18,14 @@ const markerHeaders = (bucket: Bucket, version: ObjectVersion): Record<string, s
   ...(bucket.versioning === undefined ? {} : { 'x-amz-version-id': version.versionId }),
 });
 
+const newestOf = async (layout: Layout, bucket: string, key: string): Promise<ObjectVersion | undefined> =>
+  (layout.newest === undefined ? (await layout.entry(bucket, key))?.versions[0] : layout.newest(bucket, key));
+
 /** One version of one key, by id or the newest.
  * @throws S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker asked for by its id) */
 export async function findVersion(context: Pick<Context, 'layout'>, bucket: Bucket, key: string, versionId: string | undefined): Promise<ObjectVersion> {
   if (versionId !== undefined) checkVersionId(versionId);
-  const versions = (await context.layout.entry(bucket.name, key))?.versions ?? [];
-  const version = versionId === undefined ? versions[0] : versions.find((v) => v.versionId === versionId);
+  const version = versionId === undefined ? await newestOf(context.layout, bucket.name, key) : (await context.layout.entry(bucket.name, key))?.versions.find((v) => v.versionId === versionId);
   if (version === undefined) {
     throw versionId === undefined ? s3Error('NoSuchKey', { details: { Key: key } }) : s3Error('NoSuchVersion', { details: { Key: key, VersionId: versionId } });
   }

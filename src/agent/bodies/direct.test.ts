@@ -57,16 +57,24 @@ test('what is not as expected is left to the threads to tell', linux, async (t) 
 });
 
 test('after a wait for the disk calls go to the threads for a while, after a wait for the processor they do not', linux, async (t) => {
-  let [now, reads, slow] = [0, 0, 0];
-  const { read, open } = await ground(t, { now: () => (now += slow), diskReads: () => reads });
+  let [now, reads, slow, cold] = [0, 0, 0, 0];
+  const { direct, open } = await ground(t, { now: () => (now += slow), diskReads: () => reads });
+  const read = (): string | undefined => direct.read(['in'], 'file', READ, [0, 7], () => {
+    reads += cold;
+    return true;
+  })?.toString();
   await open();
   slow = 5;
   assert.equal(read(), 'content');
   slow = 0;
   assert.equal(read(), 'content', 'it was slow, and nothing was read from a disk');
-  [slow, reads] = [5, 8];
+  [reads, slow, cold] = [8, 50, 0];
   assert.equal(read(), 'content');
   slow = 0;
+  assert.equal(read(), 'content', 'what was read was read before');
+  [slow, cold] = [5, 8];
+  assert.equal(read(), 'content');
+  [slow, cold] = [0, 0];
   assert.equal(read(), undefined);
   now += 200;
   assert.equal(read(), undefined);

@@ -15,6 +15,8 @@ export const SMALL = 64 << 10;
 /** Longer than that was no look at memory, or the process had to let others run. */
 const SLOW_MS = 1;
 const REST_MS = 250;
+/** Reads before that have nothing to do with a call: other parts of the process read, too, and now and then its own code. */
+const FRESH_MS = 10;
 
 /** What it asks of the machine. */
 export interface Machine {
@@ -30,19 +32,23 @@ const thisMachine = (): Machine => ({ mounts: new Mounts(), now: () => performan
 export class Direct {
   readonly #jail: Pick<Jail, 'now'>;
   readonly #machine: Machine;
-  #diskReads: number;
+  #diskReads = 0;
+  #freshUntil = -Infinity;
   #restUntil = -Infinity;
 
   constructor(jail: Pick<Jail, 'now'>, machine: Machine = thisMachine()) {
     this.#jail = jail;
     this.#machine = machine;
-    this.#diskReads = machine.diskReads();
   }
 
   /** What the call gives in this directory; undefined also where it must not be made on the spot, or fails: the threads will then tell. */
   try<T>(segments: readonly Raw[], call: (dir: Dir) => T | undefined): T | undefined {
     const started = this.#machine.now();
     if (started < this.#restUntil) return undefined;
+    if (started >= this.#freshUntil) {
+      this.#freshUntil = started + FRESH_MS;
+      this.#diskReads = this.#machine.diskReads();
+    }
     const dir = this.#jail.now(segments);
     if (dir === undefined || !this.#machine.mounts.local(dir.origin)) return undefined;
     try {
@@ -70,8 +76,6 @@ export class Direct {
 
   /** On a busy machine a call may take long without any disk: only where there were reads is it time to rest. */
   #waited(): void {
-    const reads = this.#machine.diskReads();
-    if (reads > this.#diskReads) this.#restUntil = this.#machine.now() + REST_MS;
-    this.#diskReads = reads;
+    if (this.#machine.diskReads() > this.#diskReads) this.#restUntil = this.#machine.now() + REST_MS;
   }
 }

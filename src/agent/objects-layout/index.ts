@@ -135,6 +135,10 @@ export class ObjectsLayout implements Layout {
     this.#buckets.delete(name);
   }
 
+  newest(bucket: string, key: string): ObjectVersion | undefined {
+    return this.#rooms.versions.newest(bucket, key);
+  }
+
   entry(bucket: string, key: string): KeyEntry | undefined {
     return this.#rooms.versions.entry(bucket, key);
   }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Agent } from '../../app/agent.ts';
 import type { LayoutName } from '../../app/agent-layout.ts';
+import { keepOldGenerationSmall } from '../../app/heap.ts';
 import { parseDuration } from '../../config/units.ts';
 import { asBrigadeError, errorLine, oneLine, usageError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-code.ts';
@@ -60,6 +61,7 @@ function reload(agent: Agent, io: Io): void {
 /** Serves until SIGINT or SIGTERM. */
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, options } = invocation;
+  keepOldGenerationSmall();
   const agent = await start(invocation);
   const drainMs = parseDuration(options.text('drain') ?? DRAIN);
   const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
