@@ -24,7 +24,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** `median (lowest–highest)`. */
-function spread(values: readonly number[], digits: number): string {
+export function spread(values: readonly number[], digits: number): string {
   const show = (value: number): string => value.toFixed(digits);
   return values.length === 1 ? show(values[0] as number) : `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
 }

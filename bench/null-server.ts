@@ -19,6 +19,8 @@ export interface Counts {
 
 export interface NullServer {
   readonly endpoint: string;
+  /** The same server over TLS, where a certificate was given. */
+  readonly secureEndpoint?: string;
   readonly pid: number;
   /** A bucket of made-up objects. */
   fill(bucket: string, count: number, size: number): Promise<void>;
@@ -44,11 +46,14 @@ export function nullServerBinary(): string {
   return path;
 }
 
-export async function startNullServer(options: { readonly latencyMs?: number } = {}): Promise<NullServer> {
+/** `tls`: paths of PEM files. */
+export async function startNullServer(options: { readonly latencyMs?: number; readonly tls?: { readonly cert: string; readonly key: string } } = {}): Promise<NullServer> {
+  const { tls } = options;
   // It ends with its standard input: with this process, however that ends.
-  const child = spawn(nullServerBinary(), ['-latency', `${options.latencyMs ?? 0}ms`], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(nullServerBinary(), ['-latency', `${options.latencyMs ?? 0}ms`, ...(tls === undefined ? [] : ['-cert', tls.cert, '-key', tls.key])], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  const endpoint = `http://${line.replace('listening ', '')}`;
+  const addresses = line.replace('listening ', '').split(' ');
+  const endpoint = `http://${addresses.at(-1) as string}`;
   const ask = async (method: string, path: string): Promise<string> => {
     const response = await fetch(endpoint + path, { method });
     const text = await response.text();
@@ -56,7 +61,7 @@ export async function startNullServer(options: { readonly latencyMs?: number } =
     return text;
   };
   return {
-    endpoint, pid: child.pid as number,
+    endpoint, pid: child.pid as number, ...(tls === undefined ? {} : { secureEndpoint: `https://${addresses[0] as string}` }),
     fill: async (bucket, count, size) => { await ask('PUT', `/_bucket/${bucket}?count=${count}&size=${size}`); },
     empty: async (bucket) => { await ask('PUT', `/_bucket/${bucket}`); },
     limit: async ({ requests = 0, bucket = '', connectionBytes = 0 }) => { await ask('PUT', `/_limits?requests=${requests}&connection=${connectionBytes}&bucket=${bucket}`); },

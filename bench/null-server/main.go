@@ -1,9 +1,11 @@
 // A null S3 server for benchmarks: it lists and serves any number of made-up objects, forgets the bytes that are written and remembers
 // only key, size and ETag. It speaks plain HTTP/1.1 by hand, so that the client is what a measurement measures. Signatures are ignored.
 //
-//	null-server [-listen 127.0.0.1:0] [-latency 0ms]
+//	null-server [-listen 127.0.0.1:0] [-latency 0ms] [-cert FILE -key FILE]
 //
-// Prints `listening ADDRESS`. Ends when its standard input is closed, so that it cannot outlive who started it.
+// With a certificate it speaks TLS, and plain HTTP on a second port for whoever counts.
+//
+// Prints `listening ADDRESS`, with a certificate `listening ADDRESS PLAIN-ADDRESS`. Ends when its standard input is closed, so that it cannot outlive who started it.
 //
 //	PUT /_bucket/NAME?count=N&size=BYTES   a bucket of N made-up objects
 //	PUT /_bucket/NAME                      an empty bucket to write to
@@ -14,6 +16,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -28,20 +31,41 @@ const readBuffer = 128 << 10
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	latency := flag.Duration("latency", 0, "waits this long before each answer")
+	cert := flag.String("cert", "", "certificate, PEM")
+	key := flag.String("key", "", "its key, PEM")
 	flag.Parse()
-	listener, err := net.Listen("tcp", *listen)
+	plain := mustListen(*listen)
+	server := newServer(*latency)
+	go endWithStdin()
+	if *cert == "" {
+		fmt.Printf("listening %s\n", plain.Addr())
+		server.accept(plain)
+	}
+	pair, err := tls.LoadX509KeyPair(*cert, *key)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("listening %s\n", listener.Addr())
-	go endWithStdin()
-	server := newServer(*latency)
+	secure := tls.NewListener(mustListen(*listen), &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
+	fmt.Printf("listening %s %s\n", secure.Addr(), plain.Addr())
+	go server.accept(plain)
+	server.accept(secure)
+}
+
+func mustListen(address string) net.Listener {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return listener
+}
+
+func (s *server) accept(listener net.Listener) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			log.Fatal(err)
 		}
-		go server.serve(conn)
+		go s.serve(conn)
 	}
 }
 

@@ -1,12 +1,11 @@
 /** Content as evidence: reading an object to its checksum, and comparing two objects by what their stores vouch for, else by reading. */
-import { createHasher } from '../core/checksum.ts';
+import { createHasher, type Hasher } from '../core/checksum.ts';
 import { BrigadeError } from '../core/errors.ts';
 import { isHole } from '../core/holes.ts';
 import type { Evidence } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectInfo, Pin } from '../core/object.ts';
-import type { Body, ObjectRead, Store } from '../ports/storage.ts';
-import type { Slabs } from './slabs.ts';
+import { isInPlace, type Body, type ObjectRead, type Store } from '../ports/storage.ts';
 
 export interface Version {
   readonly key: Key;
@@ -27,23 +26,30 @@ export async function readChecksum(store: Store, version: Version, algorithm: Ch
   return hasher.checksum();
 }
 
-/** The whole body in one buffer of exactly `size` bytes: the driver's own, or one from `slabs`, to which it may go back. */
-export async function collect(read: ObjectRead, size: number, slabs?: Slabs): Promise<Uint8Array> {
+/**
+ * The whole body in one buffer of exactly `size` bytes: the driver's own, or `into`, which the driver may have filled already. Each piece
+ * is shown to `hasher` as it comes, while it is still in the processor's cache.
+ */
+export async function collect(read: ObjectRead, size: number, into: Uint8Array | undefined, hasher: Pick<Hasher, 'update'>): Promise<Uint8Array> {
   if (read.bytes !== undefined) {
     if (read.bytes.length !== size) throw shortRead(read.bytes.length, size);
+    hasher.update(read.bytes);
     return read.bytes;
   }
-  let bytes: Uint8Array | undefined;
+  const bytes = into ?? Buffer.allocUnsafe(size);
   let at = 0;
   for await (const chunk of read.chunks) {
-    if (chunk.length === size && isHole(chunk)) return chunk;
-    bytes ??= slabs?.lend(size) ?? Buffer.allocUnsafe(size);
+    if (chunk.length === size && isHole(chunk)) {
+      hasher.update(chunk);
+      return chunk;
+    }
     if (at + chunk.length > size) throw shortRead(at + chunk.length, size);
-    bytes.set(chunk, at);
+    if (!isInPlace(chunk, bytes, at)) bytes.set(chunk, at);
+    hasher.update(bytes.subarray(at, at + chunk.length));
     at += chunk.length;
   }
   if (at !== size) throw shortRead(at, size);
-  return bytes ?? new Uint8Array(0);
+  return bytes;
 }
 
 export function bytesBody(bytes: Uint8Array, checksum?: Checksum): Body {

@@ -6,7 +6,7 @@
  *
  * A version that changed aborts the upload: its parts are of another object (F027).
  */
-import { checksumOf, combineChecksums, isLinear } from '../core/checksum.ts';
+import { combineChecksums, createHasher, isLinear } from '../core/checksum.ts';
 import { BrigadeError, isKind } from '../core/errors.ts';
 import type { Checksum, ChecksumAlgorithm } from '../core/object.ts';
 import { partRange } from '../core/parts.ts';
@@ -119,13 +119,15 @@ async function sendPart(step: CopyStep, upload: Upload, number: number, range: {
 
 async function sendHeld(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, version, signal } = step;
-  const read = await context.source.read({ key: version.key, pin: version.pin, range, expectedSize: version.size, signal });
   const slabs = slabsOf(context.memory);
-  const bytes = await collect(read, range.length, slabs);
-  const checksum = checksumOf(algorithm, bytes);
+  const into = slabs.lend(range.length);
+  const read = await context.source.read({ key: version.key, pin: version.pin, range, expectedSize: version.size, signal, ...(into === undefined ? {} : { into }) });
+  const hasher = createHasher(algorithm);
+  const bytes = await collect(read, range.length, into, hasher);
+  const checksum = hasher.checksum();
   const part = await multipartOf(step).putPart(upload, number, bytesBody(bytes, checksum), signal);
   const proven = provenPart(part, checksum);
-  slabs.giveBack(bytes); // only here: after an error a socket may still be sending them
+  if (into !== undefined) slabs.giveBack(into); // only here: after an error a socket may still be sending them
   step.sent(range.length);
   return proven;
 }

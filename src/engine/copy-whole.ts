@@ -1,5 +1,5 @@
 /** Objects in one request: up to the buffer limit held whole (a retry needs no second read), above it streamed with the checksum in flight. */
-import { checksumOf, createHasher, type Hasher } from '../core/checksum.ts';
+import { createHasher, type Hasher } from '../core/checksum.ts';
 import { BrigadeError } from '../core/errors.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectInfo } from '../core/object.ts';
 import type { Body, ObjectRead, Store } from '../ports/storage.ts';
@@ -33,15 +33,17 @@ export async function copyBuffered(step: CopyStep): Promise<Copied> {
   const { context, version, guard, signal } = step;
   const giveBack = await context.memory.take(version.size, signal);
   try {
-    const read = await openRead(step);
     const slabs = slabsOf(context.memory);
-    const bytes = await collect(read, version.size, slabs);
-    const carried = await step.carry(read.info);
+    const slab = slabs.lend(version.size);
+    const read = await openRead(step, slab);
     const told = toldBy(read.info);
-    const computed = checksumOf(algorithmFor(context.destination, told), bytes);
+    const hasher = createHasher(algorithmFor(context.destination, told));
+    const bytes = await collect(read, version.size, slab, hasher);
+    const carried = await step.carry(read.info);
+    const computed = hasher.checksum();
     proveRead(computed, told);
     const written = await context.destination.write({ key: version.key, body: bytesBody(bytes, computed), attributes: carried.attributes, guard, signal });
-    slabs.giveBack(bytes); // only here: after an error a socket may still be sending them
+    if (slab !== undefined) slabs.giveBack(slab); // only here: after an error a socket may still be sending them
     step.sent(version.size);
     return { written, computed, carried };
   } finally {
@@ -67,9 +69,9 @@ export async function copyStreamed(step: CopyStep): Promise<Copied> {
 /** What a streamed transfer may hold in socket and stream buffers. */
 export const STREAM_BUFFER = 2 * 1024 * 1024;
 
-function openRead(step: CopyStep): Promise<ObjectRead> {
+function openRead(step: CopyStep, into?: Uint8Array): Promise<ObjectRead> {
   const { version, signal } = step;
-  return step.context.source.read({ key: version.key, pin: version.pin, expectedSize: version.size, signal });
+  return step.context.source.read({ key: version.key, pin: version.pin, expectedSize: version.size, signal, ...(into === undefined ? {} : { into }) });
 }
 
 async function carryOrDiscard(step: CopyStep, read: ObjectRead): Promise<Awaited<ReturnType<CopyStep['carry']>>> {

@@ -22,9 +22,9 @@ export class Slabs {
     this.#budget = budget;
   }
 
-  /** For who has taken `size` bytes from the budget. */
-  lend(size: number): Uint8Array {
-    if (size < STEP) return Buffer.allocUnsafe(size);
+  /** For who has taken `size` bytes from the budget; undefined for little ones. */
+  lend(size: number): Uint8Array | undefined {
+    if (size < STEP) return undefined;
     const wanted = Math.ceil(size / STEP) * STEP;
     const found = this.#ready.findLastIndex((slab) => slab.length === wanted);
     const slab = found < 0 ? Buffer.allocUnsafeSlow(wanted) : this.#ready.splice(found, 1)[0] as Buffer;

@@ -79,7 +79,17 @@ export interface ReadRequest {
   readonly range?: { readonly offset: number; readonly length: number };
   /** Size from the listing. Authoritative: an answer that disagrees is E_SHORT_READ, E_TRANSCODED or E_SIZE_LIST_MISMATCH (truth 5). */
   readonly expectedSize: number;
+  /**
+   * A buffer of exactly the size that is asked for. A driver may let the bytes land there: its chunks are then pieces of it, each in its
+   * place, and need not be copied (isInPlace). It may as well ignore it. Nobody else writes to it while the read is open.
+   */
+  readonly into?: Uint8Array;
   readonly signal?: AbortSignal;
+}
+
+/** Whether a chunk that was read is the piece of `into` that begins at `at`. */
+export function isInPlace(chunk: Uint8Array, into: Uint8Array, at: number): boolean {
+  return chunk.buffer === into.buffer && chunk.byteOffset === into.byteOffset + at;
 }
 
 /** An open read. Exactly one of: iterate `chunks` to the end (or break out), or call discard(). */

@@ -132,9 +132,11 @@ class ResumableRead implements ObjectRead {
   /** A body from the next byte on; its opening is retried below us, so an error here is final. A store that ignores ranges is read from the start again, past what was already delivered. */
   async #reopen(): Promise<Source> {
     const offset = this.#offset + this.#delivered;
-    const request = { ...this.#request, pin: this.#pin };
+    const { into, ...rest } = this.#request;
+    const request = { ...rest, pin: this.#pin };
+    const left = { range: { offset, length: this.#length - this.#delivered }, ...(into === undefined ? {} : { into: into.subarray(this.#delivered) }) };
     try {
-      return { read: this.#sameVersion(await this.#open({ ...request, range: { offset, length: this.#length - this.#delivered } })), skip: 0, whole: false };
+      return { read: this.#sameVersion(await this.#open({ ...request, ...left })), skip: 0, whole: false };
     } catch (thrown) {
       if (!(thrown instanceof BrigadeError) || thrown.code !== 'E_RANGE_IGNORED') throw thrown;
       this.#options.events.emit({ type: 'note', level: 'warn', text: `${this.#where()}: the store ignores ranges; reading again from the start (E_RANGE_IGNORED)` });

@@ -67,6 +67,8 @@ export interface S3Call {
   readonly pinned?: boolean;
   readonly guarded?: boolean;
   readonly headersTimeoutMs?: number;
+  readonly answerSize?: HttpRequest['answerSize'];
+  readonly into?: HttpRequest['into'];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -213,6 +215,8 @@ export class S3Client {
     return {
       origin, method: call.method, path: query === '' ? path : `${path}?${query}`, headers,
       bodySize: framing.size, ...framing.body(signature),
+      ...(call.answerSize === undefined ? {} : { answerSize: call.answerSize }),
+      ...(call.into === undefined ? {} : { into: call.into }),
       ...(call.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: call.headersTimeoutMs }),
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     };

@@ -64,6 +64,11 @@ export function networkError(thrown: unknown, location?: string): BrigadeError {
   return new BrigadeError({ ...facts, ...(hint === undefined ? {} : { hint }), ...(location === undefined ? {} : { location }), message: `${rule.message}${detail(thrown, code)}`, cause: thrown });
 }
 
+/** A connection that breaks after the head of the answer has cut the body (F001). */
+export function cutShort(cause: BrigadeError, location: string): BrigadeError {
+  return new BrigadeError({ code: 'E_SHORT_READ', kind: 'transient', message: `the body was cut: ${cause.message}`, location, cause });
+}
+
 function fallback(code: string): Rule {
   if (code.startsWith('HPE_')) return protocol('the answer is not HTTP/1.1');
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code.startsWith('CERT_')) return tls('the TLS handshake failed');

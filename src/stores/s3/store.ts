@@ -19,8 +19,8 @@ import { detectProfile, profileOf, withProbed } from './profiles.ts';
 import type { ProbedFacts, ProviderProfile } from './profiles.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { Timeouts, Transport } from './transport.ts';
-import { createUndiciTransport } from './undici.ts';
 import { createMultipart } from './uploads.ts';
+import { createTransport } from './wire.ts';
 
 export interface S3Options {
   /** `http(s)://host[:port]`; absent: Amazon S3 in `region`. */
@@ -52,7 +52,9 @@ export interface S3Options {
   readonly nonUtf8?: 'refuse' | 'escape' | undefined;
   /** To and from our own endpoint data goes compressed where that helps. */
   readonly compress?: boolean | undefined;
-  /** Another way to the wire than undici. */
+  /** Bulk bytes over our own sockets. Default true. */
+  readonly lanes?: boolean | undefined;
+  /** Another way to the wire. */
   readonly transport?: Transport | undefined;
 }
 
@@ -140,7 +142,8 @@ export function applyProbed(store: Store, found: ProbedFacts): void {
 
 function transportOf(options: S3Options): Transport {
   const { ca, insecureTls, proxy } = options;
-  return createUndiciTransport({
+  return createTransport({
+    lanes: options.lanes ?? true,
     connections: options.connections ?? DEFAULT_CONNECTIONS,
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     ...(ca === undefined ? {} : { ca }),

@@ -1,4 +1,7 @@
-/** How requests reach a store. One implementation today (undici); another way over sockets may stand behind the same interface. */
+/** How requests reach a store: undici.ts, and lanes/ for bulk bytes, behind one interface (wire.ts). */
+import tls from 'node:tls';
+import { BrigadeError } from '../../core/errors.ts';
+import { GiB, KiB } from '../../core/units.ts';
 
 export interface HttpRequest {
   /** `https://host[:port]`. */
@@ -11,6 +14,13 @@ export interface HttpRequest {
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   /** Undefined: only the end of the body tells, and it goes out chunked (RFC 9112 §7.1). */
   readonly bodySize: number | undefined;
+  /** Bytes of the body that a good answer will bring, where that is known. */
+  readonly answerSize?: number;
+  /**
+   * A buffer of `answerSize` bytes where the body may land: chunks of the answer may then be pieces of it, each in its place. Who gives it
+   * compares, and copies what came elsewhere. Until the answer has ended or is discarded, nobody else writes to it.
+   */
+  readonly into?: Uint8Array;
   /** Longest wait for the answer's head once the body is sent, instead of the transport's own. */
   readonly headersTimeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -26,7 +36,7 @@ export interface HttpResponse {
   readonly body: ResponseBody;
 }
 
-/** Chunks of an answer. Errors are BrigadeErrors: E_STALLED, E_SHORT_READ, E_NETWORK, E_CANCELLED. Iterated once. */
+/** Chunks of an answer, each valid until the next is asked for. Errors are BrigadeErrors: E_STALLED, E_SHORT_READ, E_NETWORK, E_CANCELLED. Iterated once. */
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /** All of it; more than `limit` bytes is E_ANSWER_TOO_LARGE (F118). */
   collect(limit: number): Promise<Buffer>;
@@ -71,4 +81,38 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, id
 export function header(headers: ResponseHeaders, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** What is left of a body up to here is swallowed rather than paid for with a new connection. */
+export const SWALLOW = 64 * KiB;
+/** A request body may take this long per byte before the head of the answer is overdue: the slowest upload we wait for. */
+const SLOWEST_BYTES_PER_MS = 32;
+/** Where the size is not known: as long as the largest part may take. */
+const MOST_STREAMED = 5 * GiB;
+
+/** From the first byte of the request to the head of the answer, milliseconds. */
+export function headersTimeoutOf({ headersTimeoutMs, bodySize }: HttpRequest, timeouts: Timeouts): number {
+  return (headersTimeoutMs ?? timeouts.headers) + Math.ceil((bodySize ?? MOST_STREAMED) / SLOWEST_BYTES_PER_MS);
+}
+
+/** A private authority is trusted beside the public ones, so that one CA file never breaks the other endpoint. */
+export function tlsOptions(options: TransportOptions): { ca?: string[]; rejectUnauthorized: boolean } {
+  const ca = options.ca === undefined ? {} : { ca: [...tls.getCACertificates('default'), options.ca] };
+  return { ...ca, rejectUnauthorized: options.insecureTls !== true };
+}
+
+/** All of a body. `keep`: what stays of a chunk when the next one is asked for. @throws E_ANSWER_TOO_LARGE */
+export async function collectBody(body: ResponseBody & AsyncIterator<Uint8Array, undefined>, limit: number, location: string, keep: (chunk: Uint8Array) => Uint8Array): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (let step = await body.next(); step.done !== true; step = await body.next()) {
+    size += step.value.length;
+    if (size > limit) {
+      body.discard();
+      throw new BrigadeError({ code: 'E_ANSWER_TOO_LARGE', kind: 'transient', message: `the answer is larger than ${limit} bytes`, location });
+    }
+    chunks.push(keep(step.value));
+  }
+  const first = chunks[0];
+  return chunks.length === 1 && Buffer.isBuffer(first) ? first : Buffer.concat(chunks, size);
 }

@@ -2,78 +2,135 @@
  * The transport on undici's `dispatch`: HTTP/1.1, keep-alive, no pipelining, no redirects, no web streams. One object per exchange is
  * both undici's handler and the body that the caller reads.
  */
-import tls from 'node:tls';
-import { Pool, ProxyAgent } from 'undici';
+import { buildConnector, Client, errors, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
-import { BrigadeError, cancelled } from '../../core/errors.ts';
-import { GiB, KiB } from '../../core/units.ts';
-import { networkError } from './network.ts';
+import { cancelled } from '../../core/errors.ts';
+import type { BrigadeError } from '../../core/errors.ts';
+import { KiB } from '../../core/units.ts';
+import { Aborts } from './aborts.ts';
+import { ConnectionBudget } from './connections.ts';
+import type { Closable, Connections } from './connections.ts';
+import { cutShort, networkError } from './network.ts';
+import { collectBody, headersTimeoutOf, SWALLOW, tlsOptions } from './transport.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, ResponseHeaders, Transport, TransportOptions } from './transport.ts';
 
 const HEADER_BLOCK = 16 * KiB;
 /** Bytes that may wait for the reader before the socket is paused. */
 const AHEAD = 256 * KiB;
-/** What is left of a body up to here is swallowed rather than paid for with a new connection. */
-const SWALLOW = 64 * KiB;
 /** A body that is awaited whole and did not end within one to two of these is handed out as it comes, where its silence is watched. */
 const PATIENCE_MS = 200;
-/** A request body may take this long per byte before the head of the answer is overdue: the slowest upload we wait for. */
-const SLOWEST_BYTES_PER_MS = 32;
-/** Where the size is not known: as long as the largest part may take. */
-const MOST_STREAMED = 5 * GiB;
 
 /** The parts of undici's handler interface that we use; its own type is wider and changes. */
 type Controller = Dispatcher.DispatchController;
 
-export function createUndiciTransport(options: TransportOptions): Transport {
-  const pools = new Map<string, Pool>();
+/** One connection: undici's client, which opens it again when it has to. */
+class Line implements Closable {
+  readonly client: Client;
+  readonly #forget: (line: Line) => void;
+
+  constructor(origin: string, options: Client.Options, forget: (line: Line) => void) {
+    this.client = new Client(origin, options);
+    this.#forget = forget;
+  }
+
+  close(): Promise<void> {
+    this.#forget(this);
+    return this.client.destroy().catch(() => undefined); // it is gone either way
+  }
+}
+
+/** `budget`: shared with others that open connections to the same origins. */
+export function createUndiciTransport(options: TransportOptions, budget = new ConnectionBudget(options.connections)): Transport {
   const proxy = options.proxy === undefined ? undefined : createProxy(options, options.proxy);
+  const lines = new Lines(options, budget);
   const shared: Shared = { aborts: new Aborts(), patience: new Patience() };
-  const poolFor = (origin: string): Dispatcher => {
-    let pool = pools.get(origin);
-    if (pool === undefined) pools.set(origin, pool = new Pool(origin, poolOptions(options)));
-    return pool;
-  };
   return {
     send: (request) => new Promise((resolve, reject) => {
       const exchange = new Exchange(request, shared, resolve, reject);
       if (exchange.cancelledEarly()) return;
-      const dispatcher = proxy ?? poolFor(request.origin);
-      try {
-        dispatcher.dispatch(dispatchOptions(request, options, proxy !== undefined), exchange);
-      } catch (thrown) {
-        exchange.fail(thrown);
-      }
+      const dispatch = dispatchOptions(request, options, proxy !== undefined);
+      if (proxy === undefined) lines.dispatch(dispatch, exchange);
+      else tryDispatch(proxy, dispatch, exchange);
     }),
     async close() {
-      await Promise.all([...pools.values(), ...(proxy === undefined ? [] : [proxy])].map((dispatcher) => dispatcher.destroy()));
+      await Promise.all([lines.close(), proxy?.destroy()]);
     },
   };
 }
 
-function poolOptions(options: TransportOptions): Pool.Options {
-  const { connections, timeouts } = options;
+function tryDispatch(dispatcher: Dispatcher, options: Dispatcher.DispatchOptions, exchange: Exchange): void {
+  try {
+    dispatcher.dispatch(options, exchange);
+  } catch (thrown) {
+    exchange.onResponseError(undefined, thrown as Error);
+  }
+}
+
+/** A client for each connection, so that the budget of connections is ours: a pool of undici's knows only of its own. */
+class Lines {
+  readonly #options: Client.Options;
+  readonly #budget: ConnectionBudget;
+  readonly #origins = new Map<string, Connections<Line>>();
+  readonly #open = new Set<Line>();
+  #closed = false;
+
+  constructor(options: TransportOptions, budget: ConnectionBudget) {
+    const { connect, ...rest } = clientOptions(options);
+    // One connector for all, since it keeps the TLS sessions to resume.
+    this.#options = { ...rest, connect: buildConnector(connect as buildConnector.BuildOptions) };
+    this.#budget = budget;
+  }
+
+  dispatch(options: Dispatcher.DispatchOptions, exchange: Exchange): void {
+    const origin = options.origin as string;
+    let connections = this.#origins.get(origin);
+    if (connections === undefined) this.#origins.set(origin, connections = this.#budget.connectionsTo<Line>(origin));
+    const mine = connections;
+    mine.take((idle) => {
+      const line = idle ?? this.#openLine(origin, mine);
+      if (exchange.isOver || this.#closed) {
+        exchange.fail(new errors.ClientDestroyedError());
+        mine.giveBack(line);
+        return;
+      }
+      exchange.whenOver(() => { mine.giveBack(line); });
+      tryDispatch(line.client, options, exchange);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#open].map((line) => line.close()));
+  }
+
+  #openLine(origin: string, connections: Connections<Line>): Line {
+    const line = new Line(origin, this.#options, (closed) => { this.#open.delete(closed); });
+    this.#open.add(line);
+    line.client.on('disconnect', () => {
+      // One that is in use connects again by itself, or its exchange ends and it is found idle.
+      if (connections.drop(line)) void line.close();
+    });
+    return line;
+  }
+}
+
+function clientOptions(options: TransportOptions): Client.Options {
+  const { timeouts } = options;
   return {
-    connections, pipelining: 1, allowH2: false, maxHeaderSize: HEADER_BLOCK, strictContentLength: true,
+    pipelining: 1, allowH2: false, maxHeaderSize: HEADER_BLOCK, strictContentLength: true,
     headersTimeout: timeouts.headers, bodyTimeout: timeouts.idle, keepAliveTimeout: 20_000,
     connect: { timeout: timeouts.connect, ...tlsOptions(options) },
   };
 }
 
 function createProxy(options: TransportOptions, uri: string): ProxyAgent {
-  const { connect, ...rest } = poolOptions(options);
-  return new ProxyAgent({ ...rest, uri, requestTls: connect as object, proxyTls: { timeout: options.timeouts.connect } as object });
-}
-
-/** A private authority is trusted beside the public ones, so that one CA file never breaks the other endpoint. */
-function tlsOptions(options: TransportOptions): { ca?: string[]; rejectUnauthorized: boolean } {
-  const ca = options.ca === undefined ? {} : { ca: [...tls.getCACertificates('default'), options.ca] };
-  return { ...ca, rejectUnauthorized: options.insecureTls !== true };
+  const { connect, ...rest } = clientOptions(options);
+  return new ProxyAgent({ ...rest, connections: options.connections, uri, requestTls: connect as object, proxyTls: { timeout: options.timeouts.connect } as object });
 }
 
 function dispatchOptions(request: HttpRequest, options: TransportOptions, proxied: boolean): Dispatcher.DispatchOptions {
   const { origin, method, path, bodySize } = request;
-  const headersTimeout = (request.headersTimeoutMs ?? options.timeouts.headers) + Math.ceil((bodySize ?? MOST_STREAMED) / SLOWEST_BYTES_PER_MS);
+  const headersTimeout = headersTimeoutOf(request, options.timeouts);
   const base = { origin, path, method: method as Dispatcher.HttpMethod, headersTimeout, blocking: false };
   // undici closes the connection after each HEAD unless told otherwise: our stores answer HEAD properly.
   const kept = method === 'HEAD' ? { ...base, reset: false } : base;
@@ -96,34 +153,10 @@ function asBody(body: Uint8Array | AsyncIterable<Uint8Array>): NonNullable<Dispa
   return body as unknown as NonNullable<Dispatcher.DispatchOptions['body']>; // any async iterable will do; the type names fewer
 }
 
-/** A connection that breaks after the head of the answer has cut the body (F001). */
-function cutShort(cause: BrigadeError, location: string): BrigadeError {
-  return new BrigadeError({ code: 'E_SHORT_READ', kind: 'transient', message: `the body was cut: ${cause.message}`, location, cause });
-}
-
 /** What all exchanges of a transport share, so that a small one costs neither a listener nor a timer of its own. */
 interface Shared {
   readonly aborts: Aborts;
   readonly patience: Patience;
-}
-
-/** One listener for each signal, however many exchanges it would stop. */
-class Aborts {
-  readonly #watched = new WeakMap<AbortSignal, Set<Exchange>>();
-
-  add(signal: AbortSignal, exchange: Exchange): void {
-    let exchanges = this.#watched.get(signal);
-    if (exchanges === undefined) {
-      const all = new Set<Exchange>();
-      this.#watched.set(signal, exchanges = all);
-      signal.addEventListener('abort', () => { for (const one of all) one.stop(); }, { once: true });
-    }
-    exchanges.add(exchange);
-  }
-
-  delete(signal: AbortSignal, exchange: Exchange): void {
-    this.#watched.get(signal)?.delete(exchange);
-  }
 }
 
 /** One coarse timer for all bodies that are awaited whole. */
@@ -169,6 +202,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
   /** Bytes still to come, as far as Content-Length says. */
   #remaining = Infinity;
   #state: 'open' | 'ended' | 'failed' = 'open';
+  #tellOver: (() => void) | undefined;
   #error: BrigadeError | undefined;
   #discarded = false;
   /** Somebody awaits all of it. */
@@ -223,15 +257,31 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.giveUpWhole();
   }
 
+  get isOver(): boolean {
+    return this.#state !== 'open';
+  }
+
+  /** Told once, when undici is done with it: its connection is free. */
+  whenOver(tell: () => void): void {
+    this.#tellOver = tell;
+  }
+
+  #overForUndici(): void {
+    this.#tellOver?.();
+    this.#tellOver = undefined;
+  }
+
   onResponseEnd(): void {
     this.#state = 'ended';
     this.#forgetSignal();
     this.#takeReader()?.resolve(END);
     if (this.#whole !== undefined) this.#settleWhole(this.#takeAll());
+    this.#overForUndici();
   }
 
-  onResponseError(_controller: Controller, error: Error): void {
+  onResponseError(_controller: Controller | undefined, error: Error): void {
     this.fail(error);
+    this.#overForUndici();
   }
 
   fail(thrown: unknown): void {
@@ -299,19 +349,8 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     if (this.#signal !== undefined) this.#shared.aborts.delete(this.#signal, this);
   }
 
-  async collect(limit: number): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for (let step = await this.next(); step.done !== true; step = await this.next()) {
-      size += step.value.length;
-      if (size > limit) {
-        this.discard();
-        throw new BrigadeError({ code: 'E_ANSWER_TOO_LARGE', kind: 'transient', message: `the answer is larger than ${limit} bytes`, location: this.#location });
-      }
-      chunks.push(step.value);
-    }
-    const first = chunks[0];
-    return chunks.length === 1 && Buffer.isBuffer(first) ? first : Buffer.concat(chunks, size);
+  collect(limit: number): Promise<Buffer> {
+    return collectBody(this, limit, this.#location, (chunk) => chunk);
   }
 
   discard(): void {
