@@ -52,6 +52,8 @@ export class Connections<C extends Closable> {
   /** The one that was used last is at the end. */
   readonly #idle: C[] = [];
   readonly #places: Places;
+  /** Connections that will be given back, or be gone, in a moment. */
+  #soon = 0;
 
   constructor(places: Places) {
     this.#places = places;
@@ -62,10 +64,25 @@ export class Connections<C extends Closable> {
     const places = this.#places;
     const idle = this.#idle.pop();
     if (idle !== undefined) use(idle);
+    else if (this.#soon > 0 && this.#soon > this.#waiting()) this.#wait(use);
     else if (places.open < places.most) {
       places.open++;
       use(undefined);
-    } else if (!this.#takeFromOthers(use)) places.waiting.push({ kind: this, use: use as Waiting['use'] });
+    } else if (!this.#takeFromOthers(use)) this.#wait(use);
+  }
+
+  /** A connection in use will come back in a moment: better to wait for it than to open another. `back` tells that it did. */
+  comesBack(): { back(): void } {
+    this.#soon++;
+    return { back: () => { this.#soon--; } };
+  }
+
+  #wait(use: Use<C>): void {
+    this.#places.waiting.push({ kind: this, use: use as Waiting['use'] });
+  }
+
+  #waiting(): number {
+    return this.#places.waiting.reduce((sum, { kind }) => sum + (kind === this ? 1 : 0), 0);
   }
 
   /** It is free for the next one. */

@@ -184,16 +184,13 @@ export class LaneConnection implements Closable {
 
   /**
    * The exchange is over and nothing came behind its answer so far. Two turns of the event loop later, when what the server had sent by
-   * then has been seen, it is handed to `rested`; or `gone` is told.
+   * then has been seen, `rested` is told: it may be destroyed by then.
    */
-  rest(rested: () => void, gone: () => void): void {
+  rest(rested: () => void): void {
     this.#served = undefined;
     this.#kept = 0;
     this.#socket.resume();
-    setImmediate(() => setImmediate(() => {
-      if (this.#socket.destroyed) gone();
-      else rested();
-    }));
+    setImmediate(() => setImmediate(rested));
   }
 
   /** Idle from now on; `closed` is told once when it closes before it serves again. */

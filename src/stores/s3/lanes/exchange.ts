@@ -13,7 +13,7 @@ import { headOf, sendPieces } from './request.ts';
 
 /** Chunks are handed out from this size on, or when nothing more comes for FLUSH_MS: each costs its way through all decorators. */
 const STEP = 256 * KiB;
-const FLUSH_MS = 50;
+const FLUSH_MS = 20;
 /** Bytes that may wait for the reader before the socket is paused. */
 const AHEAD = 1 * MiB;
 /** The end of a body is read through the scratch buffer, where what comes behind it is seen. */

@@ -31,13 +31,17 @@ export class HeadError extends Error {
   }
 }
 
+const BEGINS = 'HTTP/1.';
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 /** Name and value, without the white space around the value. Neither CR, LF, NUL nor a fold gets through. */
 const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*$/;
 const LENGTH = /^\d{1,15}$/;
 
-/** Where the head ends that begins at 0: the index behind its empty line; undefined while it is not whole. @throws HeadError: too long. */
+/** Where the head ends that begins at 0: the index behind its empty line; undefined while it is not whole. @throws HeadError: too long, or another protocol. */
 export function endOfHead(bytes: Buffer, filled: number): number | undefined {
+  // Whoever speaks something else may wait for us to speak first, or has hung up already.
+  const begins = Math.min(filled, BEGINS.length);
+  if (bytes.toString('latin1', 0, begins) !== BEGINS.slice(0, begins)) throw new HeadError('not HTTP/1');
   const at = bytes.subarray(0, Math.min(filled, MOST_HEAD)).indexOf('\r\n\r\n', 0, 'latin1');
   if (at >= 0) return at + 4;
   if (filled >= MOST_HEAD) throw new HeadError('too long', 'UND_ERR_HEADERS_OVERFLOW');

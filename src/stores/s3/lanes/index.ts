@@ -97,7 +97,15 @@ class Lanes implements Transport {
   #begin(origin: Origin, exchange: LaneExchange, connection: LaneConnection): void {
     exchange.begin(connection, (keepSeconds) => {
       if (keepSeconds === 'closed') origin.connections.gone();
-      else connection.rest(() => { this.#toRest(origin, connection, keepSeconds); }, () => { origin.connections.gone(); });
+      else this.#rest(origin, connection, keepSeconds);
+    });
+  }
+
+  #rest(origin: Origin, connection: LaneConnection, keepSeconds: number | undefined): void {
+    const soon = origin.connections.comesBack();
+    connection.rest(() => {
+      soon.back();
+      this.#toRest(origin, connection, keepSeconds);
     });
   }
 

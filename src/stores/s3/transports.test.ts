@@ -1,58 +1,27 @@
+/** What every transport must do, tried on a server of raw bytes: undici, and lanes for everything. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { test } from 'node:test';
-import { isKind } from '../../core/errors.ts';
-import type { BrigadeError } from '../../core/errors.ts';
+import { code, get, ok, WAYS, withServer as serve } from './raw-server.test-kit.ts';
+import type { Make, Raw } from './raw-server.test-kit.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
-import type { HttpRequest, Transport, TransportOptions } from './transport.ts';
+import type { TransportOptions } from './transport.ts';
 import { createUndiciTransport } from './undici.ts';
 
-interface Raw {
-  readonly origin: string;
-  readonly transport: Transport;
-  readonly seen: string[];
-  readonly sockets: Set<Socket>;
+type Serve = (answer: (socket: Socket, head: string) => void, run: (raw: Raw) => Promise<void>, options?: Partial<TransportOptions>) => Promise<void>;
+
+function over(make: Make): Serve {
+  return (answer, run, options = {}) => serve(answer, run, { ...options, make });
 }
 
-/** A server that answers each request head with raw bytes, so that it can misbehave in any way. */
-async function withServer(answer: (socket: Socket, head: string) => void, run: (raw: Raw) => Promise<void>, options: Partial<TransportOptions> = {}): Promise<void> {
-  const seen: string[] = [];
-  const sockets = new Set<Socket>();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => { /* the client may hang up at any time */ }).on('close', () => sockets.delete(socket));
-    let text = '';
-    socket.on('data', (data) => {
-      text += data.toString('latin1');
-      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
-        const head = text.slice(0, end);
-        text = text.slice(end + 4);
-        seen.push(head);
-        answer(socket, head);
-      }
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const transport = createUndiciTransport({ connections: 4, timeouts: DEFAULT_TIMEOUTS, ...options });
-  try {
-    await run({ origin, transport, seen, sockets });
-  } finally {
-    await transport.close();
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  }
+function each(title: string, run: (withServer: Serve, make: Make) => Promise<void>): void {
+  for (const [name, make] of Object.entries(WAYS)) test(`${title} (${name})`, () => run(over(make), make));
 }
 
-const get = (origin: string, path = '/'): HttpRequest => ({ origin, method: 'GET', path, headers: [], bodySize: 0 });
-const code = (expected: string, kind = 'transient') => (error: unknown) => {
-  assert.equal((error as BrigadeError).code, expected, String(error));
-  return isKind(error, kind as BrigadeError['kind']);
-};
-const ok = (socket: Socket, body = ''): unknown => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+const withServer = over(createUndiciTransport);
 
-test('F033, F035: the path goes out as given: `//`, `..`, `.` and encoded bytes', async () => {
+each('F033, F035: the path goes out as given: `//`, `..`, `.` and encoded bytes', async (withServer) => {
   const paths = ['/b//a', '/b/a//b/', '/b/..', '/b/../../c', '/b/./x', '/b/%2E%2E/%2B%20?list-type=2&prefix=a%2F%2F', '//b/x'];
   await withServer((socket) => ok(socket), async ({ origin, transport, seen }) => {
     for (const path of paths) (await transport.send(get(origin, path))).body.discard();
@@ -60,21 +29,21 @@ test('F033, F035: the path goes out as given: `//`, `..`, `.` and encoded bytes'
   });
 });
 
-test('F079: a redirect is an answer, never followed', async () => {
+each('F079: a redirect is an answer, never followed', async (withServer) => {
   await withServer((socket) => socket.write('HTTP/1.1 307 T\r\nlocation: http://127.0.0.1:1/x\r\ncontent-length: 0\r\n\r\n'), async ({ origin, transport, seen }) => {
     assert.equal((await transport.send(get(origin))).status, 307);
     assert.equal(seen.length, 1);
   });
 });
 
-test('F001: a body cut before its Content-Length is E_SHORT_READ', async () => {
+each('F001: a body cut before its Content-Length is E_SHORT_READ', async (withServer) => {
   await withServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport }) => {
     const { body } = await transport.send(get(origin));
     await assert.rejects(body.collect(1000), code('E_SHORT_READ'));
   });
 });
 
-test('F002: a body that stalls is E_STALLED and its socket is gone', async () => {
+each('F002: a body that stalls is E_STALLED and its socket is gone', async (withServer) => {
   const timeouts = { ...DEFAULT_TIMEOUTS, idle: 100 };
   await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport, sockets }) => {
     const { body } = await transport.send(get(origin));
@@ -82,6 +51,102 @@ test('F002: a body that stalls is E_STALLED and its socket is gone', async () =>
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(sockets.size, 0);
   }, { timeouts });
+});
+
+each('one signal stops all exchanges that have it, and no other', async (withServer) => {
+  await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport }) => {
+    const stop = new AbortController();
+    const mine = await Promise.all([1, 2, 3].map(() => transport.send({ ...get(origin), signal: stop.signal })));
+    const other = await transport.send({ ...get(origin), signal: new AbortController().signal });
+    stop.abort();
+    for (const { body } of mine) await assert.rejects(body.collect(1000), code('E_CANCELLED', 'cancelled'));
+    const next = other.body as AsyncIterable<Uint8Array>;
+    for await (const chunk of next) { assert.equal(Buffer.from(chunk).toString(), 'half'); break; }
+  });
+});
+
+each('an answer that never comes is a transient network error', async (withServer) => {
+  await withServer(() => { /* silence */ }, async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin)), code('E_NETWORK'));
+  }, { timeouts: { ...DEFAULT_TIMEOUTS, headers: 100 } });
+});
+
+each('F004: bodies that are discarded, abandoned or aborted leave no socket behind', async (withServer) => {
+  const big = `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n${'x'.repeat(200_000)}`;
+  await withServer((socket) => socket.write(big), async ({ origin, transport, sockets }) => {
+    for (let i = 0; i < 300; i++) {
+      const stop = new AbortController();
+      const { body } = await transport.send({ ...get(origin), signal: stop.signal });
+      if (i % 3 === 0) body.discard();
+      else if (i % 3 === 1) stop.abort();
+      else for await (const chunk of body) if (chunk.length > 0) break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(sockets.size, 0);
+  });
+});
+
+each('a small rest of a body is swallowed and its connection used again', async (withServer) => {
+  await withServer((socket) => ok(socket, 'x'.repeat(1000)), async ({ origin, transport, sockets }) => {
+    for (let i = 0; i < 20; i++) (await transport.send(get(origin))).body.discard();
+    assert.equal(sockets.size, 1);
+  }, { connections: 1 });
+});
+
+each('a reader that is slow stops the sender, and every byte arrives in order', async (withServer) => {
+  const size = 8 * 1024 * 1024;
+  const payload = Buffer.alloc(size, (() => { let n = 0; return String.fromCharCode(65 + (n++ % 26)); })());
+  let flushed = false;
+  await withServer((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
+    socket.write(payload, () => { flushed = true; });
+  }, async ({ origin, transport }) => {
+    const { body } = await transport.send(get(origin));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(flushed, false, 'the sender was not held back');
+    assert.ok((await body.collect(size)).equals(payload));
+  });
+});
+
+each('F118: endless headers and endless bodies are cut off', async (withServer) => {
+  await withServer((socket, head) => {
+    if (head.startsWith('GET /head')) socket.write(`HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(100)}x: ${'y'.repeat(20_000)}\r\n\r\n`);
+    else ok(socket, 'z'.repeat(5000));
+  }, async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin, '/head')), code('E_PROTOCOL'));
+    const { body } = await transport.send(get(origin, '/body'));
+    await assert.rejects(body.collect(4999), code('E_ANSWER_TOO_LARGE'));
+  });
+});
+
+each('F012: a streamed body with another length than declared fails before the request is whole', async (withServer) => {
+  async function* pieces(count: number): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < count; i++) yield Buffer.from('12345');
+  }
+  await withServer(() => { /* waits for the rest */ }, async ({ origin, transport }) => {
+    for (const count of [1, 3]) {
+      const request = { ...get(origin), method: 'PUT', body: pieces(count), bodySize: 10 };
+      await assert.rejects(transport.send(request), code('E_BODY_SIZE'));
+    }
+  });
+});
+
+each('refused, unresolved, not HTTP, aborted: each has its own code', async (withServer) => {
+  await withServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n'), async ({ origin, transport }) => {
+    await assert.rejects(transport.send(get(origin)), code('E_PROTOCOL'));
+    await assert.rejects(transport.send(get('http://127.0.0.1:1')), code('E_NETWORK'));
+    const signal = AbortSignal.abort();
+    await assert.rejects(transport.send({ ...get(origin), signal }), code('E_CANCELLED', 'cancelled'));
+  });
+});
+
+each('an endpoint that does not speak TLS is a premise, not a flaky network', async (_, make) => {
+  const server = net.createServer((socket) => socket.on('error', () => { /* the client hangs up */ }).resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const transport = make({ connections: 1, timeouts: DEFAULT_TIMEOUTS });
+  await assert.rejects(transport.send(get(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)), code('E_TLS', 'premise'));
+  await transport.close();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test('a small body that comes at once is handed out whole, in one piece or several, behind the head or with it', async () => {
@@ -124,102 +189,6 @@ test('F001, F002: a body awaited whole that is cut, silent, large or aborted is 
     body.discard();
     assert.equal(await awaited, undefined);
   });
-});
-
-test('one signal stops all exchanges that have it, and no other', async () => {
-  await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'), async ({ origin, transport }) => {
-    const stop = new AbortController();
-    const mine = await Promise.all([1, 2, 3].map(() => transport.send({ ...get(origin), signal: stop.signal })));
-    const other = await transport.send({ ...get(origin), signal: new AbortController().signal });
-    stop.abort();
-    for (const { body } of mine) await assert.rejects(body.collect(1000), code('E_CANCELLED', 'cancelled'));
-    const next = other.body as AsyncIterable<Uint8Array>;
-    for await (const chunk of next) { assert.equal(Buffer.from(chunk).toString(), 'half'); break; }
-  });
-});
-
-test('an answer that never comes is a transient network error', async () => {
-  await withServer(() => { /* silence */ }, async ({ origin, transport }) => {
-    await assert.rejects(transport.send(get(origin)), code('E_NETWORK'));
-  }, { timeouts: { ...DEFAULT_TIMEOUTS, headers: 100 } });
-});
-
-test('F004: bodies that are discarded, abandoned or aborted leave no socket behind', async () => {
-  const big = `HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n${'x'.repeat(200_000)}`;
-  await withServer((socket) => socket.write(big), async ({ origin, transport, sockets }) => {
-    for (let i = 0; i < 300; i++) {
-      const stop = new AbortController();
-      const { body } = await transport.send({ ...get(origin), signal: stop.signal });
-      if (i % 3 === 0) body.discard();
-      else if (i % 3 === 1) stop.abort();
-      else for await (const chunk of body) if (chunk.length > 0) break;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal(sockets.size, 0);
-  });
-});
-
-test('a small rest of a body is swallowed and its connection used again', async () => {
-  await withServer((socket) => ok(socket, 'x'.repeat(1000)), async ({ origin, transport, sockets }) => {
-    for (let i = 0; i < 20; i++) (await transport.send(get(origin))).body.discard();
-    assert.equal(sockets.size, 1);
-  }, { connections: 1 });
-});
-
-test('a reader that is slow stops the sender, and every byte arrives in order', async () => {
-  const size = 8 * 1024 * 1024;
-  const payload = Buffer.alloc(size, (() => { let n = 0; return String.fromCharCode(65 + (n++ % 26)); })());
-  let flushed = false;
-  await withServer((socket) => {
-    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-    socket.write(payload, () => { flushed = true; });
-  }, async ({ origin, transport }) => {
-    const { body } = await transport.send(get(origin));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.equal(flushed, false, 'the sender was not held back');
-    assert.ok((await body.collect(size)).equals(payload));
-  });
-});
-
-test('F118: endless headers and endless bodies are cut off', async () => {
-  await withServer((socket, head) => {
-    if (head.startsWith('GET /head')) socket.write(`HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(100)}x: ${'y'.repeat(20_000)}\r\n\r\n`);
-    else ok(socket, 'z'.repeat(5000));
-  }, async ({ origin, transport }) => {
-    await assert.rejects(transport.send(get(origin, '/head')), code('E_PROTOCOL'));
-    const { body } = await transport.send(get(origin, '/body'));
-    await assert.rejects(body.collect(4999), code('E_ANSWER_TOO_LARGE'));
-  });
-});
-
-test('F012: a streamed body with another length than declared fails before the request is whole', async () => {
-  async function* pieces(count: number): AsyncGenerator<Uint8Array> {
-    for (let i = 0; i < count; i++) yield Buffer.from('12345');
-  }
-  await withServer(() => { /* waits for the rest */ }, async ({ origin, transport }) => {
-    for (const count of [1, 3]) {
-      const request = { ...get(origin), method: 'PUT', body: pieces(count), bodySize: 10 };
-      await assert.rejects(transport.send(request), code('E_BODY_SIZE'));
-    }
-  });
-});
-
-test('refused, unresolved, not HTTP, aborted: each has its own code', async () => {
-  await withServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n'), async ({ origin, transport }) => {
-    await assert.rejects(transport.send(get(origin)), code('E_PROTOCOL'));
-    await assert.rejects(transport.send(get('http://127.0.0.1:1')), code('E_NETWORK'));
-    const signal = AbortSignal.abort();
-    await assert.rejects(transport.send({ ...get(origin), signal }), code('E_CANCELLED', 'cancelled'));
-  });
-});
-
-test('an endpoint that does not speak TLS is a premise, not a flaky network', async () => {
-  const server = net.createServer((socket) => socket.on('error', () => { /* the client hangs up */ }).resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const transport = createUndiciTransport({ connections: 1, timeouts: DEFAULT_TIMEOUTS });
-  await assert.rejects(transport.send(get(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)), code('E_TLS', 'premise'));
-  await transport.close();
-  await new Promise((resolve) => server.close(resolve));
 });
 
 test('requests to a plain endpoint go through a proxy when one is given', async () => {
