@@ -47,5 +47,9 @@ export async function sendPieces(connection: LaneConnection, head: string, sourc
     await connection.write(before, piece);
     if (left === 0) sent();
   }
+  if (size === 0 && goesOn()) {
+    await connection.write(undefined, Buffer.concat(small));
+    sent();
+  }
   if (left !== 0 && goesOn()) throw failure('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH');
 }
