@@ -84,8 +84,7 @@ async function carryOrDiscard(step: CopyStep, read: ObjectRead): Promise<Awaited
 }
 
 export interface HashedBody extends Body {
-  /** Over the bytes of the last complete pass. */
-  computed(): Checksum | undefined;
+  readonly inFlight: NonNullable<Body['inFlight']>;
 }
 
 export interface StreamOptions {
@@ -119,10 +118,10 @@ export function streamedBody(source: Store, version: Version, first: ObjectRead 
     }
     computed = whole ?? hasher.checksum();
   }
-  return { size, open: pass, computed: () => computed };
+  return { size, open: pass, inFlight: { algorithm: options.algorithm, computed: () => computed } };
 }
 
 export function computedBy(body: HashedBody): { readonly computed?: Checksum } {
-  const computed = body.computed();
+  const computed = body.inFlight.computed();
   return computed === undefined ? {} : { computed };
 }

@@ -112,6 +112,8 @@ export interface Body {
   open(): AsyncIterable<Uint8Array>;
   /** Checksum over the bytes, where it is known before the first byte is sent. */
   readonly checksum?: Checksum;
+  /** A checksum that the body computes itself while it is read, so that nobody need compute it again; told when the last pass has come to its end. */
+  readonly inFlight?: { readonly algorithm: ChecksumAlgorithm; computed(): Checksum | undefined };
 }
 
 /** What must be true of the destination for the write to happen (truth 4). A refusal is kind `conflict`. */

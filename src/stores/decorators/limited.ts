@@ -84,6 +84,7 @@ function pacedBody(body: Body, limiter: Limiter, signal: AbortSignal | undefined
   return {
     size: body.size,
     ...(body.checksum === undefined ? {} : { checksum: body.checksum }),
+    ...(body.inFlight === undefined ? {} : { inFlight: body.inFlight }),
     open: () => paced(body.open(), limiter, signal),
   };
 }

@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { BrigadeError } from '../../core/errors.ts';
-import { createHasher } from '../../core/checksum.ts';
+import { createHasher, type Hasher } from '../../core/checksum.ts';
 import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
 import { KiB } from '../../core/units.ts';
 import { EMPTY_SHA256, hmacHex } from './sigv4.ts';
@@ -51,6 +51,8 @@ export function wrongSize(sent: number, size: number, location: string): Brigade
 export interface Trailer {
   readonly algorithm: ChecksumAlgorithm;
   tell(checksum: Checksum): void;
+  /** Present where the source computes it already; asked when the source has ended. */
+  known?(): Checksum | undefined;
 }
 
 /** Content-Length of a signed chunked body. */
@@ -66,7 +68,7 @@ export async function* signedFrames(source: AsyncIterable<Uint8Array>, size: num
     previous = hmacHex(seed.key, [`AWS4-HMAC-SHA256-${kind}`, seed.amzDate, seed.scope, previous, ...digests].join('\n'));
     return previous;
   };
-  const hasher = trailer === undefined ? undefined : createHasher(trailer.algorithm);
+  const hasher = trailer === undefined ? undefined : trailerHasher(trailer);
   for await (const frame of frames(source, size)) {
     hasher?.update(frame);
     yield Buffer.from(`${frame.length.toString(16)};chunk-signature=${sign('PAYLOAD', EMPTY_SHA256, hash('sha256', frame, 'hex'))}\r\n`, 'latin1');
@@ -94,18 +96,42 @@ function trailerLine(algorithm: ChecksumAlgorithm): number {
   return `${checksumHeader(algorithm)}:`.length + base64Length(algorithm) + 2;
 }
 
-/** `source` must be metered. The checksum is also handed to `tell`. */
-export async function* trailerFrames(source: AsyncIterable<Uint8Array>, size: number, { algorithm, tell }: Trailer): AsyncGenerator<Uint8Array> {
-  const hasher = createHasher(algorithm);
-  for await (const frame of frames(source, size)) {
-    hasher.update(frame);
-    yield Buffer.from(`${frame.length.toString(16)}\r\n`, 'latin1');
-    yield frame;
-    yield CRLF;
+/**
+ * `source` must be metered. The checksum is also handed to `tell`. Since nothing of a frame goes before it but its length, which is known,
+ * the pieces of the source go through as they are.
+ */
+export async function* trailerFrames(source: AsyncIterable<Uint8Array>, size: number, trailer: Trailer): AsyncGenerator<Uint8Array> {
+  const hasher = trailerHasher(trailer);
+  let left = size;
+  let inFrame = 0;
+  for await (const chunk of source) {
+    hasher.update(chunk);
+    for (let at = 0; at < chunk.length;) {
+      if (inFrame === 0) yield Buffer.from(`${(inFrame = Math.min(FRAME, left)).toString(16)}\r\n`, 'latin1');
+      const piece = chunk.subarray(at, at + inFrame);
+      yield piece;
+      at += piece.length;
+      inFrame -= piece.length;
+      left -= piece.length;
+      if (inFrame === 0) yield CRLF;
+    }
   }
   const checksum = hasher.checksum();
-  tell(checksum);
-  yield Buffer.from(`0\r\n${checksumHeader(algorithm)}:${base64Of(checksum)}\r\n\r\n`, 'latin1');
+  trailer.tell(checksum);
+  yield Buffer.from(`0\r\n${checksumHeader(trailer.algorithm)}:${base64Of(checksum)}\r\n\r\n`, 'latin1');
+}
+
+/** Computes nothing where the source does. */
+function trailerHasher({ algorithm, known }: Trailer): Hasher {
+  if (known === undefined) return createHasher(algorithm);
+  return {
+    update: () => undefined,
+    checksum() {
+      const checksum = known();
+      if (checksum?.algorithm !== algorithm) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'the body did not compute the checksum that it promised' });
+      return checksum;
+    },
+  };
 }
 
 export function checksumHeader(algorithm: ChecksumAlgorithm): string {

@@ -277,12 +277,15 @@ function planStreamed(client: S3Client, body: Body, choice: ChecksumAlgorithm): 
   const tell = (checksum: Checksum): void => { sent = checksum; };
   const inFrames = framesStreams(client);
   const trailed = !inFrames && client.profile.checksums.trailer && client.profile.checksums.headers.includes(algorithm);
+  // What the body computes on its way here covers more of it than what we would compute.
+  const known = body.inFlight?.algorithm === algorithm ? body.inFlight : undefined;
   const payload: Payload = trailed
-    ? { size: body.size, open: () => body.open(), trailer: { algorithm, tell } }
-    : { size: body.size, open: () => hashed(body.open(), algorithm, tell) };
+    ? { size: body.size, open: () => body.open(), trailer: { algorithm, tell, ...(known === undefined ? {} : { known: () => known.computed() }) } }
+    : { size: body.size, open: () => (known === undefined ? hashed(body.open(), algorithm, tell) : body.open()) };
   return {
     headers: trailed ? ['x-amz-sdk-checksum-algorithm', algorithm.toUpperCase()] : inFrames ? askedChecksum(algorithm) : [], payload,
     settle(answer, locate, key) {
+      sent ??= known?.computed();
       if (sent === undefined) return {};
       const vouched = trailed || header(answer, checksumHeader(algorithm)) !== undefined;
       return vouched ? { checksum: compared(sent, answer, locate, key), sent } : { sent };

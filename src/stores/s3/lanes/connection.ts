@@ -29,6 +29,14 @@ export interface Served {
   broken(error: unknown): void;
 }
 
+/** How far the sending of a request is. */
+export interface Progress {
+  /** The socket has all of it, and so will the kernel, as fast as the other side reads. */
+  handed(): void;
+  /** The kernel has all of it. With TLS this may be told after the answer has come. */
+  sent(): void;
+}
+
 export interface Target {
   readonly host: string;
   readonly port: number;
@@ -47,6 +55,8 @@ export class LaneConnection implements Closable {
   readonly #secure: boolean;
   readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH);
   #kept = 0;
+  /** Where in the scratch buffer the room begins. */
+  #roomAt = 0;
   /** The room that the reads land in now is the scratch buffer's. */
   #inScratch = true;
   #served: Served | undefined;
@@ -112,6 +122,7 @@ export class LaneConnection implements Closable {
   #room(): Uint8Array {
     const room = this.#served?.room();
     this.#inScratch = room === undefined;
+    this.#roomAt = this.#kept;
     return room ?? (this.#kept === 0 ? this.#scratch : this.#scratch.subarray(this.#kept));
   }
 
@@ -123,10 +134,20 @@ export class LaneConnection implements Closable {
       return false;
     }
     if (!this.#inScratch) return served.landed(count);
-    const filled = this.#kept + count;
+    // Looked at again since the room was given, the bytes before it may be used up.
+    if (this.#roomAt !== this.#kept) this.#scratch.copyWithin(this.#kept, this.#roomAt, this.#roomAt + count);
+    this.#look(served, this.#kept + count);
+    return true;
+  }
+
+  #look(served: Served, filled: number): void {
     const kept = served.scratched(this.#scratch, filled);
     this.#kept = this.#served === undefined ? 0 : kept;
-    return true;
+  }
+
+  /** Who is served may now make more of the bytes that it let stay. */
+  lookAgain(): void {
+    if (this.#served !== undefined && this.#kept > 0) this.#look(this.#served, this.#kept);
   }
 
   serve(served: Served): void {
@@ -140,29 +161,37 @@ export class LaneConnection implements Closable {
     return this.#socket.destroyed;
   }
 
-  /** One head, and with it a body that is whole, in as few writes as serve. `sent` when the kernel has all of it. */
-  send(head: string, body: Uint8Array | undefined, sent: () => void): void {
-    const socket = this.#socket;
-    const noted = (error?: Error | null): void => { if (error === undefined || error === null) sent(); };
-    if (body === undefined) socket.write(head, 'latin1', noted);
-    else if (this.#secure) {
-      socket.write(head, 'latin1');
-      this.#sendSlices(body, 0, sent);
-    } else {
-      socket.cork();
-      socket.write(head, 'latin1');
-      socket.write(body, noted);
-      socket.uncork();
-    }
+  sendHead(head: string): void {
+    this.#socket.write(head, 'latin1');
   }
 
-  #sendSlices(body: Uint8Array, at: number, sent: () => void): void {
+  /** A head and a body that is whole, in as few writes as serve. */
+  send(head: string, body: Uint8Array, progress: Progress): void {
+    const socket = this.#socket;
+    if (this.#secure) {
+      socket.write(head, 'latin1');
+      this.#sendSlices(body, 0, progress);
+      return;
+    }
+    socket.cork();
+    socket.write(head, 'latin1');
+    this.#sendSlice(body, progress.sent);
+    socket.uncork();
+    progress.handed();
+  }
+
+  #sendSlices(body: Uint8Array, at: number, progress: Progress): void {
     const end = Math.min(at + TLS_WRITE, body.length);
-    this.#socket.write(body.subarray(at, end), (error) => {
-      if (error !== undefined && error !== null) return;
-      if (end === body.length) sent();
-      else if (!this.#socket.destroyed) this.#sendSlices(body, end, sent);
+    const last = end === body.length;
+    this.#sendSlice(body.subarray(at, end), () => {
+      if (last) progress.sent();
+      else if (!this.#socket.destroyed) this.#sendSlices(body, end, progress);
     });
+    if (last) progress.handed();
+  }
+
+  #sendSlice(bytes: Uint8Array, sent: () => void): void {
+    this.#socket.write(bytes, (error) => { if (error === undefined || error === null) sent(); });
   }
 
   /** A piece of a body, and what goes before it; resolves when the kernel has it, so that its memory may change. Never rejects: `broken` is told. */

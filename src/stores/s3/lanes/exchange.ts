@@ -20,6 +20,7 @@ const AHEAD = 1 * MiB;
 const TAIL = MOST_HEAD;
 const SHORT = 64 * KiB;
 const MOST_INTERIM = 8;
+const UNSENT_MS = 250;
 
 /** An answer that is not spoken here. */
 export class Odd extends Error {
@@ -53,8 +54,11 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   #release: Release | undefined;
   #phase: 'head' | 'body' | 'ended' | 'failed' = 'head';
   #error: BrigadeError | undefined;
-  /** The kernel has all of the request. */
+  /** How far the request is (Progress). */
+  #handed = false;
   #sent = false;
+  /** There is an answer, and still not all of the request is sent. */
+  #tooEarly = false;
   #interim = 0;
   #persistent = false;
   #keepSeconds: number | undefined;
@@ -90,9 +94,16 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     this.#timer = setTimeout(() => { this.#timedOut(); }, headersTimeoutOf(this.#request, this.#around.timeouts));
     try {
       const head = headOf(this.#request);
-      const sent = (): void => { this.#sent = true; };
-      if (body === undefined || body instanceof Uint8Array) connection.send(head, body, sent);
-      else sendPieces(connection, head, body, bodySize, { sent, goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
+      const handed = (): void => { this.#handed = true; };
+      const sent = (): void => {
+        this.#sent = true;
+        if (this.#phase === 'head') connection.lookAgain();
+      };
+      if (body === undefined) {
+        connection.sendHead(head);
+        this.#sent = true;
+      } else if (body instanceof Uint8Array) connection.send(head, body, { handed, sent });
+      else sendPieces(connection, head, body, bodySize, { handed, sent, goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
     } catch (thrown) {
       this.fail(thrown);
     }
@@ -155,6 +166,10 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
       const end = endOfHead(scratch, rest);
       if (end === undefined) return rest;
       const head = parseHead(scratch.toString('latin1', 0, end));
+      if (head.status >= 200 && head.status < 300 && this.#handed && !this.#sent && !this.#tooEarly) {
+        this.#waitUntilSent();
+        return rest;
+      }
       if (head.status >= 200) {
         this.#begun(head);
         this.#readBody(scratch.subarray(end, rest));
@@ -166,13 +181,22 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     }
   }
 
+  /** A success counts once all of the request is known to be sent. Who has read all of it let us send all of it: a moment is enough. */
+  #waitUntilSent(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#tooEarly = true;
+      this.#connection?.lookAgain();
+    }, UNSENT_MS);
+  }
+
   #begun(head: Head): void {
     const { status, headers, framing, persistent, keepSeconds } = head;
     const { body } = this.#request;
     if (framing.kind === 'odd') throw new Odd(framing.why, true);
     // Large answers tell their length; it is errors that come in chunks, and those of a request that must not be repeated here are read.
     if (framing.kind === 'chunked' && body === undefined && status < 300) throw new Odd('Transfer-Encoding', true);
-    if (!this.#sent && (body === undefined || status < 300)) throw new BrigadeError({ code: 'E_PROTOCOL', kind: 'transient', message: `the answer (${status}) came before the request was sent`, location: this.#request.origin });
+    if (!this.#sent && status < 300) throw new BrigadeError({ code: 'E_PROTOCOL', kind: 'transient', message: `the answer (${status}) came before the request was sent`, location: this.#request.origin });
     this.#persistent = persistent && this.#sent;
     this.#keepSeconds = keepSeconds;
     this.#phase = 'body';

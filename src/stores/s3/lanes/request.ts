@@ -1,7 +1,7 @@
 /** Requests on their way out. */
 import { KiB } from '../../../core/units.ts';
 import type { HttpRequest } from '../transport.ts';
-import type { LaneConnection } from './connection.ts';
+import type { LaneConnection, Progress } from './connection.ts';
 
 /** Pieces below this wait for the next large one: frames of `aws-chunked` bring two lines of a few bytes each. */
 const SMALL = 4 * KiB;
@@ -23,15 +23,13 @@ export function headOf({ origin, method, path, headers, body, bodySize }: HttpRe
   return `${text}\r\n`;
 }
 
-export interface Sending {
-  /** All bytes are with the kernel. */
-  sent(): void;
+export interface Sending extends Progress {
   /** False: nobody wants the rest. */
   goesOn(): boolean;
 }
 
 /** A streamed body. The next piece is asked for when the kernel has the last one, so that its memory may change then. @throws what the source throws */
-export async function sendPieces(connection: LaneConnection, head: string, source: AsyncIterable<Uint8Array>, size: number, { sent, goesOn }: Sending): Promise<void> {
+export async function sendPieces(connection: LaneConnection, head: string, source: AsyncIterable<Uint8Array>, size: number, { handed, sent, goesOn }: Sending): Promise<void> {
   let left = size;
   let small: Uint8Array[] = [Buffer.from(head, 'latin1')];
   for await (const piece of source) {
@@ -44,7 +42,9 @@ export async function sendPieces(connection: LaneConnection, head: string, sourc
     }
     const before = small.length === 0 ? undefined : Buffer.concat(small);
     small = [];
-    await connection.write(before, piece);
+    const written = connection.write(before, piece);
+    if (left === 0) handed();
+    await written;
     if (left === 0) sent();
   }
   if (size === 0 && goesOn()) {
