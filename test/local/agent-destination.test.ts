@@ -31,5 +31,5 @@ test('a whole migration into an agent over a plain folder: doctor finds it ready
   await brigade('verify', 'm.yml', '--progress', 'none');
   assert.equal(readFileSync(join(base, 'served/bucket/deep/text'), 'utf8'), 'content');
   assert.equal(readFileSync(join(base, 'served/bucket/zeros')).equals(Buffer.alloc(20 << 20)), true);
-  assert.deepEqual(readdirSync(join(base, 'served/bucket')).sort(), ['deep', 'zeros']);
+  assert.deepEqual(new Set(readdirSync(join(base, 'served/bucket'))), new Set(['deep', 'zeros']));
 });

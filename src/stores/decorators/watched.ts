@@ -117,6 +117,7 @@ class Watchdog {
       if (idle < this.#idleMs) longest = Math.max(longest, idle);
       else watch.bark(watch.stalled());
     }
-    return this.#idleMs - longest;
+    // A rest that rounding leaves is no time that a clock could let pass.
+    return Math.max(1, this.#idleMs - longest);
   }
 }
