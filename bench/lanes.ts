@@ -53,7 +53,7 @@ interface Result {
 async function relay(job: Job): Promise<Result> {
   const clock = systemClock();
   const open = (bucket: string): Store => createS3Store({
-    bucket, endpoint: job.endpoint, pathStyle: true, region: 'us-east-1', profile: profileOf('aws'), clock, lanes: job.lanes,
+    bucket, endpoint: job.endpoint, pathStyle: true, region: 'us-east-1', profile: profileOf('aws'), clock, lanes: job.lanes ? 'auto' : 'never',
     // Over plain HTTP the signature over each body would hide what is measured.
     payloadSigning: 'unsigned',
     credentials: { describe: 'bench', resolve: () => Promise.resolve({ accessKeyId: 'null', secretAccessKey: new Secret('null-null-null') }), invalidate: () => undefined },

@@ -205,7 +205,7 @@ function bucketOptions(side: Side, location: S3Location, migration: Migration, d
   } : { prefix };
   return {
     bucket, profile, region, endpoint: connection.endpoint, pathStyle: connection.pathStyle, payloadSigning: connection.payloadSigning,
-    compress: connection.compression === 'auto', checksum: connection.checksum, insecureTls: connection.insecureTls, proxy: connection.proxy, requesterPays: migration.requesterPays,
+    compress: connection.compression === 'auto', checksum: connection.checksum, lanes: connection.lanes, insecureTls: connection.insecureTls, proxy: connection.proxy, requesterPays: migration.requesterPays,
     ...(connection.caFile === undefined ? {} : { ca: readCa(connection.caFile) }),
     clock: deps.clock, credentials: credentialSource(connection.credentials, { env: deps.env, clock: deps.clock }), ...ours,
   };

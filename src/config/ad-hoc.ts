@@ -20,6 +20,7 @@ export interface EndFlags {
   readonly payloadSigning?: string;
   readonly compression?: string;
   readonly checksum?: string;
+  readonly lanes?: string;
   /** A reference, as in a file: `profile:backup`. */
   readonly credentials?: string;
 }
@@ -72,7 +73,7 @@ function endInput(text: string, end: 'source' | 'destination', flags: EndFlags, 
   const place = parseLocation(text, around.cwd, end === 'source' ? 'SRC' : 'DST');
   const settings = Object.entries({
     endpoint: flags.endpoint, region: flags.region, provider: flags.provider, path_style: flags.pathStyle, ca_file: flags.caFile,
-    insecure_tls: flags.insecureTls, proxy: flags.proxy, payload_signing: flags.payloadSigning, compression: flags.compression, checksum: flags.checksum,
+    insecure_tls: flags.insecureTls, proxy: flags.proxy, payload_signing: flags.payloadSigning, compression: flags.compression, checksum: flags.checksum, lanes: flags.lanes,
     credentials: flags.credentials ?? (place.kind === 's3' ? fromEnvironment(end, around.env) : undefined),
   }).filter(([, value]) => value !== undefined);
   const where = place.kind === 'file' ? { path: place.path } : { url: text };

@@ -33,7 +33,7 @@ test('two lines are a migration; everything else has a default', () => {
   assert.deepEqual(source, { kind: 'file', path: join(folder, 'from') });
   assert.deepEqual(destination, {
     kind: 's3', bucket: 'bucket', prefix: 'to/', sse: 'none',
-    connection: { provider: 'auto', pathStyle: 'auto', insecureTls: false, payloadSigning: 'auto', compression: 'off', checksum: 'auto', credentials: { kind: 'default' } },
+    connection: { provider: 'auto', pathStyle: 'auto', insecureTls: false, payloadSigning: 'auto', compression: 'off', checksum: 'auto', lanes: 'auto', credentials: { kind: 'default' } },
   });
   assert.deepEqual(rest, {
     name: 'pair', file: join(folder, 'pair.yml'),

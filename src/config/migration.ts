@@ -79,6 +79,9 @@ export const PROVIDERS = [
 ] as const;
 export type Provider = (typeof PROVIDERS)[number];
 
+/** Which bodies go over lanes: those from 1 MiB on, all of them, or none. */
+export const LANE_MODES = ['auto', 'always', 'never'] as const;
+export type LaneMode = (typeof LANE_MODES)[number];
 export const CHECKSUM_MODES = ['auto', 'crc64nvme', 'crc32c', 'crc32', 'sha256', 'sha1', 'md5', 'none'] as const;
 export type ChecksumMode = (typeof CHECKSUM_MODES)[number];
 
@@ -98,6 +101,7 @@ export interface Connection {
   readonly payloadSigning: 'auto' | 'signed' | 'unsigned';
   /** To and from our own endpoint. */
   readonly compression: 'off' | 'auto';
+  readonly lanes: LaneMode;
   readonly checksum: ChecksumMode;
   readonly credentials: CredentialRef;
 }

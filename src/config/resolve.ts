@@ -97,7 +97,7 @@ function placeOf<T>(path: Path, parse: () => T): T {
   }
 }
 
-const CONNECTION_KEYS = ['endpoint', 'region', 'provider', 'path_style', 'ca_file', 'insecure_tls', 'proxy', 'payload_signing', 'compression', 'checksum', 'credentials'] as const;
+const CONNECTION_KEYS = ['endpoint', 'region', 'provider', 'path_style', 'ca_file', 'insecure_tls', 'proxy', 'payload_signing', 'compression', 'checksum', 'lanes', 'credentials'] as const;
 
 function withConnection(place: Place, given: Partial<LocationInput>, path: Path, connections: Input<'connections'>, origin: Origin): Location {
   const inline = CONNECTION_KEYS.filter((key) => given[key] !== undefined);
@@ -136,6 +136,7 @@ function resolveConnection(given: Partial<ConnectionInput>, path: Path, origin: 
     payloadSigning: given.payload_signing ?? 'auto',
     compression: given.compression ?? 'off',
     checksum: given.checksum ?? 'auto',
+    lanes: given.lanes ?? 'auto',
     credentials: given.credentials === undefined ? { kind: 'default' } : resolveCredentials(given.credentials, [...path, 'credentials'], origin.base),
   };
 }

@@ -31,6 +31,8 @@ export const ACCESS = { id: 'AKIAEXAMPLE', secret: 'right-secret' };
 
 /** Waits pass so many times faster than on the wall: 30 s of silence take 0.3 s. Polls keep a pace that lets others work. */
 const FASTER = 100;
+/** Set by who runs the tests of a file once more with every request over lanes. */
+const OVER_LANES = process.env['BRIGADE_TEST_LANES'] === undefined ? '' : `, lanes: ${process.env['BRIGADE_TEST_LANES']}`;
 const SHORTEST_MS = 15;
 
 export function fastClock(faster = FASTER): Clock {
@@ -146,7 +148,7 @@ export class Lab {
     const transfer = /^transfer:/m.test(more) ? '' : 'transfer: { server_side_copy: never }\n';
     return `name: ${name}
 connections:
-  here: { endpoint: "${this.proxy.url}", credentials: { access_key_id: env:ID, secret_access_key: env:SECRET }${connection === '' ? '' : `, ${connection}`} }
+  here: { endpoint: "${this.proxy.url}", credentials: { access_key_id: env:ID, secret_access_key: env:SECRET }${connection === '' ? '' : `, ${connection}`}${OVER_LANES} }
 source: ${source}
 destination: ${destination}
 executors: 0

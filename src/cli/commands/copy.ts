@@ -18,7 +18,7 @@ function endOf(options: Options, end: 'source' | 'destination'): EndFlags {
   const text = (flag: string): string | undefined => options.text(`${end}-${flag}`);
   const flags = {
     endpoint: text('endpoint'), region: text('region'), provider: text('provider'), pathStyle: text('path-style'), caFile: text('ca-file'), proxy: text('proxy'),
-    payloadSigning: text('payload-signing'), compression: text('compression'), checksum: text('checksum'), credentials: text('credentials'), insecureTls: options.has(`${end}-insecure-tls`) ? 'true' : undefined,
+    payloadSigning: text('payload-signing'), compression: text('compression'), checksum: text('checksum'), lanes: text('lanes'), credentials: text('credentials'), insecureTls: options.has(`${end}-insecure-tls`) ? 'true' : undefined,
   };
   return present(flags) as EndFlags;
 }

@@ -4,21 +4,15 @@ import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { isKind } from '../../core/errors.ts';
 import type { BrigadeError } from '../../core/errors.ts';
-import { ConnectionBudget } from './connections.ts';
-import { createLaneTransport } from './lanes/index.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { HttpRequest, Transport, TransportOptions } from './transport.ts';
 import { createUndiciTransport } from './undici.ts';
+import { createTransport } from './wire.ts';
 
 export type Make = (options: TransportOptions) => Transport;
 
 /** Everything over lanes, however small; what they do not speak goes to undici as it does in earnest. */
-export function createLanes(options: TransportOptions): Transport {
-  const budget = new ConnectionBudget(options.connections);
-  const plain = createUndiciTransport(options, budget);
-  const lanes = createLaneTransport(options, budget, plain);
-  return { send: (request) => lanes.send(request), async close() { await Promise.all([lanes.close(), plain.close()]); } };
-}
+export const createLanes: Make = (options) => createTransport({ ...options, lanesFrom: 0 });
 
 export const WAYS: Readonly<Record<string, Make>> = { undici: createUndiciTransport, lanes: createLanes };
 

@@ -17,6 +17,7 @@ async function open(options: Partial<S3Options>): Promise<OpenedStore> {
 describeStore({ name: 's3: all abilities, signed payloads', create: () => open({ profile: smallParts('aws') }) });
 describeStore({ name: 's3: below a prefix, unsigned payloads, checksum trailers', create: ({ prefix }) => open({ profile: smallParts('aws'), prefix, payloadSigning: 'unsigned' }) });
 describeStore({ name: 's3: the careful profile: no guards, Content-MD5', create: () => open({ profile: smallParts('generic'), payloadSigning: 'unsigned' }) });
+describeStore({ name: 's3: every request over lanes', create: () => open({ profile: smallParts('aws'), lanes: 'always' }) });
 describeStore({
   name: 's3: first version of listings, no checksums',
   create: () => open({ profile: smallParts('generic', { listing: { ...profileOf('generic').listing, version: 'v1' } }), checksum: 'none' }),

@@ -17,6 +17,7 @@ import type { ChecksumChoice } from './objects.ts';
 import { probe } from './probe.ts';
 import { detectProfile, profileOf, withProbed } from './profiles.ts';
 import type { ProbedFacts, ProviderProfile } from './profiles.ts';
+import { MiB } from '../../core/units.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { Timeouts, Transport } from './transport.ts';
 import { createMultipart } from './uploads.ts';
@@ -52,13 +53,14 @@ export interface S3Options {
   readonly nonUtf8?: 'refuse' | 'escape' | undefined;
   /** To and from our own endpoint data goes compressed where that helps. */
   readonly compress?: boolean | undefined;
-  /** Bulk bytes over our own sockets. Default true. */
-  readonly lanes?: boolean | undefined;
+  /** Which bodies go over our own sockets. Default `auto`: those from 1 MiB on. */
+  readonly lanes?: 'auto' | 'always' | 'never' | undefined;
   /** Another way to the wire. */
   readonly transport?: Transport | undefined;
 }
 
 const DEFAULT_CONNECTIONS = 64;
+const LANES_FROM = { auto: 1 * MiB, always: 0, never: Infinity };
 
 interface Driver {
   readonly client: S3Client;
@@ -143,7 +145,7 @@ export function applyProbed(store: Store, found: ProbedFacts): void {
 function transportOf(options: S3Options): Transport {
   const { ca, insecureTls, proxy } = options;
   return createTransport({
-    lanes: options.lanes ?? true,
+    lanesFrom: LANES_FROM[options.lanes ?? 'auto'],
     connections: options.connections ?? DEFAULT_CONNECTIONS,
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     ...(ca === undefined ? {} : { ca }),

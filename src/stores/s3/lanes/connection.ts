@@ -157,6 +157,10 @@ export class LaneConnection implements Closable {
     this.#socket.ref();
   }
 
+  get readsIntoScratch(): boolean {
+    return this.#inScratch;
+  }
+
   get destroyed(): boolean {
     return this.#socket.destroyed;
   }

@@ -7,7 +7,7 @@ import { collectBody, headersTimeoutOf, SWALLOW } from '../transport.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, Timeouts } from '../transport.ts';
 import type { LaneConnection, Served } from './connection.ts';
 import { Dechunker } from './dechunk.ts';
-import { endOfHead, HeadError, MOST_HEAD, parseHead, type Head } from './head.ts';
+import { endOfHead, HeadError, MOST_HEAD, parseHead, type Framing, type Head } from './head.ts';
 import { Copies, InPlace, Ring, type Inflow, type RingBuffers } from './inflow.ts';
 import { headOf, sendPieces } from './request.ts';
 
@@ -191,12 +191,20 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   }
 
   #begun(head: Head): void {
-    const { status, headers, framing, persistent, keepSeconds } = head;
+    const { status, framing } = head;
     const { body } = this.#request;
+    if (this.#request.method === 'HEAD') {
+      this.#beginBody(head, { kind: 'length', length: 0 });
+      return;
+    }
     if (framing.kind === 'odd') throw new Odd(framing.why, true);
     // Large answers tell their length; it is errors that come in chunks, and those of a request that must not be repeated here are read.
     if (framing.kind === 'chunked' && body === undefined && status < 300) throw new Odd('Transfer-Encoding', true);
     if (!this.#sent && status < 300) throw new BrigadeError({ code: 'E_PROTOCOL', kind: 'transient', message: `the answer (${status}) came before the request was sent`, location: this.#request.origin });
+    this.#beginBody(head, framing);
+  }
+
+  #beginBody({ status, headers, persistent, keepSeconds }: Head, framing: Exclude<Framing, { readonly kind: 'odd' }>): void {
     this.#persistent = persistent && this.#sent;
     this.#keepSeconds = keepSeconds;
     this.#phase = 'body';
@@ -320,7 +328,9 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     this.#inflow = new Copies();
     this.#deliver();
     if (this.#phase !== 'body') return;
-    if (this.#dechunker === undefined && this.#left <= SWALLOW) this.#resumeIfTaken();
+    // The rest would still land in the reader's buffer, if that is where the next read goes.
+    const swallow = this.#dechunker === undefined && this.#left <= SWALLOW && this.#connection?.readsIntoScratch === true;
+    if (swallow) this.#resumeIfTaken();
     else this.fail(cancelled());
   }
 }

@@ -52,6 +52,27 @@ test('a part lands in the buffer that was brought, each chunk in its place and i
   });
 });
 
+test('a body that is left early never touches the brought buffer again, and its connection serves on only if it may', async () => {
+  const bytes = noise(60_000);
+  let go: (() => void) | undefined;
+  await withServer((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bytes.length}\r\n\r\n`);
+    socket.write(bytes.subarray(0, 20_000));
+    go = () => { socket.write(bytes.subarray(20_000)); };
+  }, async ({ origin, transport, sockets }) => {
+    for (const size of [bytes.length, 0]) {
+      const into = Buffer.alloc(bytes.length);
+      const { body } = await transport.send({ ...get(origin), ...(size === 0 ? {} : { into, answerSize: into.length }) });
+      for await (const chunk of body) if (chunk.length > 0) break;
+      into.fill(0);
+      go?.();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      assert.ok(into.equals(Buffer.alloc(bytes.length)));
+      assert.equal(sockets.size, size === 0 ? 1 : 0);
+    }
+  });
+});
+
 test('an answer of another length or status than expected leaves the brought buffer alone', async () => {
   const into = Buffer.alloc(100_000, 7);
   for (const answer of [(socket: Socket) => withLength(socket, noise(99_999)), (socket: Socket) => socket.write(`HTTP/1.1 404 No\r\ncontent-length: 100000\r\n\r\n${'x'.repeat(100_000)}`)]) {
@@ -125,7 +146,7 @@ test('a PUT of a whole part and of a stream arrive byte for byte, framed by thei
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const transport = createTransport({ connections: 2, timeouts: DEFAULT_TIMEOUTS, lanes: true });
+  const transport = createTransport({ connections: 2, timeouts: DEFAULT_TIMEOUTS, lanesFrom: MiB });
   /** One buffer for all pieces, as a driver may do it. */
   async function* reused(): AsyncGenerator<Uint8Array> {
     const buffer = Buffer.alloc(300_000);
@@ -209,7 +230,7 @@ test('small and bulk requests stay within one budget of connections, and none is
     for (let i = 0; i < 12; i++) await one(i);
     clearInterval(watch);
     assert.ok(most.ever <= 4, `${most.ever} connections at once`);
-  }, { make: (options) => createTransport({ ...options, lanes: true }) });
+  }, { make: (options) => createTransport({ ...options, lanesFrom: MiB }) });
 });
 
 test('a request that is stopped while it waits for a connection leaves the next in line its turn', async () => {
@@ -245,5 +266,16 @@ test('what would break out of the head of a request never leaves', async () => {
   await withServer((socket) => ok(socket), async ({ origin, transport, seen }) => {
     for (const bad of [{ path: '/a b' }, { path: '/a\r\nx: y' }, { headers: ['x', 'a\r\nb: c'] }, { headers: ['x', 'a\0'] }]) await assert.rejects(transport.send({ ...get(origin), ...bad }), code('E_NETWORK'));
     assert.equal(seen.length, 0);
+  });
+});
+
+test('an answer to HEAD tells a length and has no body', async () => {
+  await withServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 12345\r\n\r\n'), async ({ origin, transport, sockets }) => {
+    for (let i = 0; i < 3; i++) {
+      const { headers, body } = await transport.send({ ...get(origin), method: 'HEAD' });
+      assert.equal(headers['content-length'], '12345');
+      assert.equal((await body.collect(10)).length, 0);
+    }
+    assert.equal(sockets.size, 1);
   });
 });
