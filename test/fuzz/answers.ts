@@ -44,6 +44,8 @@ export interface Case {
   readonly play: Play;
   /** GET: with a buffer to land in. PUT: in one piece, not streamed. */
   readonly whole: boolean;
+  /** GET: the reader goes after the first chunk. */
+  readonly leaves: boolean;
   /** The body that a GET asks for, or a PUT sends. */
   readonly content: Buffer;
   /** Bytes that a client may take for the body of the answer; undefined: none, it must fail. */
@@ -92,7 +94,7 @@ export function makeCase(seed: number): Case {
   const body = method === 'GET' ? content : status < 300 ? Buffer.alloc(0) : Buffer.from('<Error><Code>X</Code></Error>');
   const lines = status === 204 ? headLines(dice, 0).filter((line) => !/^content-length/i.test(line)) : headLines(dice, body.length);
   const good = Buffer.concat([joined(`HTTP/1.1 ${status} ${dice.pick(['OK', 'Whatever', ''])}`, lines), body]);
-  const base = { method, content, status, whole: dice.chance(60) } as const;
+  const base = { method, content, status, whole: dice.chance(60), leaves: method === 'GET' && dice.chance(4) } as const;
   const [name, make] = dice.pick(WAYS);
   return { ...base, name, ...make({ dice, good, body, lines, head: good.length - body.length, status, method }) };
 }

@@ -27,6 +27,7 @@ export interface Verdict {
 }
 
 class HandedOver extends Error {}
+class Left extends Error {}
 
 type Outcome = { readonly status: number; readonly body: Buffer } | Error;
 
@@ -36,7 +37,7 @@ async function* pieces(content: Buffer): AsyncGenerator<Uint8Array> {
 
 async function play(transport: Transport, origin: string, number: number, one: Case): Promise<Outcome> {
   try {
-    return await readAll(await transport.send({
+    return await readAll(one.leaves, await transport.send({
       origin, path: `/${number}`, method: one.method, headers: [], answerSize: one.content.length,
       ...(one.method === 'GET' ? { bodySize: 0, ...(one.whole ? { into: Buffer.alloc(one.content.length) } : {}) } : { bodySize: one.content.length, body: one.whole ? one.content : pieces(one.content) }),
     }));
@@ -45,16 +46,19 @@ async function play(transport: Transport, origin: string, number: number, one: C
   }
 }
 
-async function readAll({ status, body }: HttpResponse): Promise<Outcome> {
+async function readAll(leaves: boolean, { status, body }: HttpResponse): Promise<Outcome> {
   const chunks: Buffer[] = [];
-  for await (const chunk of body) chunks.push(Buffer.from(chunk));
+  for await (const chunk of body) {
+    if (leaves) return new Left();
+    chunks.push(Buffer.from(chunk));
+  }
   return { status, body: Buffer.concat(chunks) };
 }
 
 /** What is wrong with this outcome, if anything. */
 function judge(one: Case, outcome: Outcome, arrived: Buffer | undefined): string | undefined {
   if (outcome instanceof Error) {
-    if (outcome instanceof HandedOver || (outcome instanceof BrigadeError && outcome.kind === 'transient')) return undefined;
+    if (outcome instanceof HandedOver || outcome instanceof Left || (outcome instanceof BrigadeError && outcome.kind === 'transient')) return undefined;
     return `an error of the wrong kind: ${outcome.stack}`;
   }
   const { acceptable } = one;
@@ -98,10 +102,10 @@ class Run {
   }
 
   #count(made: Case, outcome: Outcome): void {
-    const what = outcome instanceof HandedOver ? 'handed over' : outcome instanceof BrigadeError ? outcome.code : 'right';
+    const what = outcome instanceof HandedOver ? 'handed over' : outcome instanceof Left ? 'left early' : outcome instanceof BrigadeError ? outcome.code : 'right';
     const name = `${made.method} ${made.name} → ${what}`;
     this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1);
-    if (made.good && what !== 'right' && what !== 'handed over') this.goodFailed++;
+    if (made.good && outcome instanceof BrigadeError) this.goodFailed++;
     if (!(outcome instanceof HandedOver)) return;
     // It has given up this origin, as it should: the next ones are for a new one.
     this.handedOver++;
