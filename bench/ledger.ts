@@ -42,7 +42,7 @@ async function fill(): Promise<void> {
     const tasks = Array.from({ length: Math.ceil(items.length / perTask) }, (_, i) => ({ items: items.slice(i * perTask, (i + 1) * perTask), problems: new Map() }));
     for (const task of tasks) keyBytes += zstdCompressSync(task.items.map((one) => one.key).join('\n')).length;
     const start = performance.now();
-    ledger.addPlan(1, { tasks, listing: { sealed: false, lastKey: (items.at(-1) as Item).key, sourceObjects: from, sourceBytes: 0, destinationObjects: 0 } });
+    ledger.addPlan(1, { tasks, shards: [], listing: { sealed: false, sourceObjects: from, sourceBytes: 0, destinationObjects: 0 } });
     spent.plan += performance.now() - start;
   }
   // The last tenth stays leased, as a crash leaves it.

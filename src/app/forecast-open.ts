@@ -12,6 +12,7 @@ import { nearestFolder } from './doctor-folder.ts';
 import { patiently, type Side } from './doctor-lines.ts';
 import { openRawSide, type ProbedSide, providerOf } from './doctor-open.ts';
 import type { ForecastAround } from './forecast-types.ts';
+import { LISTING_LANES } from './options.ts';
 import { ledgerPath } from './state.ts';
 import { openStores, type OpenStores } from './stores.ts';
 
@@ -71,19 +72,19 @@ export function refused(error: BrigadeError): BrigadeError {
 /** What earlier runs left, where the ledger is of these very stores, and what there is to say of the ledger. */
 export interface Record {
   readonly warnings: readonly string[];
-  readonly left: (key: Key) => Item | undefined;
+  readonly left: () => (key: Key) => Item | undefined;
   close(): Promise<void>;
 }
 
 export async function openRecord(migration: Migration, around: ForecastAround, stores: OpenStores & { readonly destinationMissing: boolean }): Promise<Record> {
   const path = ledgerPath(around.stateDir, migration.name);
-  if (!ledgerExists(path) || stores.destinationMissing) return { warnings: [], left: () => undefined, close: () => Promise.resolve() };
+  if (!ledgerExists(path) || stores.destinationMissing) return { warnings: [], left: () => () => undefined, close: () => Promise.resolve() };
   const [source, destination] = await Promise.all([stores.source.identity(around.signal), stores.destination.identity(around.signal)]);
   const ledger = inspectLedger(path);
   const { binding } = ledger;
   const foreign = binding.source !== source || binding.destination !== destination;
   const warnings = foreign ? [`the ledger ${path} belongs to other stores: the run asks for --new or --adopt`] : warningsOf(ledger, binding.specHash !== specHash(migration));
-  return { warnings, left: foreign ? () => undefined : ledger.leftBefore(Infinity), close: () => ledger.close() };
+  return { warnings, left: () => (foreign ? () => undefined : ledger.leftBefore(Infinity, LISTING_LANES)), close: () => ledger.close() };
 }
 
 function warningsOf(ledger: LedgerView, changed: boolean): string[] {

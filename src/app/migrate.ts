@@ -18,7 +18,7 @@ import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.
 import { preflight } from './doctor.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { makeFolder } from './folder.ts';
-import { planOptions } from './options.ts';
+import { LISTING_LANES, planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
@@ -167,7 +167,7 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
     return await coordinate({
       ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
       verifyConcurrency: concurrencyOf(migration, 1), events: around.events, clock: around.clock, random: around.random,
-      plan: planOptions(migration, run.startedMs, stores.mtimeStepMs),
+      plan: planOptions(migration, run.startedMs, stores.mtimeStepMs), lanes: LISTING_LANES,
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),

@@ -48,6 +48,8 @@ export interface CoordinatorOptions {
   readonly source: Store;
   readonly destination: Store;
   readonly plan: PlanOptions;
+  /** Ranges of keys that are listed at once, at most. */
+  readonly lanes: number;
   readonly verify: VerifyLevel;
   readonly verifyConcurrency: number;
   readonly onPause: OnPause;
@@ -192,9 +194,9 @@ class Coordinator {
       await plan({
         ...(clashes === undefined ? {} : { clashes }),
         source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
-        left: ledger.leftBefore(this.#run),
+        left: () => ledger.leftBefore(this.#run, this.#options.lanes), lanes: this.#options.lanes,
         save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); this.#time.recordSometimes(); },
-      }, run.listing, signal);
+      }, ledger.shards(this.#run), signal);
       this.#options.events.emit({ type: 'listed', side: 'source', objects: 0, bytes: 0, done: true });
     }
     this.#stage('transferring');

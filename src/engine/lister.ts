@@ -1,6 +1,6 @@
 /**
- * One side's listing as a cursor of entries in key order. Pages are fetched one ahead; order is checked once more here, because everything
- * after relies on it (F048–F050). A store that does not list in order goes through the sorter instead.
+ * One side's listing of a range, in key order. Pages are fetched one ahead; order is checked once more here, because everything after relies
+ * on it (F048–F050). A store that does not list in order goes through the sorter instead, and is never cut into ranges.
  */
 import { BrigadeError } from '../core/errors.ts';
 import { compareKeys, type Key, showKey } from '../core/key.ts';
@@ -9,37 +9,174 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { ListPage, Store } from '../ports/storage.ts';
 
 export interface ListingOptions {
-  readonly startAfter?: Key;
-  readonly prefix?: Key;
+  readonly startAfter?: Key | undefined;
+  /** The last key that belongs to this listing, which may come nearer while it goes on; absent: all. */
+  readonly bound?: { readonly upTo?: Key | undefined } | undefined;
+  readonly prefix?: Key | undefined;
   readonly signal: AbortSignal;
   readonly sorter: () => EntrySorter;
   readonly onPage: (objects: number, bytes: number) => void;
+  /** Keys of a page within the bound, as soon as it is there. */
+  readonly onKeys?: (first: Key, last: Key, count: number) => void;
+  /** Nothing more will come. `wasted`: the store was asked and had nothing within the bound. */
+  readonly onEnd?: (wasted: boolean) => void;
+  /** What another listing has read of this one already: it goes on from there. */
+  readonly seed?: Seed | undefined;
 }
+
+/** Entries that were listed for a range which no longer reaches so far. `complete`: there are no others up to the end of that range. */
+export interface Seed { readonly entries: readonly ObjectEntry[]; readonly complete: boolean }
 
 /** Entries in key order, keys strictly ascending. Ends only when the store proved that the listing is complete (truth 2). */
 export async function* listInOrder(store: Store, options: ListingOptions): AsyncGenerator<ObjectEntry, void, undefined> {
-  const pages = store.facts.ordered ? pagesAhead(store, options) : sortedPages(store, options);
-  let last: Key | undefined;
-  for await (const page of pages) {
-    for (const entry of page) {
-      if (last !== undefined && compareKeys(entry.key, last) <= 0) throw outOfOrder(store, last, entry.key);
-      last = entry.key;
-      yield entry;
+  const entries = new EntryCursor(store, options);
+  try {
+    while (await entries.more()) {
+      for (let entry = entries.peek(); entry !== undefined; entry = entries.peek()) {
+        entries.take();
+        yield entry;
+      }
     }
+  } finally {
+    await entries.close();
   }
 }
 
-async function* pagesAhead(store: Store, options: ListingOptions): AsyncGenerator<readonly ObjectEntry[], void, undefined> {
-  const pages = store.list({ signal: options.signal, ...below(options.prefix), ...(options.startAfter === undefined ? {} : { startAfter: options.startAfter }) })[Symbol.asyncIterator]();
-  try {
-    let next = ahead(pages);
-    for (let page = await next; !page.done; page = await next) {
-      next = ahead(pages);
-      count(page.value, options);
-      yield page.value.entries;
+interface Page {
+  readonly entries: readonly ObjectEntry[];
+  /** Nothing comes behind it up to the bound. */
+  readonly isLast: boolean;
+}
+
+const NO_PAGE: Page = { entries: [], isLast: true };
+const NO_ENTRIES: readonly ObjectEntry[] = [];
+
+/** The same without a step of the event loop per entry: `peek` and `take` until nothing is left, then `more`. */
+export class EntryCursor {
+  readonly #store: Store;
+  readonly #options: ListingOptions;
+  readonly #pages: AsyncIterator<ListPage>;
+  #ahead: Promise<Page>;
+  /** The page ahead, once it is there. */
+  #arrived: Page | undefined;
+  #page: Page = { entries: NO_ENTRIES, isLast: false };
+  #at = 0;
+  #end = 0;
+  /** The bound by which the page was cut. */
+  #upTo: Key | undefined;
+  #last: Key | undefined;
+  #found = false;
+  #asked = false;
+
+  constructor(store: Store, options: ListingOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#pages = this.#open()[Symbol.asyncIterator]();
+    this.#ahead = this.#fetch();
+  }
+
+  /** The next entry, if it is there already. */
+  peek(): ObjectEntry | undefined {
+    if (this.#options.bound?.upTo !== this.#upTo) this.#cut();
+    return this.#at < this.#end ? this.#page.entries[this.#at] : undefined;
+  }
+
+  take(): void {
+    this.#at++;
+  }
+
+  /** Nothing is left, and nothing more will come. */
+  get isOver(): boolean {
+    return this.peek() === undefined && this.#isOver();
+  }
+
+  /** Waits until there is an entry to look at; false at the end. */
+  async more(): Promise<boolean> {
+    while (this.peek() === undefined) {
+      if (this.#isOver()) return false;
+      this.#page = await this.#ahead;
+      this.#arrived = undefined;
+      this.#at = 0;
+      this.#cut();
+      if (!this.#isOver()) this.#ahead = this.#fetch();
     }
-  } finally {
-    await pages.return?.();
+    return true;
+  }
+
+  /** What was read beyond this key, when the rest of the range goes to another listing. */
+  handOver(beyond: Key): Seed {
+    const pages = this.#arrived === undefined ? [this.#page] : [this.#page, this.#arrived];
+    const entries = pages.flatMap((page) => page.entries.slice(endWithin(page.entries, beyond)));
+    return { entries, complete: pages.some((page) => page.isLast) };
+  }
+
+  async close(): Promise<void> {
+    await this.#pages.return?.();
+  }
+
+  async *#open(): AsyncGenerator<ListPage, void, undefined> {
+    const { seed } = this.#options;
+    if (seed !== undefined && seed.entries.length > 0) yield { entries: seed.entries, last: seed.complete };
+    if (seed?.complete === true) return;
+    const startAfter = seed?.entries.at(-1)?.key ?? this.#options.startAfter;
+    this.#asked = true;
+    yield* this.#store.facts.ordered ? pagesOf(this.#store, this.#options, startAfter) : sortedPages(this.#store, this.#options, startAfter);
+  }
+
+  #isOver(): boolean {
+    return this.#page.isLast || this.#end < this.#page.entries.length;
+  }
+
+  #cut(): void {
+    this.#upTo = this.#options.bound?.upTo;
+    this.#end = endWithin(this.#page.entries, this.#upTo);
+  }
+
+  /** The error of a page that nobody waits for yet is not lost: it is thrown when the page is asked for. */
+  #fetch(): Promise<Page> {
+    const next = this.#pages.next().then((step) => (this.#arrived = step.done === true ? this.#ended() : this.#proven(step.value)));
+    next.catch(() => undefined);
+    return next;
+  }
+
+  #ended(): Page {
+    this.#options.onEnd?.(this.#asked && !this.#found);
+    return NO_PAGE;
+  }
+
+  #proven({ entries, last: isLast = false }: ListPage): Page {
+    for (const { key } of entries) {
+      if (this.#last !== undefined && compareKeys(key, this.#last) <= 0) throw outOfOrder(this.#store, this.#last, key);
+      this.#last = key;
+    }
+    const end = endWithin(entries, this.#options.bound?.upTo);
+    const [first, last] = [entries[0], entries[end - 1]];
+    this.#found ||= end > 0;
+    const isOver = isLast || end < entries.length;
+    if (isOver) this.#options.onEnd?.(this.#asked && !this.#found);
+    if (first !== undefined && last !== undefined) this.#options.onKeys?.(first.key, last.key, end);
+    return { entries, isLast: isOver };
+  }
+}
+
+/** How many of these entries come up to the bound. */
+function endWithin(entries: readonly ObjectEntry[], upTo: Key | undefined): number {
+  const last = entries.at(-1);
+  if (last === undefined || upTo === undefined || compareKeys(last.key, upTo) <= 0) return entries.length;
+  let [low, high] = [0, entries.length - 1];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareKeys((entries[middle] as ObjectEntry).key, upTo) > 0) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+async function* pagesOf(store: Store, options: ListingOptions, startAfter: Key | undefined): AsyncGenerator<ListPage, void, undefined> {
+  const { signal, prefix } = options;
+  for await (const page of store.list({ signal, ...below(prefix), ...(startAfter === undefined ? {} : { startAfter }) })) {
+    count(page, options);
+    yield page;
   }
 }
 
@@ -47,21 +184,14 @@ function below(prefix: Key | undefined): { readonly prefix?: Key } {
   return prefix === undefined || prefix === '' ? {} : { prefix };
 }
 
-/** The error of a page that nobody waits for yet is not lost: it is thrown when the page is asked for. */
-function ahead(pages: AsyncIterator<ListPage>): Promise<IteratorResult<ListPage>> {
-  const next = pages.next();
-  next.catch(() => undefined);
-  return next;
-}
-
-async function* sortedPages(store: Store, options: ListingOptions): AsyncGenerator<readonly ObjectEntry[], void, undefined> {
+async function* sortedPages(store: Store, options: ListingOptions, startAfter: Key | undefined): AsyncGenerator<ListPage, void, undefined> {
   const sorter = options.sorter();
   try {
     for await (const page of store.list({ signal: options.signal, ...below(options.prefix) })) {
       count(page, options);
       sorter.add(page.entries);
     }
-    for (const page of sorter.pages()) yield afterCheckpoint(page, options.startAfter);
+    for (const page of sorter.pages()) yield { entries: afterCheckpoint(page, startAfter) };
   } finally {
     sorter.close();
   }

@@ -9,6 +9,7 @@
 import type { Item, ItemState, Outcome, Problem, Tally } from '../core/item.ts';
 import type { Checksum } from '../core/object.ts';
 import type { Key } from '../core/key.ts';
+import type { Shard } from '../core/shard.ts';
 import type { Part, Upload } from './storage.ts';
 
 /** What a ledger is bound to. Differing from the stored one is refused (F032). */
@@ -39,19 +40,19 @@ export interface Run {
   readonly resumes: number;
 }
 
-/** How far the listings of a run have come. `sealed`: both sides listed to their end and proven (truth 2). */
+/** How far the listings of a run have come, summed over its shards. `sealed`: both sides listed to their end and proven (truth 2). */
 export interface Listing {
   readonly sealed: boolean;
-  /** Everything up to and including this key is in tasks; listing goes on after it. */
-  readonly lastKey?: Key;
   readonly sourceObjects: number;
   readonly sourceBytes: number;
   readonly destinationObjects: number;
 }
 
-/** One page of planning: tasks and the checkpoint that makes them final, in one transaction. */
+/** One page of planning: tasks and the checkpoints that make them final, in one transaction. */
 export interface PlannedPage {
   readonly tasks: readonly PlannedTask[];
+  /** Shards that are new or have changed: begun, come further, cut in two, sealed. */
+  readonly shards: readonly Shard[];
   readonly listing: Listing;
 }
 
@@ -138,10 +139,15 @@ export interface Ledger {
   beginRun(kind: RunKind): Run;
   updateRun(number: number, change: { readonly state?: RunState; readonly stage?: Stage; readonly pause?: Problem | null; readonly addActiveMs?: number; readonly resumed?: boolean }): void;
 
-  /** Adds tasks and moves the checkpoint, atomically. Tasks without pending items are closed at once. */
+  /**
+   * Adds tasks and moves the checkpoints of their shards, atomically. Tasks without pending items are closed at once. Tasks may come in any
+   * order; one that overlaps another is refused (E_LEDGER_ORDER), and so is sealing while a shard's tasks are not what it says (E_LIST_GAP).
+   */
   addPlan(run: number, page: PlannedPage): void;
+  /** The shards of a run's listing so far, in the order of their keys; none before its first page. */
+  shards(run: number): readonly Shard[];
 
-  /** Leases up to `limit` tasks in key order; `longest` takes the ones with most pending bytes first. */
+  /** Leases up to `limit` tasks in the order in which they were planned. */
   claim(run: number, limit: number, holder: string): readonly LeasedTask[];
   /** Gives leased tasks back, in doubt; absent `holder`: all of them (a new coordinator). Returns how many. */
   releaseTasks(run: number, holder?: string): number;
@@ -168,9 +174,10 @@ export interface Ledger {
 
   /**
    * What the runs before this one left at the destination: for a key the newest of their items that was copied or found unchanged.
-   * Quick and of bounded memory where keys are asked in their order; pruned runs say nothing.
+   * Quick and of bounded memory where keys are asked in their order; pruned runs say nothing. Each call gives a cursor of its own; of `cursors`
+   * that are used at the same time each holds its share of the memory that one alone may hold.
    */
-  leftBefore(run: number): (key: Key) => Item | undefined;
+  leftBefore(run: number, cursors?: number): (key: Key) => Item | undefined;
 
   /** Rewrites items in place (closing listing, verify, retry): a changed item keeps its key. Those set to pending make their task ready again. */
   amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void;

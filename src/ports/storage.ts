@@ -59,6 +59,8 @@ export interface LostHeaders {
 
 export interface ListPage {
   readonly entries: readonly ObjectEntry[];
+  /** The store said that nothing comes behind this page; absent: only the end of the pages tells. */
+  readonly last?: boolean;
 }
 
 export interface ListRequest {

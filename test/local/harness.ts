@@ -76,7 +76,7 @@ export class Bench {
     });
     try {
       return await coordinate({
-        ...shared, run, crew, probe, plan: { ...PLAN, ...options.plan }, verify: options.verify ?? 'inline', verifyConcurrency: 8, onPause: options.onPause ?? 'exit',
+        ...shared, run, crew, probe, plan: { ...PLAN, ...options.plan }, verify: options.verify ?? 'inline', verifyConcurrency: 8, lanes: 8, onPause: options.onPause ?? 'exit',
         sorter: () => createEntrySorter({ dir: this.dir }),
       }, options.signal ?? new AbortController().signal);
     } finally {

@@ -22,7 +22,7 @@ async function open(worker: (queue: LocalQueue, holder: string) => Pick<OpenedQu
   return {
     ...another(), another,
     offer(tasks) {
-      ledger.addPlan(number, { tasks: tasks.map((keys) => ({ items: keys.map(item), problems: new Map() })), listing: { sealed: false, lastKey: tasks.at(-1)?.at(-1) ?? '', sourceObjects: 0, sourceBytes: 0, destinationObjects: 0 } });
+      ledger.addPlan(number, { tasks: tasks.map((keys) => ({ items: keys.map(item), problems: new Map() })), shards: [], listing: { sealed: false, sourceObjects: 0, sourceBytes: 0, destinationObjects: 0 } });
       queue.wake();
     },
     copied: () => [...ledger.items(number)].filter(({ state }) => state === 'copied').map(({ key }) => key),

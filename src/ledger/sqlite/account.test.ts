@@ -81,7 +81,7 @@ async function perform(ledger: SqliteLedger, model: Model, one: Step): Promise<S
   switch (one.do) {
     case 'plan': {
       const tasks = plannedTasks(model.states.size, one.count, one.perTask);
-      ledger.addPlan(1, { tasks, listing: listing(model.states.size + one.count) });
+      ledger.addPlan(1, { tasks, shards: [], listing: listing(model.states.size + one.count) });
       for (const task of tasks) for (const item of task.items) model.states.set(item.key, 'pending');
       return ledger;
     }

@@ -43,7 +43,7 @@ export function plannedTasks(first: number, count: number, perTask: number): Pla
   return tasks;
 }
 
-export const listing = (objects: number, sealed = true) => ({ sealed, lastKey: keyNumber(objects - 1), sourceObjects: objects, sourceBytes: objects, destinationObjects: 0 });
+export const listing = (objects: number, sealed = true) => ({ sealed, sourceObjects: objects, sourceBytes: objects, destinationObjects: 0 });
 
 export const copied = (key: string): Outcome => ({ key, state: 'copied', destination: `copy of ${key}`, evidence: 'in flight', attempts: 0, bytesSent: 10, ms: 1 });
 export const failed = (key: string, code = 'E_DENIED'): Outcome => ({ key, state: 'failed', evidence: 'none', attempts: 3, bytesSent: 0, ms: 1, problem: { code, kind: 'object', message: 'no', hint: 'yes' } });

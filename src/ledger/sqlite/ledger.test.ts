@@ -7,12 +7,13 @@ import { inspectLedger } from './open.ts';
 import type { TestContext } from 'node:test';
 import type { Item, Outcome } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import { newShard, type Shard } from '../../core/shard.ts';
 
 async function planned(t: TestContext, count = 10, perTask = 4) {
   const ledger = await open(join(folder(t), 'ledger.db'));
   t.after(() => ledger.close());
   ledger.beginRun('initial');
-  ledger.addPlan(1, { tasks: plannedTasks(0, count, perTask), listing: listing(count) });
+  ledger.addPlan(1, { tasks: plannedTasks(0, count, perTask), shards: [], listing: listing(count) });
   return ledger;
 }
 
@@ -86,7 +87,7 @@ test('objects are found by state, code, class, prefix and limit, with what there
   ledger.beginRun('initial');
   const items: Item[] = ['a/1', 'a/2', 'a/3', 'b/1', 'b/2'].map((key) => pendingItem(key));
   items[3] = { ...pendingItem('b/1'), state: 'skipped', code: 'archived' };
-  ledger.addPlan(1, { tasks: [{ items, problems: new Map([['b/1', { code: 'archived', message: 'in GLACIER' }]]) }], listing: listing(5) });
+  ledger.addPlan(1, { tasks: [{ items, problems: new Map([['b/1', { code: 'archived', message: 'in GLACIER' }]]) }], shards: [], listing: listing(5) });
   const [task] = ledger.claim(1, 1, 'a');
   await ledger.record(task?.id ?? 0, [failed('a/1'), failed('a/3', 'E_SHORT'), copied('b/2')], false);
   const keys = (filter: Parameters<typeof ledger.objects>[1]) => [...ledger.objects(1, filter)].map((row) => row.key);
@@ -127,22 +128,46 @@ test('items stream in key order of bytes over tasks, from any key on, whatever b
   t.after(() => ledger.close());
   ledger.beginRun('initial');
   const keys: Key[] = [keyFromBytes(Buffer.from([0x01])), 'a', 'a//b', 'a/\u{ff5e}', 'a/\u{1f600}', keyFromBytes(Buffer.from([0x61, 0xff]))];
-  for (const key of keys) ledger.addPlan(1, { tasks: [{ items: [pendingItem(key)], problems: new Map() }], listing: { ...listing(1), lastKey: key } });
+  for (const key of keys) ledger.addPlan(1, { tasks: [{ items: [pendingItem(key)], problems: new Map() }], shards: [], listing: listing(1) });
   assert.deepEqual([...ledger.items(1)].map((item) => item.key), keys);
   assert.deepEqual([...ledger.items(1, 'a//b')].map((item) => item.key), keys.slice(3));
-  assert.equal(ledger.run()?.listing.lastKey, keys.at(-1));
   for (const key of keys) assert.equal(ledger.item(1, key)?.key, key);
   assert.equal(ledger.item(1, 'a/'), undefined);
 });
 
-test('a plan out of key order or over planned ground is refused and changes nothing', async (t) => {
+test('a plan whose items are out of order, or over planned ground, is refused and changes nothing; tasks may come in any order', async (t) => {
   const ledger = await planned(t, 4, 2);
-  const plan = (keys: Key[]) => () => ledger.addPlan(1, { tasks: [{ items: keys.map((key) => pendingItem(key)), problems: new Map() }], listing: listing(99) });
+  const plan = (keys: Key[]) => () => ledger.addPlan(1, { tasks: [{ items: keys.map((key) => pendingItem(key)), problems: new Map() }], shards: [], listing: listing(99) });
   assert.throws(plan([keyNumber(3)]), { code: 'E_LEDGER_ORDER' });
   assert.throws(plan(['z', 'y']), { code: 'E_LEDGER_ORDER' });
   assert.throws(plan(['y', 'y']), { code: 'E_LEDGER_ORDER' });
+  assert.throws(plan(['!', 'z']), { code: 'E_LEDGER_ORDER' }, 'around others');
+  assert.throws(plan(['!', keyNumber(0)]), { code: 'E_LEDGER_ORDER' }, 'into the next one');
   assert.equal(ledger.run()?.listing.sourceObjects, 4);
   assert.equal(ledger.tally(1).listed.objects, 4);
+  plan(['!'])();
+  assert.equal([...ledger.items(1)][0]?.key, '!');
+});
+
+test('checkpoints of shards stand with their tasks, and a listing is not sealed while they disagree', async (t) => {
+  const path = join(folder(t), 'ledger.db');
+  const ledger = await open(path);
+  ledger.beginRun('initial');
+  assert.deepEqual(ledger.shards(1), []);
+  const tasks = (...keys: Key[]) => keys.map((key) => ({ items: [pendingItem(key)], problems: new Map() }));
+  const upper: Shard = { ...newShard(1, { after: 'm' }), firstKey: 'x', lastKey: 'y', items: 2, sealed: true };
+  const lower: Shard = { ...newShard(0, { upTo: 'm' }), firstKey: 'a', lastKey: 'm', items: 2, source: { objects: 2, bytes: 7, digest: '0123456789abcdef' }, sealed: true };
+  ledger.addPlan(1, { tasks: tasks('x', 'y'), shards: [upper, newShard(0, { upTo: 'm' })], listing: listing(2, false) });
+  ledger.addPlan(1, { tasks: tasks('a'), shards: [{ ...lower, sealed: false }], listing: listing(3, false) });
+  assert.throws(() => ledger.addPlan(1, { tasks: [], shards: [lower], listing: listing(4) }), { code: 'E_LIST_GAP' });
+  assert.equal(ledger.run()?.listing.sealed, false);
+  assert.equal(ledger.shards(1)[0]?.sealed, false, 'rolled back with the rest');
+  ledger.addPlan(1, { tasks: tasks('m'), shards: [lower], listing: listing(4) });
+  await ledger.close();
+  const again = await open(path);
+  t.after(() => again.close());
+  assert.deepEqual(again.shards(1), [lower, upper]);
+  assert.equal(again.run()?.listing.sealed, true);
 });
 
 test('an outcome for a key or task that was never planned is refused without harm to others in its group', async (t) => {
@@ -168,7 +193,7 @@ test('an outcome whose transaction failed is rejected, forgotten, and can be rec
   const ledger = await planned(t);
   const [task] = ledger.claim(1, 1, 'a');
   const waiting = ledger.record(task?.id ?? 0, [copied(keyNumber(0))], false);
-  const disorder = { tasks: plannedTasks(0, 1, 1), listing: listing(1) };
+  const disorder = { tasks: plannedTasks(0, 1, 1), shards: [], listing: listing(1) };
   assert.throws(() => ledger.addPlan(1, disorder), { code: 'E_LEDGER_ORDER' });
   await assert.rejects(waiting, { code: 'E_LEDGER_ORDER' });
   assert.equal(ledger.tally(1).copied.objects, 0);
@@ -225,7 +250,7 @@ test('prune drops the objects of old runs, keeps their sums, and never those of 
   t.after(() => ledger.close());
   for (const [run, state] of [[1, 'finished'], [2, 'finished'], [3, 'abandoned'], [4, 'active']] as const) {
     ledger.beginRun('initial');
-    ledger.addPlan(run, { tasks: plannedTasks(0, 6, 3), listing: listing(6) });
+    ledger.addPlan(run, { tasks: plannedTasks(0, 6, 3), shards: [], listing: listing(6) });
     ledger.updateRun(run, { state });
   }
   assert.deepEqual(ledger.prune(1), [1, 3]);

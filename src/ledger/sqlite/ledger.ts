@@ -4,11 +4,12 @@ import { failedInPlan } from '../../core/item.ts';
 import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
 import { CommitGroup } from './group.ts';
 import { LedgerReader } from './reader.ts';
-import { totalRows } from './rows.ts';
+import { shardRow, totalRows } from './rows.ts';
 import { Tasks } from './tasks.ts';
 import { prunable, pruneRun, shrink } from './upkeep.ts';
 import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { Shard } from '../../core/shard.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Retried, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
@@ -27,6 +28,8 @@ export interface SqliteLedgerParts {
 const GROUP_WEIGHT = 4000;
 /** Keys changed per transaction, so that amending a whole run does not make one transaction of it. */
 const AMEND_AT_ONCE = 20_000;
+/** Behind every key. */
+const LAST = Buffer.alloc(8192, 0xff);
 
 export class SqliteLedger implements Ledger {
   readonly path: string;
@@ -53,7 +56,8 @@ export class SqliteLedger implements Ledger {
   tally(run: number): Tally { return this.#reader.tally(run); }
   totals(run: number): RunTotals { return this.#reader.totals(run); }
   items(run: number, after?: Key): Iterable<Item> { return this.#reader.items(run, after); }
-  leftBefore(run: number): (key: Key) => Item | undefined { return this.#reader.leftBefore(run); }
+  shards(run: number): readonly Shard[] { return this.#reader.shards(run); }
+  leftBefore(run: number, cursors?: number): (key: Key) => Item | undefined { return this.#reader.leftBefore(run, cursors); }
   item(run: number, key: Key): ObjectRow | undefined { return this.#reader.item(run, key); }
   objects(run: number, filter: ObjectFilter): Iterable<ObjectRow> { return this.#reader.objects(run, filter); }
   openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[] { return this.#reader.openUploads(); }
@@ -85,12 +89,12 @@ export class SqliteLedger implements Ledger {
   addPlan(run: number, page: PlannedPage): void {
     this.#mustRun(run);
     this.#group.commit('addPlan', () => {
-      const row = this.#connection.sql('lastTask').get(run);
-      let last = row === undefined ? undefined : keyFromBytes(row['last_key'] as Uint8Array);
       for (const task of page.tasks) {
-        last = refuseDisorder(last, task.items);
+        this.#refuseOverlap(run, task.items);
         this.#tasks.add(run, task.items, task.problems);
       }
+      for (const shard of page.shards) this.#connection.sql('setShard').run(run, ...shardRow(shard));
+      if (page.listing.sealed) this.#proveHeld(run);
       this.#setListing(run, page.listing);
     });
   }
@@ -220,9 +224,31 @@ export class SqliteLedger implements Ledger {
     return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) + 1, uploads: this.#reader.uploadsOfTask(id) };
   }
 
+  /** Tasks must not overlap, or a key could be found twice. They come in any order: the neighbours in the order of keys tell. */
+  #refuseOverlap(run: number, items: readonly Item[]): void {
+    refuseDisorder(items);
+    const [first, last] = [items[0]?.key, items.at(-1)?.key];
+    if (first === undefined || last === undefined) return;
+    const before = this.#connection.sql('taskAt').get(run, keyToBytes(first));
+    const behind = this.#connection.sql('nextTask').get(run, keyToBytes(first));
+    const overlaps = (before !== undefined && compareKeys(keyFromBytes(before['last_key'] as Uint8Array), first) >= 0)
+      || (behind !== undefined && compareKeys(keyFromBytes(behind['first_key'] as Uint8Array), last) <= 0);
+    if (overlaps) throw disorder(`${showKey(first)} to ${showKey(last)} was planned already, or a part of it`);
+  }
+
+  /** What the shards say they listed is what the tasks hold. */
+  #proveHeld(run: number): void {
+    for (const shard of this.#reader.shards(run)) {
+      const low = shard.after === undefined ? Buffer.alloc(0) : Buffer.concat([keyToBytes(shard.after), Buffer.alloc(1)]);
+      const held = this.#connection.sql('heldIn').get(run, low, shard.upTo === undefined ? LAST : keyToBytes(shard.upTo));
+      const same = (key: Key | undefined, bytes: unknown): boolean => (key === undefined ? bytes === null : bytes instanceof Uint8Array && keyToBytes(key).equals(bytes));
+      if (held?.['items'] === shard.items && same(shard.firstKey, held['first_key']) && same(shard.lastKey, held['last_key'])) continue;
+      throw new BrigadeError({ code: 'E_LIST_GAP', kind: 'internal', op: 'addPlan', message: `shard ${shard.number} listed ${shard.items} objects and its tasks hold ${Number(held?.['items'])}`, hint: 'run --new lists again' });
+    }
+  }
+
   #setListing(run: number, listing: Listing): void {
-    const lastKey = listing.lastKey === undefined ? null : keyToBytes(listing.lastKey);
-    this.#connection.sql('setListing').run(listing.sealed ? 1 : 0, lastKey, listing.sourceObjects, listing.sourceBytes, listing.destinationObjects, run);
+    this.#connection.sql('setListing').run(listing.sealed ? 1 : 0, listing.sourceObjects, listing.sourceBytes, listing.destinationObjects, run);
   }
 
   #mustRun(number: number): Run {
@@ -232,16 +258,17 @@ export class SqliteLedger implements Ledger {
   }
 }
 
-/** Tasks must follow each other in key order without overlap, or a key could be found twice or never. Returns the last key. */
-function refuseDisorder(last: Key | undefined, items: readonly Item[]): Key | undefined {
-  let previous = last;
+/** Items of a task are in key order, each key once. */
+function refuseDisorder(items: readonly Item[]): void {
+  let previous: Key | undefined;
   for (const { key } of items) {
-    if (previous !== undefined && compareKeys(previous, key) >= 0) {
-      throw new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', message: `${showKey(key)} was planned after ${showKey(previous)}`, op: 'addPlan' });
-    }
+    if (previous !== undefined && compareKeys(previous, key) >= 0) throw disorder(`${showKey(key)} was planned after ${showKey(previous)}`);
     previous = key;
   }
-  return previous;
+}
+
+function disorder(message: string): BrigadeError {
+  return new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', message, op: 'addPlan' });
 }
 
 /** A failed item as it was before its first try; the guard it was planned with stands. What stands there and is not ours is looked at first. */

@@ -28,7 +28,7 @@ test('the newest earlier run that copied a key or found it unchanged answers for
         const { number } = ledger.beginRun('delta');
         const items = states.flatMap((one, key) => (one === 'not listed' ? [] : [itemOf(keyNumber(key), number, one)]));
         const tasks = Array.from({ length: Math.ceil(items.length / perTask) }, (_, i) => ({ items: items.slice(i * perTask, (i + 1) * perTask), problems: new Map() }));
-        ledger.addPlan(number, { tasks, listing: listing(KEYS) });
+        ledger.addPlan(number, { tasks, shards: [], listing: listing(KEYS) });
       }
       for (const run of [1, all.length, all.length + 1]) {
         const left = ledger.leftBefore(run);

@@ -21,11 +21,13 @@ const MOST_LINES = 100_000;
 export class LeftItems {
   readonly #runs: readonly number[];
   readonly #read: (run: number, key: Key) => Span;
+  readonly #most: number;
   readonly #spans = new Map<number, Span>();
   #held = 0;
 
-  /** `runs`: newest first. `read`: the stretch of a run from a key on. */
-  constructor(runs: readonly number[], read: (run: number, key: Key) => Span) {
+  /** `runs`: newest first. `read`: the stretch of a run from a key on. `cursors`: so many like this share the memory. */
+  constructor(runs: readonly number[], read: (run: number, key: Key) => Span, cursors = 1) {
+    this.#most = MOST_LINES / cursors;
     this.#runs = runs;
     this.#read = read;
   }
@@ -46,7 +48,7 @@ export class LeftItems {
     this.#spans.set(run, span);
     this.#held += span.lines.size;
     for (const oldest of this.#spans.keys()) {
-      if (this.#held <= MOST_LINES || oldest === run) break;
+      if (this.#held <= this.#most || oldest === run) break;
       this.#drop(oldest);
     }
     return span;

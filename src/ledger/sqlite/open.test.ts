@@ -19,7 +19,7 @@ async function filled(t: TestContext): Promise<string> {
   const path = join(folder(t), 'ledger.db');
   const ledger = await open(path);
   ledger.beginRun('initial');
-  ledger.addPlan(1, { tasks: plannedTasks(0, 200, 20), listing: listing(200) });
+  ledger.addPlan(1, { tasks: plannedTasks(0, 200, 20), shards: [], listing: listing(200) });
   for (const task of ledger.claim(1, 5, 'a')) await ledger.record(task.id, task.items.map((item) => copied(item.key)), true);
   await ledger.close();
   return path;
@@ -88,7 +88,7 @@ test('F104: a byte flipped anywhere in the database is found at start, or when i
   const dense = await open(path);
   dense.beginRun('initial');
   const items = plannedTasks(0, 3000, 3000).flatMap((task) => task.items).map((item) => ({ ...item, source: { token: createHash('md5').update(item.key).digest('hex') } }));
-  dense.addPlan(1, { tasks: [{ items: items.slice(0, 1500), problems: new Map() }, { items: items.slice(1500), problems: new Map() }], listing: listing(3000) });
+  dense.addPlan(1, { tasks: [{ items: items.slice(0, 1500), problems: new Map() }, { items: items.slice(1500), problems: new Map() }], shards: [], listing: listing(3000) });
   for (const task of dense.claim(1, 1, 'a')) await dense.record(task.id, task.items.map((item, i) => (i % 9 === 0 ? failed(item.key) : copied(item.key))), true);
   await dense.close();
   const whole = readFileSync(path);
@@ -165,7 +165,7 @@ test('F104: a full disk rejects what waits as a premise, and the ledger goes on 
   const full = await open(path, { maxPages: 60 });
   full.beginRun('delta');
   let planned = 0;
-  assert.throws(() => { for (;;) { full.addPlan(2, { tasks: plannedTasks(planned, 500, 500), listing: listing(planned + 500) }); planned += 500; } }, { code: 'E_DISK_FULL', kind: 'premise' });
+  assert.throws(() => { for (;;) { full.addPlan(2, { tasks: plannedTasks(planned, 500, 500), shards: [], listing: listing(planned + 500) }); planned += 500; } }, { code: 'E_DISK_FULL', kind: 'premise' });
   assert.equal(full.tally(2).listed.objects, planned);
   const random = (key: string) => ({ ...copied(key), destination: createHash('md5').update(key).digest('hex') });
   const records = full.claim(2, 99, 'a').map((task) => full.record(task.id, task.items.map((item) => random(item.key)), false));
@@ -174,7 +174,7 @@ test('F104: a full disk rejects what waits as a premise, and the ledger goes on 
   assert.equal(full.tally(2).copied.objects, 0);
   await full.close();
   const roomy = await open(path);
-  roomy.addPlan(2, { tasks: plannedTasks(planned, 500, 500), listing: listing(planned + 500) });
+  roomy.addPlan(2, { tasks: plannedTasks(planned, 500, 500), shards: [], listing: listing(planned + 500) });
   assert.equal(roomy.tally(2).listed.objects, planned + 500);
   roomy.releaseTasks(2);
   for (const task of roomy.claim(2, 99, 'a')) await roomy.record(task.id, task.items.map((item) => random(item.key)), true);
@@ -227,7 +227,7 @@ test('F105: backup copies a live ledger whole; a -wal of the origin beside the c
   const path = join(dir, 'ledger.db');
   const live = await open(path);
   live.beginRun('initial');
-  live.addPlan(1, { tasks: plannedTasks(0, 50, 10), listing: listing(50) });
+  live.addPlan(1, { tasks: plannedTasks(0, 50, 10), shards: [], listing: listing(50) });
   const copy = join(dir, 'copy.db');
   await backupLedger(path, copy);
   await assert.rejects(backupLedger(path, copy), { code: 'E_EXISTS' });
@@ -255,7 +255,7 @@ test('a ledger of the first schema is read as it is, and counts the evidence tha
   const path = await filled(t);
   const db = new DatabaseSync(path);
   for (const table of ['tasks', 'tallies']) db.exec(`ALTER TABLE ${table} DROP COLUMN evidence4`);
-  db.exec('PRAGMA user_version = 1');
+  db.exec('DROP TABLE shards; PRAGMA user_version = 1');
   db.close();
   const evidence = { none: 0, 'in flight': 100, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 };
   const view = inspectLedger(path);
@@ -264,6 +264,7 @@ test('a ledger of the first schema is read as it is, and counts the evidence tha
   const ledger = await open(path);
   const [item] = ledger.items(1);
   assert.ok(item !== undefined);
+  assert.deepEqual(ledger.shards(1).map(({ after, upTo, items, lastKey }) => [after, upTo, items, lastKey]), [[undefined, undefined, 200, keyNumber(199)]], 'one shard');
   ledger.amend(1, [{ item: { ...item, evidence: 'destination re-read' } }]);
   assert.deepEqual(ledger.tally(1).evidence, { ...evidence, 'in flight': 99, 'destination re-read': 1 });
   await ledger.close();

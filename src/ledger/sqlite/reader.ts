@@ -3,10 +3,11 @@ import { usageError } from '../../core/errors.ts';
 import { compareKeys, keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { countsOf, noCounts, tallyOf } from './counts.ts';
 import { damaged } from './faults.ts';
-import { findingOf, partOf, prefixEnd, problemOf, runOf, totalsOf, uploadOf } from './rows.ts';
+import { findingOf, partOf, prefixEnd, problemOf, runOf, shardOf, totalsOf, uploadOf } from './rows.ts';
 import { loadLines } from './tasks.ts';
 import type { Item, ItemState, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { Shard } from '../../core/shard.ts';
 import type { Finding, Ledger, ObjectFilter, ObjectRow, RecordedUpload, Run, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import { LeftItems, type Span } from './left-items.ts';
 import type { Line } from './block.ts';
@@ -14,7 +15,7 @@ import type { Connection } from './connection.ts';
 import type { Row } from './rows.ts';
 
 /** The part of the port that only reads. */
-export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'leftBefore' | 'openUploads' | 'tally' | 'totals' | 'items' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
+export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'shards' | 'leftBefore' | 'openUploads' | 'tally' | 'totals' | 'items' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
 
 const LOUD: ReadonlySet<ItemState> = new Set(['skipped', 'failed']);
 const FIRST = Buffer.alloc(0);
@@ -33,6 +34,10 @@ export class LedgerReader {
   run(number?: number): Run | undefined {
     const row = number === undefined ? this.#get('latestRun') : this.#get('run', number);
     return row === undefined ? undefined : runOf(row);
+  }
+
+  shards(run: number): readonly Shard[] {
+    return this.#all('shards', run).map(shardOf);
   }
 
   tally(run: number): Tally {
@@ -76,9 +81,9 @@ export class LedgerReader {
     }
   }
 
-  leftBefore(run: number): (key: Key) => Item | undefined {
+  leftBefore(run: number, cursors = 1): (key: Key) => Item | undefined {
     const earlier = this.runs().map(({ number }) => number).filter((number) => number < run);
-    const left = new LeftItems(earlier.reverse(), (number, key) => this.#spanAt(number, key));
+    const left = new LeftItems(earlier.reverse(), (number, key) => this.#spanAt(number, key), cursors);
     return (key) => left.find(key);
   }
 

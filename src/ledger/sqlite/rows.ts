@@ -2,6 +2,8 @@
 import { keyFromBytes, keyToBytes } from '../../core/key.ts';
 import type { ErrorKind } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
+import type { Key } from '../../core/key.ts';
+import type { Shard } from '../../core/shard.ts';
 import type { Checksum, ChecksumAlgorithm } from '../../core/object.ts';
 import type { Finding, Listing, Run, RunTotals } from '../../ports/ledger.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
@@ -19,9 +21,30 @@ export function runOf(row: Row): Run {
 
 function listingOf(row: Row): Listing {
   return {
-    sealed: row['sealed'] === 1, ...(row['last_key'] === null ? {} : { lastKey: keyFromBytes(row['last_key'] as Uint8Array) }),
+    sealed: row['sealed'] === 1,
     sourceObjects: Number(row['source_objects']), sourceBytes: Number(row['source_bytes']), destinationObjects: Number(row['destination_objects']),
   };
+}
+
+/** A column of bytes as the key under this name, where there is one. */
+function keyOf<N extends string>(row: Row, column: string, name: N): { readonly [K in N]?: Key } {
+  const bytes = row[column];
+  return (bytes instanceof Uint8Array ? { [name]: keyFromBytes(bytes) } : {}) as { readonly [K in N]?: Key };
+}
+
+export function shardOf(row: Row): Shard {
+  return {
+    number: Number(row['number']), ...keyOf(row, 'after', 'after'), ...keyOf(row, 'up_to', 'upTo'), ...keyOf(row, 'first_key', 'firstKey'), ...keyOf(row, 'last_key', 'lastKey'),
+    items: Number(row['items']), sealed: row['sealed'] === 1,
+    source: { objects: Number(row['source_objects']), bytes: Number(row['source_bytes']), digest: String(row['source_digest']) },
+    destination: { objects: Number(row['destination_objects']), digest: String(row['destination_digest']) },
+  };
+}
+
+/** In the order of the columns of `setShard`, behind the run. */
+export function shardRow({ number, after, upTo, firstKey, lastKey, items, source, destination, sealed }: Shard): (string | number | Uint8Array | null)[] {
+  const bytes = (key: Key | undefined) => (key === undefined ? null : keyToBytes(key));
+  return [number, bytes(after), bytes(upTo), bytes(firstKey), bytes(lastKey), items, source.objects, source.bytes, source.digest, destination.objects, destination.digest, sealed ? 1 : 0];
 }
 
 export function problemOf(row: Row): Problem {

@@ -26,7 +26,7 @@ test('P9: the whole file takes at most 100 bytes per object beyond its compresse
       const items = Array.from({ length: 10_000 }, (_, i) => item(from + i));
       const tasks = Array.from({ length: 10_000 / perTask }, (_, i) => ({ items: items.slice(i * perTask, (i + 1) * perTask), problems: new Map() }));
       for (const task of tasks) keyBytes += zstdCompressSync(task.items.map((one) => one.key).join('\n')).length;
-      ledger.addPlan(1, { tasks, listing: listing(from + 10_000) });
+      ledger.addPlan(1, { tasks, shards: [], listing: listing(from + 10_000) });
     }
     for (let tasks = ledger.claim(1, 100, 'a'); tasks.length > 0; tasks = ledger.claim(1, 100, 'a')) {
       await Promise.all(tasks.map(async (task) => {

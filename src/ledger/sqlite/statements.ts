@@ -14,12 +14,20 @@ export const SQL = {
   latestRun: 'SELECT * FROM runs ORDER BY number DESC LIMIT 1',
   addRun: "INSERT INTO runs (number, kind, state, stage, started_ms) VALUES (?, ?, 'active', 'listing', ?)",
   changeRun: 'UPDATE runs SET state = ?, stage = ?, pause = ?, ended_ms = ?, active_ms = active_ms + ?, resumes = resumes + ? WHERE number = ?',
-  setListing: 'UPDATE runs SET sealed = ?, last_key = ?, source_objects = ?, source_bytes = ?, destination_objects = ? WHERE number = ?',
+  setListing: 'UPDATE runs SET sealed = ?, source_objects = ?, source_bytes = ?, destination_objects = ? WHERE number = ?',
   setPruned: 'UPDATE runs SET pruned = 1 WHERE number = ?',
+
+  setShard: `INSERT INTO shards (run, number, after, up_to, first_key, last_key, items, source_objects, source_bytes, source_digest, destination_objects, destination_digest, sealed)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, number) DO UPDATE SET up_to = excluded.up_to, first_key = excluded.first_key, last_key = excluded.last_key,
+    items = excluded.items, source_objects = excluded.source_objects, source_bytes = excluded.source_bytes, source_digest = excluded.source_digest,
+    destination_objects = excluded.destination_objects, destination_digest = excluded.destination_digest, sealed = excluded.sealed`,
+  shards: 'SELECT * FROM shards WHERE run = ? ORDER BY after',
+  heldIn: `SELECT min(first_key) AS first_key, max(last_key) AS last_key, coalesce(sum(pending + copied + unchanged + skipped + failed + extra), 0) AS items
+    FROM tasks WHERE run = ? AND first_key >= ? AND first_key <= ?`,
+  dropShards: 'DELETE FROM shards WHERE run = ?',
 
   addTask: `INSERT INTO tasks (run, state, first_key, last_key, ${COUNT_COLUMNS.join(', ')}) VALUES (?, ?, ?, ?, ${countParameters})`,
   task: 'SELECT id, run, state, holder, in_doubt, deliveries, pending FROM tasks WHERE id = ?',
-  lastTask: 'SELECT id, last_key FROM tasks WHERE run = ? ORDER BY first_key DESC LIMIT 1',
   taskAt: 'SELECT id, first_key, last_key FROM tasks WHERE run = ? AND first_key <= ? ORDER BY first_key DESC LIMIT 1',
   nextTask: 'SELECT id, first_key, last_key FROM tasks WHERE run = ? AND first_key > ? ORDER BY first_key LIMIT 1',
   readyTasks: "SELECT id FROM tasks WHERE run = ? AND state = 'ready' ORDER BY id LIMIT ?",

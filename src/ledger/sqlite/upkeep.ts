@@ -47,6 +47,7 @@ export function pruneRun(connection: Connection, run: number): boolean {
   connection.transaction('prune', () => {
     connection.sql('setPruned').run(run);
     connection.sql('dropObjects').run(run);
+    connection.sql('dropShards').run(run);
     connection.sql('clearFindings').run(run);
   });
   let any = false;

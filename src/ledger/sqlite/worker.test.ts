@@ -12,7 +12,7 @@ async function churn(ledgerPath: string): Promise<void> {
   const ledger = await open(ledgerPath);
   ledger.beginRun('initial');
   for (let planned = 0; ; planned += 50) {
-    ledger.addPlan(1, { tasks: plannedTasks(planned, 50, 10), listing: listing(planned + 50, false) });
+    ledger.addPlan(1, { tasks: plannedTasks(planned, 50, 10), shards: [], listing: listing(planned + 50, false) });
     for (const task of ledger.claim(1, 4, 'me')) {
       for (const { key } of task.items) void ledger.record(task.id, [copied(key)], key === keyNumber(planned)).then(() => process.send?.(key));
       await ledger.record(task.id, [], true);

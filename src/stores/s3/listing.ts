@@ -47,7 +47,7 @@ export async function* listPages(client: S3Client, request: ListRequest, state: 
     const page = await fetchPage(client, prefix, cursor, request.signal);
     checkPage(client, page, prefix, cursor, state);
     const more = advance(client, page, cursor, state);
-    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, from, request.signal) };
+    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, from, request.signal), last: !more };
     if (!more) return;
   }
 }

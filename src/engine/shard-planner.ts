@@ -1,0 +1,208 @@
+/**
+ * Plans one shard: lists its range on both sides, walks them in lock step with what the ledger knows, and packs what was decided into tasks.
+ * Nothing is held but the packer's current task and two pages of each side.
+ */
+import type { Item, Problem } from '../core/item.ts';
+import { compareKeys, type Key } from '../core/key.ts';
+import type { ObjectEntry } from '../core/object.ts';
+import { type BatchLimits, Packer } from '../core/pack.ts';
+import { newShard, SetDigest, type Shard } from '../core/shard.ts';
+import type { PlannedTask } from '../ports/ledger.ts';
+import { CollisionGuard } from './collisions.ts';
+import { collided, type Draft, type Drafts, type Left } from './drafts.ts';
+import type { EntryCursor, Seed } from './lister.ts';
+import type { Range } from './ranges.ts';
+
+export type Side = 'source' | 'destination';
+
+/** What the shards of a run have in common. */
+export interface ShardContext {
+  readonly drafts: Drafts;
+  readonly batch: BatchLimits;
+  /** `a` and `a/b` cannot both be written. */
+  readonly exclusive: boolean;
+  open(side: Side, range: Range, seed: Seed | undefined): EntryCursor;
+  /** Takes a task that is full, and with it the shard's checkpoint. */
+  finish(task: PlannedTask, shard: ShardPlanner): void;
+  /** A shard with an unfinished task is asked now and then whether it should finish it, so that a slow listing is copied and saved, too. */
+  isDue(): boolean;
+  /** Whether either side has an item whose key begins with this and comes after that. */
+  anyItem(prefix: Key, after: Key): Promise<boolean>;
+}
+
+export class ShardPlanner {
+  readonly range: Range;
+  readonly #context: ShardContext;
+  readonly #left: Left;
+  readonly #packer: Packer;
+  readonly #collisions: CollisionGuard<Draft> | undefined;
+  readonly #problems = new Map<Key, Problem>();
+  readonly #cursors: { readonly [S in Side]?: EntryCursor } = {};
+  readonly #sum: Sum;
+  readonly #number: number;
+  readonly #seeds: { readonly [S in Side]?: Seed };
+  #sealed = false;
+  /** Subtree that could not be seen: nothing below is `extra` (F054). */
+  #blind: Key | undefined;
+
+  /** `shard`: as it was left by an earlier process, or new. `seeds`: what the shard it was cut from has read of it. */
+  constructor(context: ShardContext, range: Range, shard: Shard, left: Left, seeds: { readonly [S in Side]?: Seed } = {}) {
+    this.#context = context;
+    this.range = range;
+    this.#number = shard.number;
+    this.#sum = new Sum(shard);
+    this.#left = left;
+    this.#seeds = seeds;
+    this.#packer = new Packer(context.batch);
+    if (context.exclusive) this.#collisions = new CollisionGuard((prefix) => context.anyItem(prefix, prefix.slice(0, -1)));
+  }
+
+  /** The upper part of the range is another shard's from now on: it takes what was read of it. */
+  cut(upper: Range, number: number, left: Left): ShardPlanner {
+    const from = upper.after as Key;
+    const seeds: { [S in Side]?: Seed } = {};
+    for (const side of ['source', 'destination'] as const) {
+      const seed = this.#cursors[side]?.handOver(from);
+      if (seed !== undefined) seeds[side] = seed;
+    }
+    return new ShardPlanner(this.#context, upper, newShard(number, upper), left, seeds);
+  }
+
+  get record(): Shard {
+    const { after, upTo } = this.range;
+    return { number: this.#number, ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }), ...this.#sum.record, sealed: this.#sealed };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const cursors = { source: this.#open('source'), destination: this.#open('destination') };
+    Object.assign(this.#cursors, cursors);
+    try {
+      await this.#walk(cursors.source, cursors.destination, signal);
+    } finally {
+      await Promise.all([cursors.source.close(), cursors.destination.close()]);
+    }
+    await this.#endCollisions();
+    this.#finish(this.#packer.take());
+    this.#sealed = true;
+  }
+
+  #open(side: Side): EntryCursor {
+    return this.#context.open(side, this.range, this.#seeds[side]);
+  }
+
+  async #walk(source: EntryCursor, destination: EntryCursor, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const ours = source.peek();
+      const theirs = destination.peek();
+      if ((ours === undefined && !source.isOver) || (theirs === undefined && !destination.isOver)) {
+        await Promise.all([source.more(), destination.more()]);
+        signal.throwIfAborted();
+        continue;
+      }
+      if (ours === undefined && theirs === undefined) return;
+      const order = compareEntries(ours, theirs);
+      if (order <= 0) source.take();
+      if (order >= 0) destination.take();
+      const waiting = this.#pass(order <= 0 ? ours : undefined, order >= 0 ? theirs : undefined);
+      if (waiting !== undefined) await waiting;
+    }
+  }
+
+  #pass(source: ObjectEntry | undefined, destination: ObjectEntry | undefined): Promise<void> | undefined {
+    if (source?.reason?.subtree === true) this.#blind = source.key;
+    const draft = this.#context.drafts.of(source, destination, this.#left, this.#blind);
+    if (draft === undefined) return undefined;
+    if (this.#collisions !== undefined) return this.#hold(this.#collisions, draft, source !== undefined);
+    this.#pack(draft);
+    return undefined;
+  }
+
+  async #hold(collisions: CollisionGuard<Draft>, draft: Draft, fromSource: boolean): Promise<void> {
+    const waits = fromSource && draft.item.state !== 'extra' && !draft.item.key.endsWith('/');
+    for (const held of await collisions.add(draft.item.key, draft, waits)) this.#pack(held.collides ? collided(held.value) : held.value);
+  }
+
+  /** Keys `a/…` may lie beyond the end of this shard, where another one finds them: whether there is one is asked here (F043). */
+  async #endCollisions(): Promise<void> {
+    const { upTo } = this.range;
+    for (const held of this.#collisions?.end() ?? []) {
+      const { item } = held.value;
+      const open = upTo !== undefined && !held.collides && item.state !== 'extra' && compareKeys(upTo, `${item.key}0`) < 0;
+      const collides = held.collides || (open && (await this.#context.anyItem(`${item.key}/`, upTo)));
+      this.#pack(collides ? collided(held.value) : held.value);
+    }
+  }
+
+  #pack(draft: Draft): void {
+    if (draft.problem !== undefined) this.#problems.set(draft.item.key, draft.problem);
+    const full = this.#packer.add(draft.item);
+    if (full !== undefined) this.#finish(full);
+    else if (this.#context.isDue()) this.#finish(this.#packer.take());
+  }
+
+  #finish(items: readonly Item[] | undefined): void {
+    if (items === undefined || items.length === 0) return;
+    this.#sum.add(items);
+    this.#context.finish({ items, problems: this.#takeProblems(items) }, this);
+  }
+
+  #takeProblems(items: readonly Item[]): ReadonlyMap<Key, Problem> {
+    const problems = new Map<Key, Problem>();
+    // Almost always there is none, and looking up a million fresh keys means hashing each.
+    if (this.#problems.size === 0) return problems;
+    for (const { key } of items) {
+      const problem = this.#problems.get(key);
+      if (problem === undefined) continue;
+      problems.set(key, problem);
+      this.#problems.delete(key);
+    }
+    return problems;
+  }
+}
+
+/** Nothing comes behind everything. */
+function compareEntries(a: ObjectEntry | undefined, b: ObjectEntry | undefined): number {
+  if (a === undefined) return 1;
+  return b === undefined ? -1 : compareKeys(a.key, b.key);
+}
+
+/** The checkpoint counts what is in tasks, so that a resumed listing counts nothing twice. */
+class Sum {
+  readonly #source: { objects: number; bytes: number; readonly digest: SetDigest };
+  readonly #destination: { objects: number; readonly digest: SetDigest };
+  #firstKey: Key | undefined;
+  #lastKey: Key | undefined;
+  #items: number;
+
+  constructor({ source, destination, firstKey, lastKey, items }: Shard) {
+    this.#source = { ...source, digest: new SetDigest(source.digest) };
+    this.#destination = { ...destination, digest: new SetDigest(destination.digest) };
+    this.#firstKey = firstKey;
+    this.#lastKey = lastKey;
+    this.#items = items;
+  }
+
+  add(items: readonly Item[]): void {
+    this.#firstKey ??= items[0]?.key;
+    this.#lastKey = items.at(-1)?.key ?? this.#lastKey;
+    this.#items += items.length;
+    for (const item of items) {
+      if (item.destination !== undefined) {
+        this.#destination.objects++;
+        this.#destination.digest.add(item.key, 0, item.destination);
+      }
+      if (item.state === 'extra') continue;
+      this.#source.objects++;
+      this.#source.bytes += item.size;
+      this.#source.digest.add(item.key, item.size, item.source.token);
+    }
+  }
+
+  get record(): Pick<Shard, 'firstKey' | 'lastKey' | 'items' | 'source' | 'destination'> {
+    const [source, destination] = [this.#source, this.#destination];
+    return {
+      ...(this.#firstKey === undefined ? {} : { firstKey: this.#firstKey }), ...(this.#lastKey === undefined ? {} : { lastKey: this.#lastKey }), items: this.#items,
+      source: { ...source, digest: source.digest.hex }, destination: { ...destination, digest: destination.digest.hex },
+    };
+  }
+}
