@@ -23,7 +23,7 @@ export interface NullServer {
   readonly secureEndpoint?: string;
   readonly pid: number;
   /** A bucket of made-up objects. */
-  fill(bucket: string, count: number, size: number): Promise<void>;
+  fill(bucket: string, count: number, size: number, shape?: string): Promise<void>;
   /** An empty bucket; one of that name is emptied. */
   empty(bucket: string): Promise<void>;
   /** Per second, from now on: requests to a bucket, or to all; bytes of one connection. Absent: no limit. */
@@ -62,7 +62,7 @@ export async function startNullServer(options: { readonly latencyMs?: number; re
   };
   return {
     endpoint, pid: child.pid as number, ...(tls === undefined ? {} : { secureEndpoint: `https://${addresses[0] as string}` }),
-    fill: async (bucket, count, size) => { await ask('PUT', `/_bucket/${bucket}?count=${count}&size=${size}`); },
+    fill: async (bucket, count, size, shape) => { await ask('PUT', `/_bucket/${bucket}?count=${count}&size=${size}${shape === undefined ? '' : `&shape=${shape}`}`); },
     empty: async (bucket) => { await ask('PUT', `/_bucket/${bucket}`); },
     limit: async ({ requests = 0, bucket = '', connectionBytes = 0 }) => { await ask('PUT', `/_limits?requests=${requests}&connection=${connectionBytes}&bucket=${bucket}`); },
     counts: async () => JSON.parse(await ask('GET', '/_counts')) as Counts,

@@ -532,7 +532,11 @@ func (s *server) control(c *connection, r *request) error {
 		if err != nil || err2 != nil || count < 0 || count > 1e9 || size < 0 {
 			return c.fail(r, 400, "InvalidArgument")
 		}
-		s.store.setBucket(r.key, newMadeup(count, size))
+		if key := shapes[r.query["shape"]]; key != nil {
+			s.store.setBucket(r.key, newShaped(count, size, key))
+		} else {
+			s.store.setBucket(r.key, newMadeup(count, size))
+		}
 		return c.empty(200)
 	}
 	return c.fail(r, 404, "NoSuchKey")

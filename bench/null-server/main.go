@@ -8,6 +8,7 @@
 // Prints `listening ADDRESS`, with a certificate `listening ADDRESS PLAIN-ADDRESS`. Ends when its standard input is closed, so that it cannot outlive who started it.
 //
 //	PUT /_bucket/NAME?count=N&size=BYTES   a bucket of N made-up objects
+//	  …&shape=flat|deep|skewed|unicode     of these keys (shaped.go), for listings
 //	PUT /_bucket/NAME                      an empty bucket to write to
 //	GET /_counts                           requests by bucket and operation, bytes in and out (JSON)
 //	POST /_reset                           counts to zero

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compareKeys, isUtf8Key, keyFromBytes, keyLength, keyToBytes, showKey } from './key.ts';
+import { compareKeys, firstOutOfOrder, isUtf8Key, keyFromBytes, keyLength, keyToBytes, showKey } from './key.ts';
 
 const bytes = fc.uint8Array({ maxLength: 40 });
 // Pieces that make interesting sequences likely: truncated, overlong, surrogate and beyond-range encodings beside plain text.
@@ -31,4 +31,16 @@ test('F118: a shown key cannot move the cursor or forge a line', () => {
    
   assert.doesNotMatch(shown, /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
   assert.equal(JSON.parse(shown), 'a\u001b[2J\n\u009b31m\u202e\u2028"');
+});
+
+test('the first key out of order is found as comparing each with the one before it finds it', () => {
+  const some = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '\ud83d\ude00', '\uffff', '\ue000', '/'), maxLength: 4 }).map((end) => `head/\u{1f600}${end}`), { maxLength: 12 });
+  fc.assert(fc.property(some, fc.boolean(), fc.option(fc.constantFrom('', 'head', 'head/\u{1f600}a', 'z'), { nil: undefined }), (keys, sorted, after) => {
+    const entries = (sorted ? [...new Set(keys)].sort(compareKeys) : keys).map((key) => ({ key }));
+    const expected = entries.findIndex(({ key }, i) => {
+      const previous = i === 0 ? after : entries[i - 1]?.key;
+      return previous !== undefined && compareKeys(key, previous) <= 0;
+    });
+    assert.equal(firstOutOfOrder(entries, after), expected);
+  }), { numRuns: 1000 });
 });

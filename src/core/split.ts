@@ -59,13 +59,18 @@ export function splitPoint(seen: Seen, alphabet: Alphabet): Key | undefined {
   const varies = Math.max(shared, commonLength(pointsOf(seen.first), last));
   // Blind within many unknown levels: halve the levels first, as jumping behind a whole subtree finds something or rules all of it out.
   const level = seen.misses > 0 && varies > shared ? (shared + varies) >> 1 : shared;
-  for (let at = level; at <= varies && at < last.length; at++) {
-    const next = seen.misses > GUESSES || (seen.misses > 0 && at < varies);
-    const cut = cutAt(last, upTo, at, next, alphabet);
-    if (cut !== undefined && isBetween(seen.last, cut, seen.upTo)) return cut;
+  for (const kin of seen.misses > 0 ? [false] : [true, false]) {
+    for (let at = level; at <= varies && at < last.length; at++) {
+      const next = seen.misses > GUESSES || (seen.misses > 0 && at < varies);
+      const cut = cutAt(last, upTo, at, next ? 'next' : kin ? 'kin' : 'any', alphabet);
+      if (cut !== undefined && isBetween(seen.last, cut, seen.upTo)) return cut;
+    }
   }
   return undefined;
 }
+
+/** Which later point: the very next, or a middle one, of the same kind or of any. */
+type Choice = 'next' | 'kin' | 'any';
 
 /** Roughly how many keys the range still holds: as dense as what was listed of it. */
 export function estimateRest(seen: Seen): number {
@@ -113,22 +118,22 @@ function commonLength(a: Points, b: Points): number {
 }
 
 /** The head of `last` up to this level, and there a later point: the very next, or one in the middle of what may come. */
-function cutAt(last: Points, upTo: Points, level: number, next: boolean, alphabet: Alphabet): Key | undefined {
+function cutAt(last: Points, upTo: Points, level: number, choice: Choice, alphabet: Alphabet): Key | undefined {
   const point = last[level];
   if (point === undefined || last.slice(0, level + 1).some((each) => !isValid(each))) return undefined;
   const bounded = commonLength(last, upTo) === level && level < upTo.length;
   // A longer bound leaves room for a cut that equals its head.
   const high = bounded ? (upTo[level] as number) + (upTo.length > level + 1 ? 1 : 0) : END;
-  const cut = next ? after(point) : middle(point, high, alphabet);
+  const cut = choice === 'next' ? after(point) : middle(point, high, choice === 'kin', alphabet);
   return cut === undefined || cut >= END || cut > high ? undefined : text([...last.slice(0, level), cut]);
 }
 
-/** Of the same kind first: after a digit come digits. Then whatever was met, then whatever there is. */
-function middle(low: number, high: number, alphabet: Alphabet): number | undefined {
+/** Of the same kind first: after a digit come digits, and after a nine most likely nothing. Then whatever was met, then whatever there is. */
+function middle(low: number, high: number, onlyKin: boolean, alphabet: Alphabet): number | undefined {
   const [start, end] = kindOf(low);
   const kin = start === 0 ? alphabet.between(low, high) : isDigit(low) ? ascending(low + 1, Math.min(end, high - 1)) : alphabet.between(low, Math.min(end + 1, high));
-  const candidates = kin.length > 0 ? kin : alphabet.between(low, high);
-  if (candidates.length > 0) return candidates[candidates.length >> 1];
+  const candidates = kin.length > 0 || onlyKin ? kin : alphabet.between(low, high);
+  if (candidates.length > 0 || onlyKin) return candidates[candidates.length >> 1];
   const next = after(low);
   if (next >= high) return undefined;
   return high === END ? next : safeAtLeast((low + high) >> 1, next, high);

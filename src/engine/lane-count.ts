@@ -1,18 +1,16 @@
 /**
- * How many lanes list at once: found, not configured. Twice as many while that brings clearly more keys per second; a few less when it brings
- * clearly fewer, as when a store begins to throttle (how many requests are in flight is the governor's matter, below the stores).
+ * How many lanes list at once: found, not configured. Twice as many as long as that does not make it slower, down again when far fewer keys
+ * come than just before. How many requests are in flight is the governor's matter, below the stores: at a store that throttles, lanes wait there.
  */
 import type { Clock } from '../ports/clock.ts';
 
 const BEGIN = 4;
-const PERIOD_MS = 120;
-/** Pages of a period that say enough. */
-const ANSWERS = 2;
-const BETTER = 1.15;
-const WORSE = 0.5;
+const PERIOD_MS = 100;
+/** Pages for each lane in a period that say enough. */
+const PAGES = 1.5;
+const NOT_SLOWER = 0.9;
+const MUCH_SLOWER = 0.5;
 const FEWER = 0.75;
-/** The best rate is forgotten, as stores change. */
-const FORGET = 0.98;
 
 export class LaneCount {
   readonly #most: number;
@@ -21,7 +19,7 @@ export class LaneCount {
   #since: number;
   #keys = 0;
   #pages = 0;
-  #best = 0;
+  #before = 0;
 
   constructor(most: number, clock: Clock) {
     this.#most = most;
@@ -34,21 +32,21 @@ export class LaneCount {
     return this.#allowed;
   }
 
-  /** A page of so many keys has come. */
-  add(keys: number): void {
+  /** A page of so many keys has come, while so many lanes were at work. */
+  add(keys: number, running: number): void {
     this.#keys += keys;
     this.#pages++;
     const now = this.#clock.monotonic();
     const ms = now - this.#since;
-    if (ms < PERIOD_MS || this.#pages < ANSWERS * this.#allowed) return;
-    this.#judge(this.#keys / ms);
+    if (ms < PERIOD_MS || this.#pages < PAGES * running) return;
+    this.#judge(this.#keys / ms, running);
     this.#since = now;
     this.#keys = this.#pages = 0;
   }
 
-  #judge(rate: number): void {
-    if (rate > this.#best * BETTER) this.#allowed = Math.min(this.#most, this.#allowed * 2);
-    else if (rate < this.#best * WORSE) this.#allowed = Math.max(1, Math.floor(this.#allowed * FEWER));
-    this.#best = Math.max(rate, this.#best * FORGET);
+  #judge(rate: number, running: number): void {
+    if (rate < this.#before * MUCH_SLOWER) this.#allowed = Math.max(1, Math.floor(this.#allowed * FEWER));
+    else if (rate > this.#before * NOT_SLOWER && running >= this.#allowed) this.#allowed = Math.min(this.#most, this.#allowed * 2);
+    this.#before = rate;
   }
 }

@@ -3,7 +3,7 @@
  * on it (F048–F050). A store that does not list in order goes through the sorter instead, and is never cut into ranges.
  */
 import { BrigadeError } from '../core/errors.ts';
-import { compareKeys, type Key, showKey } from '../core/key.ts';
+import { compareKeys, firstOutOfOrder, type Key, showKey } from '../core/key.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { ListPage, Store } from '../ports/storage.ts';
@@ -85,6 +85,15 @@ export class EntryCursor {
     this.#at++;
   }
 
+  /** All that is there. */
+  takeAll(): readonly ObjectEntry[] {
+    if (this.peek() === undefined) return NO_ENTRIES;
+    const { entries } = this.#page;
+    const taken = this.#at === 0 && this.#end === entries.length ? entries : entries.slice(this.#at, this.#end);
+    this.#at = this.#end;
+    return taken;
+  }
+
   /** Nothing is left, and nothing more will come. */
   get isOver(): boolean {
     return this.peek() === undefined && this.#isOver();
@@ -144,11 +153,14 @@ export class EntryCursor {
     return NO_PAGE;
   }
 
+  #proveOrder(entries: readonly ObjectEntry[]): void {
+    const wrong = firstOutOfOrder(entries, this.#last);
+    if (wrong >= 0) throw outOfOrder(this.#store, entries[wrong - 1]?.key ?? this.#last ?? '', entries[wrong]?.key ?? '');
+    this.#last = entries.at(-1)?.key ?? this.#last;
+  }
+
   #proven({ entries, last: isLast = false }: ListPage): Page {
-    for (const { key } of entries) {
-      if (this.#last !== undefined && compareKeys(key, this.#last) <= 0) throw outOfOrder(this.#store, this.#last, key);
-      this.#last = key;
-    }
+    this.#proveOrder(entries);
     const end = endWithin(entries, this.#options.bound?.upTo);
     const [first, last] = [entries[0], entries[end - 1]];
     this.#found ||= end > 0;

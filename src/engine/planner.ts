@@ -15,7 +15,7 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store, StoreFacts } from '../ports/storage.ts';
 import { type DraftContext, Drafts, type Left } from './drafts.ts';
 import { EntryCursor, listInOrder, type ListingOptions } from './lister.ts';
-import { inRanges, type Range, type Ranges } from './ranges.ts';
+import { inRanges, isDivisible, type Range, type Ranges } from './ranges.ts';
 import { type ShardContext, ShardPlanner, type Side } from './shard-planner.ts';
 
 export interface PlanContext extends DraftContext {
@@ -168,11 +168,6 @@ function sumOf(shards: Iterable<Shard>): Omit<Listing, 'sealed'> {
     sum.destinationObjects += destination.objects;
   }
   return sum;
-}
-
-/** Only where keys come in their order, and where a key says nothing of what lies beside it: a walk of directories is one stream (F054). */
-function isDivisible(facts: StoreFacts): boolean {
-  return facts.ordered && facts.names === 'opaque';
 }
 
 /** A source whose names nest holds no such pair itself, but the destination may hold the other half, and only file systems are sure to say so. */

@@ -6,6 +6,7 @@ import type { KeyRange } from '../core/shard.ts';
 import { Alphabet, estimateRest, type Seen, splitPoint } from '../core/split.ts';
 import { compareKeys, type Key } from '../core/key.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { StoreFacts } from '../ports/storage.ts';
 import { LaneCount } from './lane-count.ts';
 
 /** How far one side of a range has come. */
@@ -91,10 +92,17 @@ export interface RangesOptions {
 }
 
 /** Of a range that holds less than this many more pages the rest is not worth a cut. */
-const WORTH_PAGES = 2;
+const WORTH_PAGES = 6;
+/** Pages of a range of which nothing else is known, before it is cut. */
+const FIRST_PAGES = 2;
 /** Listings that find nothing are allowed: a few, and a small share of those that found something. */
 const MISSES_AT_FIRST = 12;
 const MISSES_PER_PAGE = 0.03;
+
+/** Only where keys come in their order, and where a key says nothing of what lies beside it: a walk of directories is one stream (F054). */
+export function isDivisible(facts: StoreFacts): boolean {
+  return facts.ordered && facts.names === 'opaque';
+}
 
 /** Works on all ranges, and on those cut from them, until all are done. The first error stops the others and is thrown. */
 export function inRanges(ranges: readonly Begun[], options: RangesOptions, work: (range: Range, pool: Ranges, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -146,7 +154,7 @@ export class Ranges {
     this.#pages++;
     this.#largestPage = Math.max(this.#largestPage, count);
     this.#alphabet.learn(last);
-    this.#lanes.add(count);
+    this.#lanes.add(count, this.#running.size);
     this.#tellParent(range, true);
     this.#refill();
   }
@@ -206,7 +214,7 @@ export class Ranges {
     let most = this.#largestPage * WORTH_PAGES;
     for (const range of this.#running) {
       const progress = range.seen;
-      if (progress === undefined || (range.misses > 0 && progress.count < this.#largestPage * WORTH_PAGES)) continue;
+      if (progress === undefined || (range.misses > 0 && progress.count < this.#largestPage * FIRST_PAGES)) continue;
       const seen = { ...progress, upTo: range.upTo, misses: range.misses, prefix: this.#options.prefix };
       const rest = estimateRest(seen);
       if (rest <= most) continue;

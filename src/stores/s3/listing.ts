@@ -3,7 +3,7 @@
  * behind the start, that they ascend where order is promised (F050), and that the next page is another one (F007, F008).
  */
 import { BrigadeError, isKind } from '../../core/errors.ts';
-import { compareKeys, isUtf8Key, showKey } from '../../core/key.ts';
+import { compareKeys, firstOutOfOrder, isUtf8Key, showKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import type { EntryReason, ObjectEntry } from '../../core/object.ts';
 import { MiB } from '../../core/units.ts';
@@ -87,22 +87,20 @@ function wireMarker(key: Key): string {
 }
 
 function checkPage(client: S3Client, page: ScannedPage, prefix: string, cursor: Cursor, state: ListingState): void {
-  for (const { key } of page.entries) {
+  if (prefix !== '') for (const { key } of page.entries) {
     if (!key.startsWith(prefix)) throw listError(client, 'E_LIST_INVALID', 'transient', `the listing of prefix ${showKey(prefix)} shows ${showKey(key)}: the store ignores the prefix`);
   }
   if (state.ordered) checkOrder(client, page, cursor, state);
 }
 
 function checkOrder(client: S3Client, page: ScannedPage, cursor: Cursor, state: ListingState): void {
-  let previous = cursor.after;
-  for (const { key } of page.entries) {
-    if (compareKeys(key, previous) <= 0 && previous !== '') {
-      if (previous === cursor.after && page.entries[0]?.key === key) throw repeats(client, key, previous);
-      state.ordered = false;
-      throw listError(client, 'E_LIST_ORDER', 'unsupported', `the listing shows ${showKey(key)} after ${showKey(previous)}: this store does not list in key order`, 'set the provider, or list again: differences are then found by set');
-    }
-    previous = key;
-  }
+  const { entries } = page;
+  const wrong = firstOutOfOrder(entries, cursor.after === '' ? undefined : cursor.after);
+  if (wrong < 0) return;
+  const [key, previous] = [entries[wrong]?.key ?? '', entries[wrong - 1]?.key ?? cursor.after];
+  if (wrong === 0) throw repeats(client, key, previous);
+  state.ordered = false;
+  throw listError(client, 'E_LIST_ORDER', 'unsupported', `the listing shows ${showKey(key)} after ${showKey(previous)}: this store does not list in key order`, 'set the provider, or list again: differences are then found by set');
 }
 
 function repeats(client: S3Client, key: Key, after: Key): BrigadeError {
@@ -147,7 +145,7 @@ const REPLACEMENT = '\ufffd';
 async function isLossy(client: S3Client, entry: ScannedEntry, signal: AbortSignal | undefined): Promise<boolean> {
   try {
     const info = await headObject(client, entry.key.slice(client.prefix.length), signal === undefined ? {} : { signal });
-    return entry.etag !== '' && info.token !== entry.etag;
+    return entry.token !== '' && info.token !== entry.token;
   } catch (thrown) {
     if (isKind(thrown, 'gone')) return true;
     throw thrown;
@@ -168,15 +166,20 @@ const PREFIX_MARKER: EntryReason = { state: 'skipped', code: 'prefix_marker', me
 
 function toEntry(client: S3Client, entry: ScannedEntry): ObjectEntry {
   const { size, modifiedMs, storageClass } = entry;
-  const key = client.prefix === '' ? entry.key : entry.key.slice(client.prefix.length);
-  const token = entry.etag === '' ? timeToken(modifiedMs) : entry.etag;
+  // Nearly all, and with nothing to change: a second object for each key of a listing is worth avoiding.
+  if (client.prefix === '' && entry.key !== '' && entry.token !== '' && isWhole(entry)) return entry;
+  const key = entry.key.slice(client.prefix.length);
+  const token = entry.token === '' ? timeToken(modifiedMs) : entry.token;
   if (key === '') return { key, size, token, kind: 'special', reason: size === 0 && client.prefix.endsWith('/') ? PREFIX_MARKER : EMPTY_KEY };
-  if (modifiedMs !== undefined && storageClass !== undefined) return { key, size, token, kind: 'object', modifiedMs, storageClass }; // nearly all: no spreading
   return {
     key, size, token, kind: 'object',
     ...(modifiedMs === undefined ? {} : { modifiedMs }),
     ...(storageClass === undefined ? {} : { storageClass }),
   };
+}
+
+function isWhole(entry: ScannedEntry): entry is ScannedEntry & { readonly modifiedMs: number; readonly storageClass: string } {
+  return entry.modifiedMs !== undefined && entry.storageClass !== undefined;
 }
 
 function listError(client: S3Client, code: string, kind: BrigadeError['kind'], message: string, hint?: string): BrigadeError {

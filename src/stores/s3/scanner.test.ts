@@ -27,7 +27,7 @@ test('reads every field, in any order, with owners, restore states and unknown e
     `<Contents>\n <Size>12</Size><Owner><ID>x</ID><DisplayName>Key</DisplayName></Owner><ETag>"p-2"</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm>
      <RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress></RestoreStatus><Tags/><StorageClass>GLACIER</StorageClass><Key>k</Key></Contents>`,
     '<KeyCount>1</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>1/abc==&amp;</NextContinuationToken>'));
-  assert.deepEqual(entries, [{ key: 'k', size: 12, etag: 'p-2', modifiedMs: undefined, storageClass: 'GLACIER' }]);
+  assert.deepEqual(entries, [{ key: 'k', size: 12, token: 'p-2', kind: 'object', modifiedMs: undefined, storageClass: 'GLACIER' }]);
   assert.equal(truncated, true);
   assert.equal(nextToken, '1/abc==&');
   assert.equal(scan(page(entry('a'))).entries[0]?.modifiedMs, Date.UTC(2026, 10, 21, 9, 0, 1, 250));
@@ -98,4 +98,11 @@ test('times: fast path and slow path agree with Date.parse', () => {
   }));
   assert.equal(parseTime('2026-11-21T10:00:00+01:00'), Date.UTC(2026, 10, 21, 9));
   for (const bad of ['', 'never', '2026-99-21T09:00:00.000Z', '2026-11-21Txx:00:00.000Z']) assert.equal(parseTime(bad), undefined);
+});
+
+test('a token that is not ASCII goes back as it came, also from a page whose keys are encoded', () => {
+  for (const mode of [encoded, '<IsTruncated>false</IsTruncated>']) {
+    const truncated = page(entry('a'), `${mode}<NextContinuationToken>after:日 😀é</NextContinuationToken>`);
+    assert.equal(scan(truncated).nextToken, 'after:日 😀é');
+  }
 });

@@ -11,8 +11,9 @@ import { decodeText } from './xml.ts';
 export interface ScannedEntry {
   readonly key: Key;
   readonly size: number;
-  /** Without its quotes; '' where the store gave none. */
-  readonly etag: string;
+  /** The ETag without its quotes; '' where the store gave none. */
+  readonly token: string;
+  readonly kind: 'object';
   readonly modifiedMs: number | undefined;
   readonly storageClass: string | undefined;
 }
@@ -35,6 +36,10 @@ export interface ScanOptions {
 }
 
 const ROOT = 'ListBucketResult';
+const NOT_ASCII = /[^\u0000-\u007f]/;
+/** An object while it is read. No key holds U+0000 in XML. */
+type Draft = { -readonly [F in keyof ScannedEntry]: ScannedEntry[F] };
+const NO_KEY = '\u0000';
 const LESS = 60;
 const SLASH = 47;
 
@@ -56,7 +61,7 @@ class Scan {
     this.#options = options;
     const latin1 = body.toString('latin1');
     this.#encoded = latin1.includes('<EncodingType>url</EncodingType>');
-    this.#text = !this.#encoded && /[^\u0000-\u007f]/.test(latin1) ? body.toString('utf8') : latin1;
+    this.#text = !this.#encoded && NOT_ASCII.test(latin1) ? body.toString('utf8') : latin1;
   }
 
   page(): ScannedPage {
@@ -71,7 +76,8 @@ class Scan {
   #next(): string | undefined {
     const token = this.#fields.get('NextContinuationToken');
     const marker = this.#fields.get('NextMarker');
-    if (token !== undefined && token !== '') return token;
+    // Keys of an encoded page are all ASCII, so its text was read as bytes; a token is the store's own and may not be.
+    if (token !== undefined && token !== '') return this.#encoded && NOT_ASCII.test(token) ? Buffer.from(token, 'latin1').toString('utf8') : token;
     return marker === undefined || marker === '' ? undefined : this.#decodeKey(marker);
   }
 
@@ -123,12 +129,8 @@ class Scan {
   /** One object: from after `<Contents>` to after `</Contents>`. The hot loop: one indexOf per tag. */
   #contents(from: number): number {
     const text = this.#text;
+    const entry: Draft = { key: NO_KEY, size: -1, token: '', kind: 'object', modifiedMs: undefined, storageClass: undefined };
     let at = from;
-    let key: string | undefined;
-    let size = -1;
-    let etag = '';
-    let modifiedMs: number | undefined;
-    let storageClass: string | undefined;
     for (;;) {
       const open = text.charCodeAt(at) === LESS ? at : this.#find('<', at);
       if (text.charCodeAt(open + 1) === SLASH) {
@@ -137,28 +139,39 @@ class Scan {
       }
       const close = this.#find('>', open);
       if (text.charCodeAt(close - 1) === SLASH) {
-        if (text.startsWith('<Key', open)) key = '';
+        if (text.startsWith('<Key', open)) entry.key = '';
         at = close + 1;
         continue;
       }
       const end = this.#find('<', close);
       if (text.charCodeAt(end + 1) !== SLASH) {
         at = this.#nested(open, close);
-        if (text.startsWith('<Key>', open)) key = decodeText(text.slice(close + 1, at - 6));
+        if (text.startsWith('<Key>', open)) entry.key = decodeText(text.slice(close + 1, at - 6));
         continue;
       }
-      switch (text.slice(open + 1, close)) {
-        case 'Key': key = text.slice(close + 1, end); break;
-        case 'Size': size = this.#size(close + 1, end); break;
-        case 'ETag': etag = bareEtag(text.slice(close + 1, end)); break;
-        case 'LastModified': modifiedMs = parseTime(text.slice(close + 1, end)); break;
-        case 'StorageClass': storageClass = storageClassOf(text.slice(close + 1, end)); break;
-      }
+      this.#fact(entry, open + 1, close, end);
       at = end + (close - open) + 2;
     }
-    if (key === undefined || size < 0) throw this.#invalid('an object without a key or size');
-    this.#entries.push({ key: this.#decodeKey(key), size, etag, modifiedMs, storageClass });
+    if (entry.key === NO_KEY || entry.size < 0) throw this.#invalid('an object without a key or size');
+    entry.key = this.#decodeKey(entry.key);
+    this.#entries.push(entry);
     return at;
+  }
+
+  /** Known by the length of its name first, which costs no string for it. `name`, `close` and `end`: where its name begins, that ends, and its value ends. */
+  #fact(entry: Draft, name: number, close: number, end: number): void {
+    const text = this.#text;
+    switch (close - name) {
+      case 3: if (text.startsWith('Key', name)) entry.key = text.slice(close + 1, end); break;
+      case 4:
+        if (text.startsWith('Size', name)) entry.size = this.#size(close + 1, end);
+        else if (text.startsWith('ETag', name)) entry.token = etagAt(text, close + 1, end);
+        break;
+      case 12:
+        if (text.startsWith('LastModified', name)) entry.modifiedMs = timeAt(text, close + 1, end);
+        else if (text.startsWith('StorageClass', name)) entry.storageClass = storageClassAt(text, close + 1, end);
+        break;
+    }
   }
 
   /** Position after an element that has children (Owner, RestoreStatus) or CDATA. */
@@ -219,6 +232,21 @@ export function bareEtag(raw: string): string {
   return text.length > 1 && text.charCodeAt(0) === 34 && text.charCodeAt(text.length - 1) === 34 ? text.slice(1, -1) : text;
 }
 
+/** The usual form, references for quotes and none within, needs neither a decoder nor a second string. */
+function etagAt(text: string, from: number, to: number): string {
+  const [start, end] = [from + QUOT.length, to - QUOT.length];
+  const usual = end >= start && text.startsWith(QUOT, from) && text.startsWith(QUOT, end) && text.indexOf('&', start) === end;
+  return usual ? text.slice(start, end) : bareEtag(text.slice(from, to));
+}
+
+let lastClass = 'STANDARD';
+
+/** Nearly always the same as before. */
+function storageClassAt(text: string, from: number, to: number): string {
+  if (to - from === lastClass.length && text.startsWith(lastClass, from)) return lastClass;
+  return (lastClass = storageClassOf(text.slice(from, to)));
+}
+
 /** The same few words for millions of objects: one string each, not a slice that keeps its page alive. */
 function storageClassOf(text: string): string {
   let known = STORAGE_CLASSES.get(text);
@@ -231,21 +259,25 @@ function storageClassOf(text: string): string {
 
 const STORAGE_CLASSES = new Map<string, string>();
 
-let cachedDay = '';
+let cachedDay = 'none yet';
 let cachedDayMs = 0;
 
 /** `2026-11-21T09:00:00.000Z`, by hand with the day cached: Date.parse is the dearest part of a page otherwise. */
 export function parseTime(text: string): number | undefined {
-  if (text.length < 20 || text.charCodeAt(text.length - 1) !== 90 || text.charCodeAt(10) !== 84) return slowTime(text);
-  const day = text.slice(0, 10);
-  if (day !== cachedDay) {
+  return timeAt(text, 0, text.length);
+}
+
+function timeAt(text: string, from: number, to: number): number | undefined {
+  if (to - from < 20 || text.charCodeAt(to - 1) !== 90 || text.charCodeAt(from + 10) !== 84) return slowTime(text.slice(from, to));
+  if (!text.startsWith(cachedDay, from)) {
+    const day = text.slice(from, from + 10);
     const parsed = Date.parse(`${day}T00:00:00Z`);
     if (Number.isNaN(parsed)) return undefined;
-    cachedDay = day;
+    cachedDay = Buffer.from(day).toString(); // not a slice that keeps its page alive
     cachedDayMs = parsed;
   }
-  const seconds = digits(text, 11) * 3600 + digits(text, 14) * 60 + digits(text, 17);
-  const fraction = text.length > 20 ? Math.floor(Number(text.slice(19, -1)) * 1000 + 1e-6) : 0;
+  const seconds = digits(text, from + 11) * 3600 + digits(text, from + 14) * 60 + digits(text, from + 17);
+  const fraction = to - from > 20 && !text.startsWith('.000Z', from + 19) ? Math.floor(Number(text.slice(from + 19, to - 1)) * 1000 + 1e-6) : 0;
   return Number.isNaN(seconds + fraction) ? undefined : cachedDayMs + seconds * 1000 + fraction;
 }
 

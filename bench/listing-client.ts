@@ -1,0 +1,36 @@
+/** One listing, as bench/listing.ts measures it: `node bench/listing-client.ts ENDPOINT BUCKET HOW LANES`, HOW being lister or plan. Prints one line of JSON. */
+import { Secret } from '../src/core/secret.ts';
+import { plan } from '../src/engine/planner.ts';
+import { listAll } from '../src/engine/list-all.ts';
+import { createS3Store, profileOf } from '../src/stores/s3/index.ts';
+import { systemClock } from '../src/telemetry/clock.ts';
+
+const [endpoint = '', bucket = '', how = 'lister', lanes = '32'] = process.argv.slice(2);
+const clock = systemClock();
+const never = new AbortController().signal;
+const open = (name: string) => createS3Store({ endpoint, region: 'us-east-1', bucket: name, profile: profileOf('aws'), pathStyle: true, clock, credentials: { resolve: async () => ({ accessKeyId: 'null', secretAccessKey: new Secret('null-null-null') }), invalidate: () => undefined, describe: 'none' } });
+
+let keys = 0;
+let firstMs: number | undefined;
+const started = performance.now();
+const cpu = process.cpuUsage();
+function saw(count: number): void {
+  if (count > 0) firstMs ??= performance.now() - started;
+  keys += count;
+}
+
+const source = open(bucket);
+if (how === 'lister') {
+  await listAll(source, { lanes: Number(lanes), clock }, (entries) => saw(entries.length), never);
+} else {
+  const destination = open('empty');
+  await plan({
+    source, destination, clock, lanes: Number(lanes), events: { emit: () => undefined }, sorter: () => { throw new Error('in order'); }, left: () => () => undefined,
+    options: { selection: { include: [], exclude: [] }, batch: { objects: 1000, bytes: 2 ** 30, seconds: 60 }, compare: 'auto', onConflict: 'overwrite', mtimeStepMs: 0 },
+    save: ({ tasks }) => { for (const { items } of tasks) saw(items.length); },
+  }, [], never);
+  await destination.close();
+}
+const { user, system } = process.cpuUsage(cpu);
+console.log(JSON.stringify({ keys, wallMs: performance.now() - started, cpuMs: (user + system) / 1000, systemMs: system / 1000, firstMs, rss: process.resourceUsage().maxRSS * 1024 }));
+await source.close();
