@@ -171,7 +171,7 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
-      ...(await clashFinder(stores, dirname(ledger.path))),
+      ...(await clashFinder(stores, dirname(ledger.path), around.clock)),
     }, around.signal);
   } catch (error) {
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
@@ -183,11 +183,11 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
 }
 
 /** Only where the destination folder was seen to take different names for the same is the source listed once more for it. */
-async function clashFinder(stores: OpenStores, dir: string): Promise<Pick<CoordinatorOptions, 'clashes'>> {
+async function clashFinder(stores: OpenStores, dir: string, clock: Clock): Promise<Pick<CoordinatorOptions, 'clashes'>> {
   const { names } = stores.probed;
   if (names === undefined || (!names.foldsCase && !names.normalises)) return {};
   const { collisionKey } = await import('../stores/filesystem/index.ts');
-  return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), signal) };
+  return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), { lanes: LISTING_LANES, clock }, signal) };
 }
 
 function gatherCrew(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {

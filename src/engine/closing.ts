@@ -9,10 +9,13 @@ import type { Item, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
 import { merge, NO_STREAM } from '../core/merge.ts';
 import type { ObjectEntry } from '../core/object.ts';
+import type { KeyRange } from '../core/shard.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
+import { itemsIn, knownRanges } from './known-ranges.ts';
+import { runLanes } from './lanes.ts';
 import { listInOrder } from './lister.ts';
 
 export interface ClosingContext {
@@ -23,6 +26,8 @@ export interface ClosingContext {
   readonly prefix: Key;
   readonly sorter: () => EntrySorter;
   readonly events: Events;
+  /** Ranges that are listed at once, at most. */
+  readonly lanes: number;
 }
 
 interface Change { readonly item: Item; readonly problem?: Problem }
@@ -41,21 +46,40 @@ const MOST_AGAIN = 3;
 
 /** One round: every key of the run against one whole listing of the destination. */
 export async function closeListing(context: ClosingContext, signal: AbortSignal): Promise<Closed> {
-  const { destination, ledger, run, sorter, events } = context;
-  const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
-  const closed = { again: 0, failed: 0 };
-  let changes: Change[] = [];
-  for await (const { a: item, b: entry } of merge(ledger.items(run)[Symbol.iterator](), listInOrder(destination, { signal, sorter, onPage, prefix: context.prefix }), NO_STREAM)) {
-    if (item === undefined || stands(item, entry)) continue;
-    const last = (item.undone ?? 0) >= MOST_AGAIN;
-    closed[last ? 'failed' : 'again']++;
-    changes.push(last ? givenUp(item) : plannedAgain(item, entry));
-    if (changes.length < CHANGES_AT_ONCE) continue;
-    ledger.amend(run, changes);
-    changes = [];
+  const round = new Round(context, signal);
+  await runLanes(knownRanges(context.ledger.shards(context.run), [context.destination]), context.lanes, signal, (range) => round.close(range));
+  round.save();
+  return round.closed;
+}
+
+class Round {
+  readonly closed = { again: 0, failed: 0 };
+  readonly #context: ClosingContext;
+  readonly #signal: AbortSignal;
+  #changes: Change[] = [];
+
+  constructor(context: ClosingContext, signal: AbortSignal) {
+    this.#context = context;
+    this.#signal = signal;
   }
-  ledger.amend(run, changes);
-  return closed;
+
+  async close(range: KeyRange): Promise<void> {
+    const { destination, ledger, run, sorter, events, prefix } = this.#context;
+    const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
+    const entries = listInOrder(destination, { signal: this.#signal, sorter, onPage, prefix, bound: range, startAfter: range.after });
+    for await (const { a: item, b: entry } of merge(itemsIn(ledger, run, range), entries, NO_STREAM)) {
+      if (item === undefined || stands(item, entry)) continue;
+      const last = (item.undone ?? 0) >= MOST_AGAIN;
+      this.closed[last ? 'failed' : 'again']++;
+      this.#changes.push(last ? givenUp(item) : plannedAgain(item, entry));
+      if (this.#changes.length >= CHANGES_AT_ONCE) this.save();
+    }
+  }
+
+  save(): void {
+    this.#context.ledger.amend(this.#context.run, this.#changes);
+    this.#changes = [];
+  }
 }
 
 function stands(item: Item, entry: ObjectEntry | undefined): boolean {

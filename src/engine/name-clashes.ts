@@ -6,15 +6,16 @@ import { BrigadeError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
+import { listAll, type ListAllOptions } from './list-all.ts';
 
 const MOST = 1_000_000;
 /** Sorts before every character of a key, and is in none. */
 const BETWEEN = '\u0000';
 
 /** `fold` gives equal text for keys that the destination takes for the same. */
-export async function findClashes(source: Store, fold: (key: Key) => Key, sorter: EntrySorter, signal: AbortSignal): Promise<ReadonlySet<Key>> {
+export async function findClashes(source: Store, fold: (key: Key) => Key, sorter: EntrySorter, options: ListAllOptions, signal: AbortSignal): Promise<ReadonlySet<Key>> {
   try {
-    for await (const page of source.list({ signal })) sorter.add(page.entries.map(({ key }) => ({ key: `${fold(key)}${BETWEEN}${key}`, kind: 'object', size: 0, token: '' })));
+    await listAll(source, options, (entries) => sorter.add(entries.map(({ key }) => ({ key: `${fold(key)}${BETWEEN}${key}`, kind: 'object', size: 0, token: '' }))), signal);
     return collect(sorter);
   } finally {
     sorter.close();

@@ -8,9 +8,10 @@
  */
 import { asBrigadeError, isKind } from '../core/errors.ts';
 import { EVIDENCE, type Evidence, type Item } from '../core/item.ts';
-import type { Key } from '../core/key.ts';
+import { compareKeys, type Key } from '../core/key.ts';
 import { type Merged, merge } from '../core/merge.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectEntry } from '../core/object.ts';
+import type { KeyRange } from '../core/shard.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Finding, Ledger, VerifySummary } from '../ports/ledger.ts';
@@ -18,6 +19,8 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { Budget } from './budget.ts';
 import { type Equality, evidenceOf, readChecksum } from './content.ts';
+import { itemsIn, knownRanges } from './known-ranges.ts';
+import { runLanes } from './lanes.ts';
 import { listInOrder } from './lister.ts';
 import type { VerifyLevel } from './options.ts';
 
@@ -30,6 +33,8 @@ export interface VerifyContext {
   readonly prefix?: Key;
   readonly level: VerifyLevel;
   readonly concurrency: number;
+  /** Ranges that are listed at once, at most. */
+  readonly lanes: number;
   readonly sorter: () => EntrySorter;
   readonly events: Events;
   readonly clock: Clock;
@@ -73,29 +78,36 @@ class Verifier {
   }
 
   async run(): Promise<Verified> {
-    const { clock, ledger, run, level, concurrency } = this.#context;
+    const { clock, ledger, run, level } = this.#context;
     const startedMs = clock.now();
     this.#tell();
-    const slots = new Budget(concurrency);
-    const open = new Set<Promise<void>>();
-    for await (const row of this.#rows()) {
-      if (this.#error !== undefined) break;
-      const giveBack = await slots.take(1, this.#signal);
-      const check = this.#check(row).catch((error: unknown) => { this.#error ??= { error }; }).finally(() => { giveBack(); open.delete(check); });
-      open.add(check);
-    }
-    await Promise.all(open);
+    await this.#checkAll();
     if (this.#error !== undefined) throw this.#error.error;
     this.#saveUpgrades();
     const summary: VerifySummary = { level, startedMs, endedMs: clock.now(), checked: this.#checked, bytesRead: this.#bytesRead, evidence: this.#evidence, findings: this.#found };
+    this.#findings.sort((a, b) => compareKeys(a.key, b.key));
     ledger.saveVerify(run, summary, this.#findings);
     return { summary, findings: this.#findings, changedSince: this.#changedSince };
   }
 
-  #rows(): AsyncGenerator<Merged<Item, ObjectEntry, ObjectEntry>, void, undefined> {
-    const { ledger, run, source, destination, sorter } = this.#context;
-    const listing = { signal: this.#signal, sorter, onPage: () => undefined, ...(this.#context.prefix === undefined ? {} : { prefix: this.#context.prefix }) };
-    return merge(ledger.items(run)[Symbol.iterator](), listInOrder(source, listing), listInOrder(destination, listing));
+  async #checkAll(): Promise<void> {
+    const { source, destination, ledger, run, lanes, concurrency } = this.#context;
+    const slots = new Budget(concurrency);
+    const open = new Set<Promise<void>>();
+    await runLanes(knownRanges(ledger.shards(run), [source, destination]), lanes, this.#signal, async (range) => {
+      for await (const row of this.#rows(range)) {
+        if (this.#error !== undefined) return;
+        const giveBack = await slots.take(1, this.#signal);
+        const check = this.#check(row).catch((error: unknown) => { this.#error ??= { error }; }).finally(() => { giveBack(); open.delete(check); });
+        open.add(check);
+      }
+    }).finally(() => Promise.all(open));
+  }
+
+  #rows(range: KeyRange): AsyncGenerator<Merged<Item, ObjectEntry, ObjectEntry>, void, undefined> {
+    const { ledger, run, source, destination, sorter, prefix } = this.#context;
+    const listing = { signal: this.#signal, sorter, onPage: () => undefined, prefix, bound: range, startAfter: range.after };
+    return merge(itemsIn(ledger, run, range), listInOrder(source, listing), listInOrder(destination, listing));
   }
 
   async #check(row: Merged<Item, ObjectEntry, ObjectEntry>): Promise<void> {

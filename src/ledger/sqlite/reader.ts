@@ -122,6 +122,10 @@ export class LedgerReader {
     while (row !== undefined) {
       const id = Number(row['id']);
       const first = row['first_key'] as Uint8Array;
+      if (after !== undefined && compareKeys(keyFromBytes(row['last_key'] as Uint8Array), after) < 0) {
+        row = this.#get('nextTask', run, first);
+        continue;
+      }
       yield { id, first, last: row['last_key'] as Uint8Array, lines: this.#lines(id) };
       row = this.#get('nextTask', run, first);
     }
