@@ -11,6 +11,7 @@ import type { BrigadeError} from '../core/errors.ts';
 import { asBrigadeError, isKind } from '../core/errors.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
+import type { KeyRange } from '../core/shard.ts';
 import { literalPrefix } from '../core/select.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -19,6 +20,7 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { closeListing } from './closing.ts';
 import { type DirectoryFidelity, finishDirectories } from './directories.ts';
+import { knownRanges } from './known-ranges.ts';
 import type { PlanOptions, VerifyLevel } from './options.ts';
 import { plan } from './planner.ts';
 import { sweepFiles, sweepStrays, sweepUploads } from './sweeper.ts';
@@ -73,6 +75,8 @@ export interface RunEnd {
 }
 
 const DRAIN_POLL_MS = 100;
+/** So that lanes whose range was short find another one. */
+const RANGES_PER_LANE = 4;
 const WORKING_TIME_MS = 10_000;
 /** How long `auto` waits for a network or a throttling store (design truth 11). */
 const PATIENCE_MS = 60 * 60 * 1000;
@@ -193,7 +197,7 @@ class Coordinator {
       const clashes = await this.#options.clashes?.(signal);
       await plan({
         ...(clashes === undefined ? {} : { clashes }),
-        source, destination, options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
+        source, destination, ranges: this.#rangesBefore(), options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
         left: () => ledger.leftBefore(this.#run, this.#options.lanes), lanes: this.#options.lanes,
         save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); this.#time.recordSometimes(); },
       }, ledger.shards(this.#run), signal);
@@ -201,6 +205,13 @@ class Coordinator {
     }
     this.#stage('transferring');
     await this.#drain(signal);
+  }
+
+  /** A delta run finds the keys where the run before it found them. */
+  #rangesBefore(): readonly KeyRange[] {
+    const { ledger, source, destination, lanes } = this.#options;
+    const before = ledger.runs().findLast(({ number, listing }) => number < this.#run && listing.sealed);
+    return knownRanges(before === undefined ? [] : ledger.shards(before.number), [source, destination], lanes * RANGES_PER_LANE);
   }
 
   async #drain(signal: AbortSignal): Promise<void> {

@@ -12,14 +12,15 @@ import { isDivisible } from './ranges.ts';
 /** Fewer items than this are not worth a listing of their own. */
 const WORTH = 5_000;
 
-/** Ranges that hold every key once. One, where a store cannot be asked for a part of its keys, or where this was not so listed. */
-export function knownRanges(shards: readonly Shard[], stores: readonly Store[]): readonly KeyRange[] {
+/** Ranges that hold every key once. One, where a store cannot be asked for a part of its keys, or where this was not so listed. `most`: about so many. */
+export function knownRanges(shards: readonly Shard[], stores: readonly Store[], most = Infinity): readonly KeyRange[] {
   if (shards.length === 0 || !stores.every(({ facts }) => isDivisible(facts))) return [{}];
+  const worth = Math.max(WORTH, shards.reduce((sum, shard) => sum + shard.items, 0) / most);
   const ranges: KeyRange[] = [];
   let items = 0;
   for (const shard of shards) {
     const last = ranges.at(-1);
-    if (last !== undefined && items + shard.items <= WORTH) {
+    if (last !== undefined && items + shard.items <= worth) {
       ranges[ranges.length - 1] = rangeOf({ after: last.after, upTo: shard.upTo });
       items += shard.items;
     } else {

@@ -7,7 +7,7 @@
 import type { Key } from '../core/key.ts';
 import { merge, NO_STREAM } from '../core/merge.ts';
 import { literalPrefix } from '../core/select.ts';
-import { newShard, proveTiling, type Shard } from '../core/shard.ts';
+import { type KeyRange, newShard, proveTiling, type Shard } from '../core/shard.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Listing, PlannedPage, PlannedTask } from '../ports/ledger.ts';
@@ -26,6 +26,8 @@ export interface PlanContext extends DraftContext {
   readonly clock: Clock;
   /** Ranges of keys that are listed at once, at most; 1: one after the other. */
   readonly lanes: number;
+  /** Where a listing that begins is cut from the start, as an earlier one of the same stores was found to be worth it. */
+  readonly ranges?: readonly KeyRange[];
   /** One for each shard: what was left under its keys is asked in their order. */
   readonly left: () => Left;
   /** Makes one page durable. */
@@ -51,8 +53,9 @@ class Planner implements ShardContext {
   readonly #prefix: Key;
   readonly #shards: Map<number, Shard>;
   readonly #running = new Map<Range, ShardPlanner>();
-  /** Shards that are not in the ledger as they are here. */
+  /** Shards that are not in the ledger as they are here: worked on, and not yet begun. */
   readonly #changed = new Set<ShardPlanner>();
+  readonly #unsaved = new Map<number, Shard>();
   #pool: Ranges | undefined;
   #tasks: PlannedTask[] = [];
   #savedAt: number;
@@ -60,7 +63,8 @@ class Planner implements ShardContext {
   constructor(context: PlanContext, shards: readonly Shard[], signal: AbortSignal) {
     this.#context = context;
     this.#signal = signal;
-    this.#shards = new Map((shards.length === 0 ? [newShard(0, {})] : shards).map((shard) => [shard.number, shard]));
+    if (shards.length === 0) for (const [number, range] of (context.ranges ?? [{}]).entries()) this.#unsaved.set(number, newShard(number, range));
+    this.#shards = new Map([...this.#unsaved, ...shards.map((shard) => [shard.number, shard] as const)]);
     this.drafts = new Drafts(context);
     this.#prefix = literalPrefix(context.options.selection.include);
     this.#savedAt = context.clock.monotonic();
@@ -150,11 +154,12 @@ class Planner implements ShardContext {
 
   #save(sealed: boolean): Listing {
     this.#savedAt = this.#context.clock.monotonic();
-    const shards = [...this.#changed].map(({ record }) => record);
-    for (const shard of shards) this.#shards.set(shard.number, shard);
+    for (const { record } of this.#changed) this.#unsaved.set(record.number, record);
+    for (const [number, shard] of this.#unsaved) this.#shards.set(number, shard);
     const listing = { ...sumOf(this.#shards.values()), sealed };
-    this.#context.save({ tasks: this.#tasks, shards, listing });
+    this.#context.save({ tasks: this.#tasks, shards: [...this.#unsaved.values()], listing });
     this.#tasks = [];
+    this.#unsaved.clear();
     this.#changed.clear();
     return listing;
   }
