@@ -12,7 +12,7 @@ import { nearestFolder } from './doctor-folder.ts';
 import { patiently, type Side } from './doctor-lines.ts';
 import { openRawSide, type ProbedSide, providerOf } from './doctor-open.ts';
 import type { ForecastAround } from './forecast-types.ts';
-import { LISTING_LANES } from './options.ts';
+import { listingLanes } from './options.ts';
 import { ledgerPath } from './state.ts';
 import { openStores, type OpenStores } from './stores.ts';
 
@@ -84,7 +84,7 @@ export async function openRecord(migration: Migration, around: ForecastAround, s
   const { binding } = ledger;
   const foreign = binding.source !== source || binding.destination !== destination;
   const warnings = foreign ? [`the ledger ${path} belongs to other stores: the run asks for --new or --adopt`] : warningsOf(ledger, binding.specHash !== specHash(migration));
-  return { warnings, left: () => (foreign ? () => undefined : ledger.leftBefore(Infinity, LISTING_LANES)), close: () => ledger.close() };
+  return { warnings, left: () => (foreign ? () => undefined : ledger.leftBefore(Infinity, listingLanes(migration))), close: () => ledger.close() };
 }
 
 function warningsOf(ledger: LedgerView, changed: boolean): string[] {

@@ -14,7 +14,7 @@ import { CountingSink } from './forecast-counting.ts';
 import { Estimate } from './forecast-estimate.ts';
 import { openForLook, openRecord, refused } from './forecast-open.ts';
 import type { Forecast, ForecastAround, Forecaster } from './forecast-types.ts';
-import { LISTING_LANES, planOptions } from './options.ts';
+import { listingLanes, planOptions } from './options.ts';
 import { narrowToObject } from './single.ts';
 import type { OpenStores } from './stores.ts';
 
@@ -56,7 +56,7 @@ async function countAll(migration: Migration, around: ForecastAround, stores: Op
     const sink = new CountingSink(estimate);
     await plan({
       source: source.store, destination: destination.store, options: planOptions(migration, around.clock.now(), stores.mtimeStepMs), sorter: () => createEntrySorter({ dir }),
-      events: around.events, clock: around.clock, left: record.left, lanes: LISTING_LANES, save: ({ tasks }) => sink.take(tasks),
+      events: around.events, clock: around.clock, left: record.left, lanes: listingLanes(migration), save: ({ tasks }) => sink.take(tasks),
     }, [], around.signal);
     const counted = sink.counted();
     const requests = estimate.requests({ sourcePages: source.seen.pages, destinationPages: destination.seen.pages, arriving: counted.copy.objects });

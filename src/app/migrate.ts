@@ -6,6 +6,7 @@ import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
+import type { ListAllOptions } from '../engine/list-all.ts';
 import { findClashes } from '../engine/name-clashes.ts';
 import { createEntrySorter, inspectLedger, ledgerExists, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
 import { problemOf } from '../engine/worker.ts';
@@ -18,7 +19,7 @@ import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.
 import { preflight } from './doctor.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { makeFolder } from './folder.ts';
-import { LISTING_LANES, planOptions } from './options.ts';
+import { listingLanes, planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
@@ -167,11 +168,11 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
     return await coordinate({
       ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
       verifyConcurrency: concurrencyOf(migration, 1), events: around.events, clock: around.clock, random: around.random,
-      plan: planOptions(migration, run.startedMs, stores.mtimeStepMs), lanes: LISTING_LANES,
+      plan: planOptions(migration, run.startedMs, stores.mtimeStepMs), lanes: listingLanes(migration),
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
-      ...(await clashFinder(stores, dirname(ledger.path), around.clock)),
+      ...(await clashFinder(stores, dirname(ledger.path), { lanes: listingLanes(migration), clock: around.clock })),
     }, around.signal);
   } catch (error) {
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
@@ -183,11 +184,11 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
 }
 
 /** Only where the destination folder was seen to take different names for the same is the source listed once more for it. */
-async function clashFinder(stores: OpenStores, dir: string, clock: Clock): Promise<Pick<CoordinatorOptions, 'clashes'>> {
+async function clashFinder(stores: OpenStores, dir: string, listing: ListAllOptions): Promise<Pick<CoordinatorOptions, 'clashes'>> {
   const { names } = stores.probed;
   if (names === undefined || (!names.foldsCase && !names.normalises)) return {};
   const { collisionKey } = await import('../stores/filesystem/index.ts');
-  return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), { lanes: LISTING_LANES, clock }, signal) };
+  return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), listing, signal) };
 }
 
 function gatherCrew(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {

@@ -6,7 +6,11 @@ import { MiB } from '../core/units.ts';
 const BUFFER_UP_TO = 8 * MiB;
 const PARTS_AT_ONCE = 4;
 /** Ranges of keys that are listed at once, at most; fewer where more bring nothing. */
-export const LISTING_LANES = 32;
+const LISTINGS_AT_ONCE = 32;
+
+export function listingLanes({ limits }: Pick<Migration, 'limits'>): number {
+  return limits.listings === 'auto' ? LISTINGS_AT_ONCE : limits.listings;
+}
 
 export function copyOptions(migration: Migration): CopyOptions {
   const { transfer, transform } = migration;

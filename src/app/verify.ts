@@ -9,7 +9,7 @@ import type { Run } from '../ports/ledger.ts';
 import { concurrencyOf } from './copying.ts';
 import type { Surroundings } from './migrate.ts';
 import { bindingOf, openForChange, runOf } from './open-run.ts';
-import { LISTING_LANES } from './options.ts';
+import { listingLanes } from './options.ts';
 import { openStores } from './stores.ts';
 
 export interface VerifyFlags {
@@ -38,7 +38,7 @@ export async function verifyMigration(migration: Migration, flags: VerifyFlags, 
       const run = runOf(ledger, flags.run);
       if (run.state !== 'finished') throw usageError('E_NOT_FINISHED', `run ${run.number} is ${run.state}, there is nothing final to verify`, `finish it first: brigade run`, ledger.path);
       const verified = await verifyRun({
-        source: stores.source, destination: stores.destination, ledger, run: run.number, level: levelOf(migration, flags), lanes: LISTING_LANES, concurrency: concurrencyOf(migration, 1),
+        source: stores.source, destination: stores.destination, ledger, run: run.number, level: levelOf(migration, flags), lanes: listingLanes(migration), concurrency: concurrencyOf(migration, 1),
         sorter: () => createEntrySorter({ dir: dirname(ledger.path) }), events, clock, onProgress,
       }, signal);
       const tally = ledger.tally(run.number);

@@ -50,6 +50,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_LAB: ['usage', 'the folder is not what the command needs: no lab, or not only one'],
   E_LAB_START: ['usage', 'an endpoint of the lab did not start; its log says why'],
   E_LIST: ['transient', 'a page of a listing could not be read'],
+  E_LIST_GAP: ['internal', 'the ranges of a listing do not hold every key once: it is not called complete'],
   E_LISTEN: ['usage', 'the agent cannot listen on that address: it is in use, not of this machine, or not allowed to this user'],
   E_LIST_TRUNCATED: ['transient', 'a page of a listing ends in the middle'],
   E_LOCKED: ['object', 'object lock or retention forbids the write'],

@@ -179,6 +179,7 @@ export interface Limits {
   readonly requests?: number;
   /** Objects (or parts) in flight over all executors. */
   readonly concurrency: 'auto' | number;
+  readonly listings: 'auto' | number;
   /** Bytes of buffers per process. */
   readonly memory: number;
 }

@@ -207,7 +207,7 @@ function resolveFidelity(given: Input<'fidelity'>): Fidelity {
 }
 
 function resolveLimits(given: Input<'limits'>): Limits {
-  return { ...optional('bandwidth', given.bandwidth), ...optional('requests', given.requests), concurrency: given.concurrency, memory: given.memory };
+  return { ...optional('bandwidth', given.bandwidth), ...optional('requests', given.requests), concurrency: given.concurrency, listings: given.listings, memory: given.memory };
 }
 
 function resolveTransfer(given: Input<'transfer'>): Transfer {

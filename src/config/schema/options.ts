@@ -96,6 +96,7 @@ export const limits = z.strictObject({
   bandwidth: bandwidth().prefault('unlimited').meta({ description: 'Bits (`50 Mbit/s`) or bytes (`200 MiB/s`) per second over the whole run; each byte counts once.', examples: ['50 Mbit/s', '200 MiB/s'] }),
   requests: requestRate().prefault('unlimited').meta({ description: 'Requests per second to each of the two stores.', examples: ['500/s'] }),
   concurrency: autoOrCount(1, 4096).prefault('auto').meta({ description: 'Objects or parts in flight; `auto` finds it by throttling and latency.', examples: ['32'] }),
+  listings: autoOrCount(1, 256).prefault('auto').meta({ description: 'Ranges of keys that are listed at once on each side, where a store lists in key order; `auto` finds it, up to 32. `1`: one listing from the first key to the last, for a store that cannot be asked for the keys after a given one.', examples: ['1'] }),
   memory: size({ least: '16 MiB', most: '64 GiB' }).prefault('96 MiB').meta({ description: 'Buffers of each process.' }),
 }).prefault({}).meta({ title: 'Limits', description: 'How much of the link, the stores and the machine a run may take. May change between resumes.' });
 
