@@ -78,13 +78,20 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   const budget = createRetryBudget(deps.clock);
   const limiters = { source: createLimiter(deps.clock, limitsOf('source', migration, deps.share)), destination: createLimiter(deps.clock, limitsOf('destination', migration, deps.share)) };
   return {
-    source: dependable('source', source.store, migration, deps, counters.source, budget, limiters.source),
+    source: await listedBy(migration, dependable('source', source.store, migration, deps, counters.source, budget, limiters.source)),
     destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limiters.destination),
     raw: { source: source.store, destination: destination.store },
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
     setShare: (share) => { for (const side of ['source', 'destination'] as const) limiters[side].setLimits(limitsOf(side, migration, share)); },
     close: async () => { await Promise.all([source.store.close(), destination.store.close()]); },
   };
+}
+
+/** What a file lists is asked of the file; all else of the store. */
+async function listedBy({ source, sourceListing }: Migration, store: Store): Promise<Store> {
+  if (sourceListing === undefined || source.kind !== 's3') return store;
+  const { listedFrom } = await import('../stores/listed/index.ts');
+  return listedFrom(store, { path: sourceListing, bucket: source.bucket, prefix: source.prefix });
 }
 
 async function forgetOrder(...stores: readonly Store[]): Promise<void> {

@@ -51,6 +51,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_LAB_START: ['usage', 'an endpoint of the lab did not start; its log says why'],
   E_LIST: ['transient', 'a page of a listing could not be read'],
   E_LIST_GAP: ['internal', 'the ranges of a listing do not hold every key once: it is not called complete'],
+  E_LISTING_FILE: ['usage', 'the file under source.listing is not a listing, is damaged, or is of another bucket'],
   E_LISTEN: ['usage', 'the agent cannot listen on that address: it is in use, not of this machine, or not allowed to this user'],
   E_LIST_TRUNCATED: ['transient', 'a page of a listing ends in the middle'],
   E_LOCKED: ['object', 'object lock or retention forbids the write'],

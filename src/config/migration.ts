@@ -9,6 +9,8 @@ export interface Migration {
   /** Absolute path of the migration file; absent for an ad-hoc copy. */
   readonly file?: string;
   readonly source: Location;
+  /** Absolute path of a file that lists the source, instead of the store. */
+  readonly sourceListing?: string;
   readonly destination: Destination;
   readonly select: Select;
   readonly transform: Transform;

@@ -32,6 +32,7 @@ export function resolveMigration(input: MigrationInput, origin: Origin): Migrati
     name,
     ...optional('file', origin.file),
     source: resolveSource(input, origin),
+    ...optional('sourceListing', resolveListing(input, origin)),
     destination,
     select: resolveSelect(input.select),
     transform: resolveTransform(input.transform, destination),
@@ -56,6 +57,12 @@ function resolveSource(input: MigrationInput, origin: Origin): Location {
   const location = resolveLocation(input.source as string | LocationInput, 'source', input.connections, origin);
   if (input.requester_pays && location.kind !== 's3') fail(['requester_pays'], 'has no meaning: the source is not a bucket', 'remove it');
   return location;
+}
+
+function resolveListing(input: MigrationInput, origin: Origin): string | undefined {
+  if (typeof input.source === 'string' || input.source.listing === undefined) return undefined;
+  if (resolveSource(input, origin).kind !== 's3') fail(['source', 'listing'], 'has no meaning: the source is not a bucket', 'remove it');
+  return resolvePath(origin.base, input.source.listing);
 }
 
 function resolveDestination(input: MigrationInput, origin: Origin): Destination {

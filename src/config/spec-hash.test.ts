@@ -23,10 +23,11 @@ test('F032: what the ledger is bound to changes the hash', () => {
     'fidelity: { tags: strict }', 'filesystem: { names: escaped }',
   ]) seen.add(hash(more));
   for (const ends of [
+    'source: { url: "s3://one/a", listing: ./keys.csv }\ndestination: s3://two/b\n',
     'source: s3://one/b\ndestination: s3://two/b\n', 'source: s3://one/a\ndestination: s3://three/b\n', 'source: s3://one/a\ndestination: { url: "s3://two/b", sse: AES256 }\n',
     'source: { url: "s3://one/a", endpoint: "https://s3.example.com" }\ndestination: s3://two/b\n', 'source: /a\ndestination: s3://two/b\n',
   ]) seen.add(hash('', ends));
-  assert.equal(seen.size, 15);
+  assert.equal(seen.size, 16);
   assert.match(base, /^[0-9a-f]{64}$/);
 });
 

@@ -11,6 +11,7 @@ export function specHash(migration: Migration): string {
   const bound = {
     v: 1,
     source: addressOf(migration.source),
+    sourceListing: migration.sourceListing,
     destination: { ...addressOf(destination), sse: destination.sse, kmsKeyId: destination.kmsKeyId, storageClass: destination.storageClass },
     select: migration.select,
     transform: migration.transform,

@@ -90,7 +90,12 @@ const shorthand = text({ type: 's3://bucket/prefix or a path' });
 const STORAGE_CLASS = { type: 'storage class', most: 64, pattern: /^[A-Z][A-Z0-9_-]*$/, what: 'is not a storage class', fix: 'write it as the store does, such as STANDARD_IA' };
 export const storageClass = () => text(STORAGE_CLASS);
 
-const sourceMapping = z.strictObject({ ...placeKeys, ...connectionKeys });
+const sourceMapping = z.strictObject({
+  ...placeKeys, ...connectionKeys,
+  listing: text({ type: 'path', pattern: /(?:\.(?:csv|jsonl)(?:\.gz)?|manifest\.json)$/i, what: 'is not a listing that can be read', fix: 'name a .csv or .jsonl file (also .gz), or the manifest.json of an S3 Inventory as CSV' })
+    .optional().meta({ 'x-default': 'the store is listed', description: 'With `s3`: a file that names the objects, instead of asking the store. CSV with a first row of names, or JSON by line: `key` (whole), and if known `size`, `etag`, `last_modified`, `storage_class`; '
+      + 'or the `manifest.json` of an S3 Inventory (CSV), beside its files. What is not said costs a HEAD for each object. Sizes and ETags may be old: an object that has changed is copied as it is now, one that is gone is skipped, a new one is not seen. The file must not change while a run is unfinished.', examples: ['./keys.csv', './inventory/2026-11-20T01-00Z/manifest.json'] }),
+});
 const destinationMapping = z.strictObject({
   ...placeKeys,
   ...connectionKeys,
