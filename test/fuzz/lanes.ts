@@ -1,8 +1,8 @@
 /**
- * `node test/fuzz/lanes.ts [--responses 150000] [--seed 1] [--case N]`
+ * `node test/fuzz/lanes.ts [--responses 150000] [--seconds N] [--seed 1] [--case N]`
  *
  * Answers that are cut at any byte, mutated, smuggled, stalled, dripping or of wrong length, over loopback into the lanes. Whatever comes:
- * exactly the right bytes or an error, within a bounded time, and no socket left. `--case` plays one seed alone and tells it.
+ * exactly the right bytes or an error, within a bounded time, and no socket left. `--seconds` ends it earlier; `--case` plays one alone and tells it.
  */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,8 @@ import { BrokenServer } from './broken-server.ts';
 
 const CONNECTIONS = 48;
 const TIMEOUTS = { connect: 5_000, headers: 120, idle: 120 };
+/** For answers that come in earnest: a busy machine is no reason to refuse them. */
+const PATIENT_MS = 10_000;
 /** Longer than any timeout of the transport: who is not back by then hangs. */
 const HANGS_MS = 20_000;
 
@@ -38,7 +40,7 @@ async function* pieces(content: Buffer): AsyncGenerator<Uint8Array> {
 async function play(transport: Transport, origin: string, number: number, one: Case): Promise<Outcome> {
   try {
     return await readAll(one.leaves, await transport.send({
-      origin, path: `/${number}`, method: one.method, headers: [], answerSize: one.content.length,
+      origin, path: `/${number}`, method: one.method, headers: [], answerSize: one.content.length, ...(one.good ? { headersTimeoutMs: PATIENT_MS } : {}),
       ...(one.method === 'GET' ? { bodySize: 0, ...(one.whole ? { into: Buffer.alloc(one.content.length) } : {}) } : { bodySize: one.content.length, body: one.whole ? one.content : pieces(one.content) }),
     }));
   } catch (thrown) {
@@ -55,11 +57,14 @@ async function readAll(leaves: boolean, { status, body }: HttpResponse): Promise
   return { status, body: Buffer.concat(chunks) };
 }
 
+function isFine(outcome: Error): boolean {
+  return outcome instanceof HandedOver || outcome instanceof Left || (outcome instanceof BrigadeError && outcome.kind === 'transient');
+}
+
 /** What is wrong with this outcome, if anything. */
 function judge(one: Case, outcome: Outcome, arrived: Buffer | undefined): string | undefined {
   if (outcome instanceof Error) {
-    if (outcome instanceof HandedOver || outcome instanceof Left || (outcome instanceof BrigadeError && outcome.kind === 'transient')) return undefined;
-    return `an error of the wrong kind: ${outcome.stack}`;
+    return isFine(outcome) ? undefined : `an error of the wrong kind: ${outcome.stack}`;
   }
   const { acceptable } = one;
   if (acceptable === undefined) return `taken for whole: ${outcome.status}, ${outcome.body.length} bytes`;
@@ -105,7 +110,7 @@ class Run {
     const what = outcome instanceof HandedOver ? 'handed over' : outcome instanceof Left ? 'left early' : outcome instanceof BrigadeError ? outcome.code : 'right';
     const name = `${made.method} ${made.name} → ${what}`;
     this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1);
-    if (made.good && outcome instanceof BrigadeError) this.goodFailed++;
+    if (made.good && outcome instanceof BrigadeError && outcome.code !== 'E_STALLED') this.goodFailed++;
     if (!(outcome instanceof HandedOver)) return;
     // It has given up this origin, as it should: the next ones are for a new one.
     this.handedOver++;
@@ -123,13 +128,14 @@ class Run {
   }
 }
 
-/** Plays until so many answers were sent. */
-export async function fuzzLanes(options: { readonly responses: number; readonly seed: number; readonly only?: number }): Promise<Verdict> {
+/** Plays until so many answers were sent, or the time is over. */
+export async function fuzzLanes(options: { readonly responses: number; readonly seed: number; readonly seconds?: number; readonly only?: number }): Promise<Verdict> {
+  const end = performance.now() + (options.seconds ?? Infinity) * 1000;
   const server = await BrokenServer.start();
   const run = new Run(server, options.seed);
   let next = options.only ?? 1;
   const lane = async (): Promise<void> => {
-    while (server.answers < options.responses && run.wrong.length < 20) await run.one(next++);
+    while (server.answers < options.responses && performance.now() < end && run.wrong.length < 20) await run.one(next++);
   };
   if (options.only !== undefined) await run.one(options.only);
   else await Promise.all(Array.from({ length: CONNECTIONS }, lane));
@@ -142,9 +148,9 @@ export async function fuzzLanes(options: { readonly responses: number; readonly 
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { responses: { type: 'string', default: '150000' }, seed: { type: 'string', default: '1' }, case: { type: 'string' } } });
+  const { values } = parseArgs({ options: { responses: { type: 'string', default: '150000' }, seed: { type: 'string', default: '1' }, seconds: { type: 'string', default: 'Infinity' }, case: { type: 'string' } } });
   const began = performance.now();
-  const verdict = await fuzzLanes({ responses: Number(values.responses), seed: Number(values.seed), ...(values.case === undefined ? {} : { only: Number(values.case) }) });
+  const verdict = await fuzzLanes({ responses: Number(values.responses), seed: Number(values.seed), seconds: Number(values.seconds), ...(values.case === undefined ? {} : { only: Number(values.case) }) });
   for (const [name, count] of [...verdict.outcomes].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) process.stdout.write(`${String(count).padStart(8)}  ${name}\n`);
   process.stdout.write(`\n${verdict.answers} answers in ${((performance.now() - began) / 1000).toFixed(1)} s, seed ${values.seed}: ${verdict.handedOver} handed over, ${verdict.wrong.length} wrong, hanging or leaking\n`);
   for (const line of verdict.wrong) process.stdout.write(`${line}\n`);
