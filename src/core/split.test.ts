@@ -27,7 +27,7 @@ test('a cut lies between what was listed and the end, and can be sent: UTF-8, no
     const own = [...cut].at(-1) as string;
     assert.ok(some.last.startsWith(cut.slice(0, -own.length)), 'a head of what was listed, and one character');
     assert.ok(!/[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]/.test(own));
-    assert.ok(estimateRest(some) >= 0);
+    assert.ok(estimateRest(some, alphabet) >= 0);
   }), { numRuns: 3000 });
   assert.ok(cuts > 1000, String(cuts));
 });
@@ -73,7 +73,7 @@ test('a long common head is passed in few cuts, and what comes behind is reached
 
 test('the estimate is of the right size where keys are spread evenly', () => {
   const keyAt = (n: number): Key => `k${String(n).padStart(6, '0')}`;
-  const rest = estimateRest({ first: keyAt(400_000), last: keyAt(409_999), count: 10_000, misses: 0, upTo: 'k5' });
+  const rest = estimateRest({ first: keyAt(400_000), last: keyAt(409_999), count: 10_000, misses: 0, upTo: 'k5' }, new Alphabet());
   assert.ok(Math.abs(rest - 90_000) < 20_000, String(rest));
-  assert.equal(estimateRest({ first: 'a', last: 'c', count: 9, misses: 0, upTo: 'b' }), 0);
+  assert.equal(estimateRest({ first: 'a', last: 'c', count: 9, misses: 0, upTo: 'b' }, new Alphabet()), 0);
 });

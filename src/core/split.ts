@@ -21,9 +21,10 @@ export interface Seen {
   readonly prefix?: Key;
 }
 
-/** Code points met in keys, as candidates for cuts. */
+/** What keys were seen to be made of: code points, as candidates for cuts, and the places where keys differ. */
 export class Alphabet {
   readonly #points = new Set<number>();
+  readonly #varied = new Set<number>();
   #sorted: number[] | undefined;
 
   learn(key: Key): void {
@@ -36,10 +37,33 @@ export class Alphabet {
     }
   }
 
-  /** Learnt points strictly between two, ascending. */
+  /** Two keys of the listing are the same up to where they differ: there others may, too. */
+  learnDifference(a: Key, b: Key): void {
+    let at = 0;
+    for (const character of a) {
+      if (!b.startsWith(character, at)) break;
+      at += character.length;
+    }
+    this.#varied.add([...a.slice(0, at)].length);
+  }
+
+  varies(level: number): boolean {
+    return this.#varied.has(level);
+  }
+
+  /** Learnt points strictly between two that can be part of a cut, ascending. */
   between(low: number, high: number): readonly number[] {
-    this.#sorted ??= [...this.#points].filter(isSafe).sort((a, b) => a - b);
-    return this.#sorted.filter((point) => point > low && point < high);
+    return this.#inOrder.filter((point) => point > low && point < high && isSafe(point));
+  }
+
+  /** Of the learnt points from `start` to `end`: how many, and how many of them are before a point. */
+  ranks(start: number, end: number): { readonly size: number; readonly of: (point: number) => number } {
+    const kin = this.#inOrder.filter((learnt) => learnt >= start && learnt <= end);
+    return { size: kin.length, of: (point) => kin.filter((learnt) => learnt < point).length };
+  }
+
+  get #inOrder(): readonly number[] {
+    return (this.#sorted ??= [...this.#points].sort((a, b) => a - b));
   }
 }
 
@@ -48,6 +72,7 @@ const MOST_LEARNT = 4096;
 const END = 0x110000;
 /** After so many middles behind which nothing was: the very next point, which misses only where there is no other. */
 const GUESSES = 2;
+const DEEPER = 2;
 /** Levels that an estimate looks at. */
 const DIGITS = 6;
 
@@ -59,28 +84,41 @@ export function splitPoint(seen: Seen, alphabet: Alphabet): Key | undefined {
   const varies = Math.max(shared, commonLength(pointsOf(seen.first), last));
   // Blind within many unknown levels: halve the levels first, as jumping behind a whole subtree finds something or rules all of it out.
   const level = seen.misses > 0 && varies > shared ? (shared + varies) >> 1 : shared;
-  for (const kin of seen.misses > 0 ? [false] : [true, false]) {
-    for (let at = level; at <= varies && at < last.length; at++) {
+  const ways = seen.misses > 0 ? WAYS.slice(2) : WAYS.slice(varies - shared > 1 ? 0 : 1);
+  for (const way of ways) {
+    // Behind the last of its kind most likely nothing comes: there a little deeper.
+    const levels = levelsOf(level, Math.min(varies + (way === 'any' ? 0 : DEEPER), last.length - 1), way, alphabet);
+    for (const at of levels) {
       const next = seen.misses > GUESSES || (seen.misses > 0 && at < varies);
-      const cut = cutAt(last, upTo, at, next ? 'next' : kin ? 'kin' : 'any', alphabet);
+      const cut = cutAt(last, upTo, at, next ? 'next' : way, alphabet);
       if (cut !== undefined && isBetween(seen.last, cut, seen.upTo)) return cut;
     }
   }
   return undefined;
 }
 
+function levelsOf(from: number, to: number, way: Way, alphabet: Alphabet): readonly number[] {
+  const levels = ascending(from, to);
+  return way === 'varied' ? levels.filter((at) => alphabet.varies(at)) : levels;
+}
+
+/** Where several levels may be the one, those at which keys were seen to differ come first: many are laid out alike. */
+const WAYS = ['varied', 'kin', 'any'] as const;
+type Way = (typeof WAYS)[number];
+
 /** Which later point: the very next, or a middle one, of the same kind or of any. */
-type Choice = 'next' | 'kin' | 'any';
+type Choice = 'next' | Way;
 
 /** Roughly how many keys the range still holds: as dense as what was listed of it. */
-export function estimateRest(seen: Seen): number {
+export function estimateRest(seen: Seen, alphabet: Alphabet): number {
   const [first, last, end] = [pointsOf(seen.first), pointsOf(seen.last), pointsOf(endOf(seen))];
   const shared = sharedLevel(last, end);
   // An end that is just the end of a subtree is, within that subtree, no bound at all.
   const upTo = shared > commonLength(last, end) ? [] : end;
   const from = Math.min(commonLength(first, last), shared);
-  const done = valueOf(last, from, last) - valueOf(first, from, last);
-  const rest = valueOf(upTo, from, last) - valueOf(last, from, last);
+  const value = (points: Points): number => valueOf(points, from, last, alphabet);
+  const done = value(last) - value(first);
+  const rest = value(upTo) - value(last);
   if (rest <= 0) return 0;
   return done <= 0 ? Infinity : (seen.count * rest) / done;
 }
@@ -124,7 +162,7 @@ function cutAt(last: Points, upTo: Points, level: number, choice: Choice, alphab
   const bounded = commonLength(last, upTo) === level && level < upTo.length;
   // A longer bound leaves room for a cut that equals its head.
   const high = bounded ? (upTo[level] as number) + (upTo.length > level + 1 ? 1 : 0) : END;
-  const cut = choice === 'next' ? after(point) : middle(point, high, choice === 'kin', alphabet);
+  const cut = choice === 'next' ? after(point) : middle(point, high, choice !== 'any', alphabet);
   return cut === undefined || cut >= END || cut > high ? undefined : text([...last.slice(0, level), cut]);
 }
 
@@ -160,16 +198,16 @@ function isDigit(point: number): boolean {
 }
 
 /** A place on a line from 0 to 1 from this level on, in digits of the kind that `like` has there. Rough: for guesses only. */
-function valueOf(points: Points, from: number, like: Points): number {
+function valueOf(points: Points, from: number, like: Points, alphabet: Alphabet): number {
   let value = 0;
   let scale = 1;
   for (let at = from; at < from + DIGITS; at++) {
     const [start, end] = kindOf(like[at] ?? 0x30);
-    const width = start === 0 ? 0x5f : end - start + 1;
-    const origin = start === 0 ? 0x20 : start;
+    const counted = start === 0x30 ? undefined : alphabet.ranks(start, end);
+    const width = counted === undefined ? end - start + 1 : counted.size + 1;
     const point = points[at];
     // What ends here comes before all that goes on; an end of all keys behind all of them.
-    const digit = point === undefined ? (points.length === 0 ? width : 0) : Math.min(Math.max(point - origin, 0), width);
+    const digit = point === undefined ? (points.length === 0 ? width : 0) : counted === undefined ? Math.min(Math.max(point - start, 0), width) : counted.of(point);
     value += digit * (scale /= width);
     if (digit === width || point === undefined) break;
   }

@@ -29,6 +29,8 @@ export class Range implements KeyRange {
   #upTo: Key | undefined;
   /** Cuts in a row behind which there was nothing. */
   misses: number;
+  /** How much was listed of it when it was last cut. */
+  cutAt = 0;
   /** The range that this one was cut from, until it is known whether it holds anything. */
   parent: Range | undefined;
 
@@ -92,12 +94,19 @@ export interface RangesOptions {
 }
 
 /** Of a range that holds less than this many more pages the rest is not worth a cut. */
-const WORTH_PAGES = 6;
-/** Pages of a range of which nothing else is known, before it is cut. */
+const WORTH_PAGES = 11;
+/** Pages of a range of which nothing else is known, before it is cut; and between two cuts, once several found nothing. */
 const FIRST_PAGES = 2;
-/** Listings that find nothing are allowed: a few, and a small share of those that found something. */
-const MISSES_AT_FIRST = 12;
-const MISSES_PER_PAGE = 0.03;
+const MANY_MISSES = 3;
+
+function pagesBefore({ misses, cutAt }: Range): number {
+  if (misses > MANY_MISSES) return misses;
+  return misses > 0 && cutAt === 0 ? FIRST_PAGES : 0;
+}
+/** Listings that find nothing are allowed: more at first, when least is known, later a small share of those that found something. */
+const MISSES_PER_PAGE = 0.02;
+const MISSES_PER_FIRST_PAGE = 0.25;
+const MISSES_AT_FIRST = 80;
 
 /** Only where keys come in their order, and where a key says nothing of what lies beside it: a walk of directories is one stream (F054). */
 export function isDivisible(facts: StoreFacts): boolean {
@@ -154,6 +163,8 @@ export class Ranges {
     this.#pages++;
     this.#largestPage = Math.max(this.#largestPage, count);
     this.#alphabet.learn(last);
+    this.#alphabet.learnDifference(first, last);
+    if (range.parent?.seen !== undefined) this.#alphabet.learnDifference(range.parent.seen.last, first);
     this.#lanes.add(count, this.#running.size);
     this.#tellParent(range, true);
     this.#refill();
@@ -198,12 +209,13 @@ export class Ranges {
   /** The upper half of what looks like the longest rest. */
   #steal(): Range | undefined {
     const { divisible, sides, onSplit } = this.#options;
-    if (!divisible || this.#misses > MISSES_AT_FIRST + this.#pages * MISSES_PER_PAGE) return undefined;
+    if (!divisible || this.#misses > Math.min(MISSES_AT_FIRST, this.#pages * MISSES_PER_FIRST_PAGE) + this.#pages * MISSES_PER_PAGE) return undefined;
     const victim = this.#longest();
     const cut = victim === undefined ? undefined : splitPoint(victim.seen, this.#alphabet);
     if (victim === undefined || cut === undefined) return undefined;
     const upper = new Range({ after: cut, upTo: victim.range.upTo }, sides, 0);
     upper.parent = victim.range;
+    victim.range.cutAt = victim.seen.count;
     victim.range.endAt(cut);
     onSplit(victim.range, upper);
     return upper;
@@ -214,9 +226,9 @@ export class Ranges {
     let most = this.#largestPage * WORTH_PAGES;
     for (const range of this.#running) {
       const progress = range.seen;
-      if (progress === undefined || (range.misses > 0 && progress.count < this.#largestPage * FIRST_PAGES)) continue;
+      if (progress === undefined || progress.count < range.cutAt + this.#largestPage * pagesBefore(range)) continue;
       const seen = { ...progress, upTo: range.upTo, misses: range.misses, prefix: this.#options.prefix };
-      const rest = estimateRest(seen);
+      const rest = estimateRest(seen, this.#alphabet);
       if (rest <= most) continue;
       most = rest;
       longest = { range, seen };
