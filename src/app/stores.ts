@@ -90,7 +90,7 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
 /** What a file lists is asked of the file; all else of the store. */
 async function listedBy({ source, sourceListing }: Migration, store: Store): Promise<Store> {
   if (sourceListing === undefined || source.kind !== 's3') return store;
-  const { listedFrom } = await import('../stores/listed/index.ts');
+  const { listedFrom } = await import('../stores/decorators/listed/index.ts');
   return listedFrom(store, { path: sourceListing, bucket: source.bucket, prefix: source.prefix });
 }
 

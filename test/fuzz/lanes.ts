@@ -31,7 +31,8 @@ export interface Verdict {
 class HandedOver extends Error {}
 class Left extends Error {}
 
-type Outcome = { readonly status: number; readonly body: Buffer } | Error;
+interface Whole { readonly status: number; readonly body: Buffer }
+type Outcome = Whole | Error;
 
 async function* pieces(content: Buffer): AsyncGenerator<Uint8Array> {
   for (let at = 0, step = 1; at < content.length; at += step, step = (step * 13 + 1) % 70_001) yield content.subarray(at, at + step);
@@ -66,9 +67,15 @@ function judge(one: Case, outcome: Outcome, arrived: Buffer | undefined): string
   if (outcome instanceof Error) {
     return isFine(outcome) ? undefined : `an error of the wrong kind: ${outcome.stack}`;
   }
-  const { acceptable } = one;
-  if (acceptable === undefined) return `taken for whole: ${outcome.status}, ${outcome.body.length} bytes`;
-  if (acceptable !== ANY && !acceptable.equals(outcome.body)) return `wrong bytes: ${outcome.body.length} instead of ${acceptable.length}`;
+  return wrongBody(one, outcome) ?? wrongAnswer(one, outcome, arrived);
+}
+
+function wrongBody({ acceptable }: Case, { status, body }: Whole): string | undefined {
+  if (acceptable === undefined) return `taken for whole: ${status}, ${body.length} bytes`;
+  return acceptable === ANY || acceptable.equals(body) ? undefined : `wrong bytes: ${body.length} instead of ${acceptable.length}`;
+}
+
+function wrongAnswer(one: Case, outcome: Whole, arrived: Buffer | undefined): string | undefined {
   if (one.method === 'PUT' && outcome.status < 300 && !(arrived?.equals(one.content) ?? false)) return 'the server holds other bytes than were sent';
   return one.name !== 'mutated head' && outcome.status !== one.status ? `status ${outcome.status} instead of ${one.status}` : undefined;
 }

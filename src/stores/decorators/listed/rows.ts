@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { usageError } from '../../core/errors.ts';
+import { usageError } from '../../../core/errors.ts';
 
 export interface Row { readonly line: number; readonly fields: ReadonlyMap<string, string> }
 

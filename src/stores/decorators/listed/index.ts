@@ -3,11 +3,11 @@
  * pin: reads are nailed to it, a changed object is looked at again, a gone one is skipped, and new ones are not seen. What the file does not
  * say, the object is asked for (one HEAD).
  */
-import { isKind } from '../../core/errors.ts';
-import { keyFromBytes, type Key } from '../../core/key.ts';
-import type { ObjectEntry } from '../../core/object.ts';
-import type { ListPage, ListRequest, Store } from '../../ports/storage.ts';
-import { layer } from '../decorators/layer.ts';
+import { isKind } from '../../../core/errors.ts';
+import { keyFromBytes, type Key } from '../../../core/key.ts';
+import type { ObjectEntry } from '../../../core/object.ts';
+import type { ListPage, ListRequest, Store } from '../../../ports/storage.ts';
+import { layer } from '../layer.ts';
 import { inventoryRows } from './inventory.ts';
 import { broken, csvRows, jsonRows, type Row } from './rows.ts';
 

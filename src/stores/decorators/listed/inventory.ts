@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { usageError } from '../../core/errors.ts';
+import { usageError } from '../../../core/errors.ts';
 import { csvRows, type Row } from './rows.ts';
 
 interface Manifest {

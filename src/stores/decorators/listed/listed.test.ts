@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { ObjectEntry } from '../../core/object.ts';
-import { createMemoryStore } from '../memory/index.ts';
+import type { ObjectEntry } from '../../../core/object.ts';
+import { createMemoryStore } from '../../memory/index.ts';
 import { listedFrom } from './index.ts';
 
 function folder(t: TestContext): string {
