@@ -253,9 +253,13 @@ test('the first Ctrl-C drains and ends resumable with 5; run goes on', { timeout
 test('the second signal stops at once', { timeout: 60_000 }, async () => {
   using folder = site(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, 'x'.repeat(50_000)])), 'limits: { bandwidth: 100 KiB/s }\n');
   const { child, ended } = start(folder.path, ['run', 'pair.yml', '--progress', 'json']);
+  let first = true;
   await new Promise<void>((resolve) => {
     child.stderr?.on('data', (data: Buffer) => {
-      if (data.toString().includes('"transferring"')) child.kill('SIGTERM');
+      if (first && data.toString().includes('"transferring"')) {
+        first = false;
+        child.kill('SIGTERM');
+      }
       if (data.toString().includes('stopping:')) resolve();
     });
   });

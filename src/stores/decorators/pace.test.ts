@@ -45,10 +45,10 @@ async function worked(limitAt: (second: number) => number, seconds: number, atOn
 const share = (windows: readonly Window[], of: 'given' | 'refused'): number => windows.reduce((sum, window) => sum + window[of], 0) / windows.reduce((sum, window) => sum + (of === 'given' ? window.allowed : window.given + window.refused), 0);
 
 test('F081: a hidden limit that changes is found each time, nearly all of it used and next to nothing refused', async () => {
-  const limits = [400, 150, 700];
-  const { windows } = await worked((second) => limits[Math.min(2, Math.floor(second / 60))] as number, 180, 100);
+  const limits = [200, 80, 350];
+  const { windows } = await worked((second) => limits[Math.min(2, Math.floor(second / 45))] as number, 135, 60);
   for (const [i, limit] of limits.entries()) {
-    const settled = windows.slice(i * 60 + 20, i * 60 + 60);
+    const settled = windows.slice(i * 45 + 20, i * 45 + 45);
     assert.ok(share(settled, 'given') >= 0.9, `${limit}/s: ${share(settled, 'given')} of it used after 20 s`);
   }
   assert.ok(share(windows, 'refused') <= 0.01, `${share(windows, 'refused')} of all requests refused`);
