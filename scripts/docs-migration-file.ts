@@ -44,6 +44,19 @@ The shortest one is two lines: \`source: /srv/export\` and \`destination: s3://b
 - Plain YAML 1.2: one document, no tags, no merge keys, no key twice; aliases within bounds.
 `;
 
+const SCHEDULE = `Obeyed to the minute while a run works: nothing has to be started again. The clock on the wall of \`limits.timezone\` decides, in summer and in
+winter. \`brigade status\` says which limit holds and until when; \`brigade limits RUN\` sets another one for the run that is at work.
+
+\`\`\`yaml
+limits:
+  bandwidth: 500 Mbit/s
+  timezone: Europe/Berlin
+  schedule:
+    - { days: mon-fri, from: "12:00", to: "13:00", bandwidth: pause }
+    - { days: mon-fri, from: "08:00", to: "18:00", bandwidth: 50 Mbit/s, requests: 100/s }
+    - { days: [sat, sun], from: "00:00", to: "24:00", bandwidth: unlimited }
+\`\`\``;
+
 interface Section {
   readonly title: string;
   readonly anchor: string;
@@ -81,7 +94,9 @@ function sections(root: JsonSchema): Section[] {
     ...['select', 'transform'].map((name) => plain(name, at(name))),
     plain('tags', must(transform['tags'], 'tags'), 'transform.tags'),
     plain('metadata', must(transform['metadata'], 'metadata'), 'transform.metadata'),
-    ...['fidelity', 'limits', 'batch', 'transfer', 'filesystem', 'report'].map((name) => plain(name, at(name))),
+    ...['fidelity', 'limits'].map((name) => plain(name, at(name))),
+    { title: 'limits.schedule', anchor: 'schedule', schema: must(at('limits').properties?.['schedule']?.items, 'limits.schedule'), note: SCHEDULE },
+    ...['batch', 'transfer', 'filesystem', 'report'].map((name) => plain(name, at(name))),
   ];
 }
 
@@ -130,7 +145,7 @@ function example(value: unknown): string {
 
 /** One-line YAML. */
 function flow(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => JSON.stringify(item)).join(', ')}]`;
+  if (Array.isArray(value)) return `[${value.map((item) => (typeof item === 'object' ? flow(item) : JSON.stringify(item))).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return String(value);
   return `{ ${Object.entries(value).map(([key, inner]) => `${key}: ${flow(inner)}`).join(', ')} }`;
 }

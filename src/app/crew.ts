@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Migration } from '../config/index.ts';
 import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
+import type { Rates } from '../core/timetable.ts';
 import type { Crew } from '../engine/coordinator.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -22,6 +23,8 @@ export interface ExecutorSpec {
 }
 
 export interface ManagedCrew extends Crew {
+  /** What all executors together must stay below from now on. */
+  limit(rates: Rates): void;
   /** Drains for at most `drainMs`, then ends all executors. */
   close(drainMs: number): Promise<void>;
 }
@@ -88,6 +91,9 @@ export class InProcessCrew implements ManagedCrew {
     this.#begin();
   }
 
+  /** The coordinator's stores, which are limited already, are what it copies with. */
+  limit(): void {}
+
   async close(drainMs: number): Promise<void> {
     this.#queue.hold(true);
     await waitUntil(() => this.idle(), drainMs, this.#options.clock);
@@ -137,6 +143,7 @@ export class ForkedCrew implements ManagedCrew {
   #serial = 0;
   #closing = false;
   #going = true;
+  #rates: Rates | undefined;
 
   constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock) {
     this.#queue = queue;
@@ -189,6 +196,11 @@ export class ForkedCrew implements ManagedCrew {
     }
   }
 
+  limit(rates: Rates): void {
+    this.#rates = rates;
+    for (const executor of this.#executors.values()) executor.order({ type: 'limits', rates });
+  }
+
   async close(drainMs: number): Promise<void> {
     this.#closing = true;
     clearInterval(this.#watch);
@@ -207,6 +219,7 @@ export class ForkedCrew implements ManagedCrew {
     this.#executors.set(holder, { child, holder, order, heardMs: this.#clock.monotonic(), held: false });
     child.once('exit', (code, signal) => this.#ended(holder, code, signal));
     order({ type: 'start', spec: this.#spec });
+    if (this.#rates !== undefined) order({ type: 'limits', rates: this.#rates });
     if (!this.#going) order({ type: 'hold' });
   }
 

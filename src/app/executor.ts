@@ -1,6 +1,7 @@
 /** The process of one executor: forked by the coordinator, told what to do over IPC, gone when the coordinator is gone. */
 import { asBrigadeError, errorFacts, isKind } from '../core/errors.ts';
 import { lockExecutor } from '../ledger/sqlite/index.ts';
+import type { Rates } from '../core/timetable.ts';
 import { connectCoordinator, type Order, type Wire } from '../queues/local/channel.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { systemRandom } from '../telemetry/random.ts';
@@ -21,6 +22,7 @@ class Executor {
   #stores: OpenStores | undefined;
   /** As last heard; it may come before the stores are open. */
   #share: number | undefined;
+  #rates: Rates | undefined;
   #stop = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
@@ -36,6 +38,9 @@ class Executor {
       case 'share':
         this.#share = order.share;
         return this.#stores?.setShare(order.share);
+      case 'limits':
+        this.#rates = order.rates;
+        return this.#stores?.setRates(order.rates);
       case 'hold': return this.#hold();
       case 'stop':
         await this.#hold();
@@ -63,6 +68,7 @@ class Executor {
     const shared = { events: this.#events, clock: this.#clock, random: this.#random };
     this.#stores ??= await openStores(migration, { ...shared, share, env: process.env, facts });
     if (this.#share !== undefined) this.#stores.setShare(this.#share);
+    if (this.#rates !== undefined) this.#stores.setRates(this.#rates);
     const { source, destination } = this.#stores;
     await copyTasks({ ...shared, migration, share, source, destination, queue: this.#connection.queue, recorder: this.#connection.recorder }, signal);
   }

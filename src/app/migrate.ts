@@ -17,6 +17,7 @@ import { LocalQueue } from '../queues/local/local-queue.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.ts';
 import { preflight } from './doctor.ts';
+import { keepLimits } from './limits.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { makeFolder } from './folder.ts';
 import { listingLanes, planOptions } from './options.ts';
@@ -164,6 +165,15 @@ function startRun(ledger: Ledger, flags: RunFlags): Run {
 async function work(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
   const queue = new LocalQueue(ledger, run.number);
   const crew = gatherCrew(migration, flags, around, stores, ledger, queue);
+  const { limits } = migration;
+  const stopLimits = keepLimits({
+    limits, clock: around.clock, told: { ledger: ledger.path, run: run.number },
+    apply: (now) => {
+      stores.setRates(now);
+      crew.limit(now);
+      around.events.emit({ type: 'limits', now, ...(limits.timezone === undefined ? {} : { zone: limits.timezone }) });
+    },
+  });
   try {
     return await coordinate({
       ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
@@ -178,6 +188,7 @@ async function work(migration: Migration, flags: RunFlags, around: Surroundings,
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
     throw error;
   } finally {
+    stopLimits();
     await crew.close(around.signal.aborted ? flags.drainMs : 0);
     await ledger.flush();
   }

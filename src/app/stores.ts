@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
 import { createKeySelector, literalPrefix } from '../core/select.ts';
 import { isKind, usageError } from '../core/errors.ts';
+import type { Rates } from '../core/timetable.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
@@ -58,6 +59,8 @@ export interface OpenStores {
   readonly mtimeStepMs: number;
   /** So many processes share the limits from now on. */
   setShare(share: number): void;
+  /** What holds from now on, for all processes together. */
+  setRates(rates: Rates): void;
   close(): Promise<void>;
 }
 
@@ -76,13 +79,13 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   if (deps.unordered === true) await forgetOrder(source.store, destination.store);
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
-  const limiters = { source: createLimiter(deps.clock, limitsOf('source', migration, deps.share)), destination: createLimiter(deps.clock, limitsOf('destination', migration, deps.share)) };
+  const limits = sharedLimits(migration.limits, deps);
   return {
-    source: await listedBy(migration, dependable('source', source.store, migration, deps, counters.source, budget, limiters.source)),
-    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limiters.destination),
+    source: await listedBy(migration, dependable('source', source.store, migration, deps, counters.source, budget, limits.source)),
+    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limits.destination),
     raw: { source: source.store, destination: destination.store },
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
-    setShare: (share) => { for (const side of ['source', 'destination'] as const) limiters[side].setLimits(limitsOf(side, migration, share)); },
+    setShare: limits.setShare, setRates: limits.setRates,
     close: async () => { await Promise.all([source.store.close(), destination.store.close()]); },
   };
 }
@@ -103,9 +106,20 @@ function optionalSide<S extends Side>(side: S, probed: ProbedSide | undefined): 
   return (probed === undefined ? {} : { [side]: probed }) as { readonly [K in S]?: ProbedSide };
 }
 
-/** Bandwidth is counted once, where the bytes are read; requests on each side. Limits are shared out evenly. */
-function limitsOf(side: Side, migration: Migration, share: number): Limits {
-  const { bandwidth, requests } = migration.limits;
+/** The limiters of both sides, each with this process's share of what holds. */
+function sharedLimits(rates: Rates, { clock, share }: Pick<StoreDeps, 'clock' | 'share'>) {
+  const now = { rates, share };
+  const limiters = { source: createLimiter(clock, limitsOf('source', rates, share)), destination: createLimiter(clock, limitsOf('destination', rates, share)) };
+  const change = (next: Partial<typeof now>): void => {
+    Object.assign(now, next);
+    for (const side of ['source', 'destination'] as const) limiters[side].setLimits(limitsOf(side, now.rates, now.share));
+  };
+  return { ...limiters, setShare: (next: number) => change({ share: next }), setRates: (next: Rates) => change({ rates: next }) };
+}
+
+/** Bandwidth is counted once, where the bytes are read; requests on each side. Limits are shared out evenly. In a pause no request goes out. */
+function limitsOf(side: Side, { bandwidth, requests }: Rates, share: number): Limits {
+  if (bandwidth === 0) return { requestsPerSecond: 0, ...(side === 'source' ? { bytesPerSecond: 0 } : {}) };
   return {
     ...(bandwidth === undefined || side === 'destination' ? {} : { bytesPerSecond: bandwidth / share }),
     ...(requests === undefined ? {} : { requestsPerSecond: requests / share }),

@@ -8,6 +8,7 @@ import { createEntrySorter } from '../ledger/sqlite/index.ts';
 import type { Run } from '../ports/ledger.ts';
 import { concurrencyOf } from './copying.ts';
 import type { Surroundings } from './migrate.ts';
+import { keepLimits } from './limits.ts';
 import { bindingOf, openForChange, runOf } from './open-run.ts';
 import { listingLanes } from './options.ts';
 import { openStores } from './stores.ts';
@@ -32,11 +33,13 @@ export interface VerifyResult extends Verified {
 export async function verifyMigration(migration: Migration, flags: VerifyFlags, around: Surroundings, onProgress: (checked: number, bytesRead: number) => void): Promise<VerifyResult> {
   const { clock, events, signal } = around;
   const stores = await openStores(migration, { ...around, share: 1 });
+  let stopLimits = (): void => undefined;
   try {
     const ledger = await openForChange(await bindingOf(migration, stores.source, stores.destination, signal), { stateDir: flags.stateDir, clock, signal });
     try {
       const run = runOf(ledger, flags.run);
       if (run.state !== 'finished') throw usageError('E_NOT_FINISHED', `run ${run.number} is ${run.state}, there is nothing final to verify`, `finish it first: brigade run`, ledger.path);
+      stopLimits = keepLimits({ limits: migration.limits, clock, apply: (now) => stores.setRates(now) });
       const verified = await verifyRun({
         source: stores.source, destination: stores.destination, ledger, run: run.number, level: levelOf(migration, flags), lanes: listingLanes(migration), concurrency: concurrencyOf(migration, 1),
         sorter: () => createEntrySorter({ dir: dirname(ledger.path) }), events, clock, onProgress,
@@ -45,6 +48,7 @@ export async function verifyMigration(migration: Migration, flags: VerifyFlags, 
       const exit = exitCodeOf({ tally, finished: true, findings: verified.summary.findings, allowArchived: migration.allowArchived, requireObjects: false });
       return { ...verified, run, ledger: ledger.path, failed: tally.failed.objects, exit };
     } finally {
+      stopLimits();
       await ledger.close();
     }
   } finally {

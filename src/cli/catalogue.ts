@@ -122,6 +122,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'status', summary: 'how far a run is', about: 'Read from the ledger, also while the run works. Without RUN: the latest run of each migration.',
     args: [{ ...RUN_ARG, required: false }], options: SHOWING, examples: ['brigade status', 'brigade status media'], exits: LOOKING, load: () => import('./commands/status.ts'),
   },
+  {
+    name: 'limits', summary: 'set other limits for a run, also while it works',
+    about: 'They stand above the limits and the timetable of the migration file, for this run alone and however often it is resumed; the next run has those of the file again. A run at work obeys within two seconds. Without an option: what holds now.',
+    args: [RUN_ARG],
+    options: [
+      { flags: '--bandwidth <rate>', description: 'such as 50 Mbit/s or 20MiB/s; unlimited, or pause' }, { flags: '--requests <rate>', description: 'to each store, such as 100/s; unlimited' },
+      { flags: '--reset', description: 'what the migration file says holds again' }, ...SHOWING,
+    ],
+    examples: ['brigade limits media --bandwidth 50Mbit/s', 'brigade limits media --bandwidth pause', 'brigade limits media --reset'], exits: LOOKING, load: () => import('./commands/limits.ts'),
+  },
   { name: 'runs', summary: 'list all runs of all migrations', args: [], options: SHOWING, examples: ['brigade runs', 'brigade runs -o json'], exits: LOOKING, load: () => import('./commands/runs.ts') },
   {
     name: 'objects', summary: 'list the objects of a run', args: [RUN_ARG],

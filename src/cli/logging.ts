@@ -28,11 +28,21 @@ function open(path: string): LogSink {
   }
 }
 
+type Frequent = 'listed' | 'bytes' | 'verified' | 'requests';
+const FREQUENT: ReadonlySet<string> = new Set<Frequent>(['listed', 'bytes', 'verified', 'requests']);
+
+/** What would fill a log and tell nothing that its other lines do not. */
+function isFrequent(event: RunEvent): event is Extract<RunEvent, { type: Frequent }> {
+  return FREQUENT.has(event.type);
+}
+
 function record(log: Log, event: RunEvent): void {
+  if (isFrequent(event)) return;
   switch (event.type) {
     case 'stage': log.info('stage', { stage: event.stage }); return;
     case 'note': log[event.level](event.text); return;
     case 'waiting': log.warn('waiting', { problem: event.problem, ms: event.sinceMs }); return;
+    case 'limits': log.info('limits', { ...event.now }); return;
     case 'resumed': log.info('resumed'); return;
     case 'retry': log.warn('retry', { side: event.side, op: event.op, problem: event.problem, waitMs: event.waitMs }); return;
     case 'stalled': log.warn('stalled', { key: event.key }); return;
@@ -40,7 +50,6 @@ function record(log: Log, event: RunEvent): void {
     case 'started': log.debug('started', { key: event.key, size: event.size }); return;
     case 'ended': recordEnd(log, event); return;
     case 'request': log.debug('request', { side: event.side, op: event.op, ms: event.ms, error: event.error }); return;
-    case 'listed': case 'bytes': case 'verified': case 'requests': return;
   }
 }
 

@@ -46,10 +46,19 @@ const words: readonly Broken[] = [
   [and('fidelity: { tags: strickt }'), /did you mean strict/], [and('fidelity: { acl: strict }'), /fidelity\.acl: is not a known key/], [and('fidelity: strict'), /fidelity: is a single value/], [and('filesystem: { names: escape }'), /did you mean escaped/], [and('report: { format: xml }'), /not one of text, json, csv, ndjson/],
 ];
 
+/** A window with one line of it replaced or added. */
+const slot = (line: string): string => {
+  const lines = new Map([['from', 'from: "08:00"'], ['to', 'to: "18:00"'], ['bandwidth', 'bandwidth: 1 MB/s'], [line.split(':')[0] ?? '', line]]);
+  return and(`limits:\n  schedule:\n    - ${[...lines.values()].join('\n      ')}`);
+};
+
 const values: readonly Broken[] = [
   [and('name: "a/b"'), /is not a name/], [and('name: "a@2"'), /is not a name/], [and('name: ""'), /name: is empty/], [and(`name: ${'x'.repeat(64)}`), /longer than 63/], [and('name:'), /name: has no value/], [and('name: .hidden'), /is not a name/],
   [and('limits: { bandwidth: 50 }'), /not a bandwidth/], [and('limits: { bandwidth: 50 Mbps }'), /50 Mbit\/s/], [and('limits: { bandwidth: 50 Mb/s }'), /no unit of bandwidth/], [and('limits: { bandwidth: -1 MB/s }'), /not a bandwidth/], [and('limits: { bandwidth: 0 MB/s }'), /less than 1 KiB/],
   [and('limits: { requests: 0 }'), /requests per second/], [and('limits: { requests: fast }'), /requests per second/], [and('limits: { concurrency: 0 }'), /out of range/], [and('limits: { concurrency: many }'), /neither auto nor/], [and('limits: { concurrency: 1.5 }'), /not a whole number/], [and('limits: { memory: 1 MiB }'), /too small; write 16 MiB or more/], [and('limits: { memory: lots }'), /not a size/],
+  [and('limits: { schedule: { days: mon } }'), /schedule: is a mapping where a list/], [slot('days: overnight'), /schedule\[0\]\.days: has a day that we do not know: overnight; write sun, mon/], [slot('days: mon-fry'), /did you mean fri/], [slot('days: mon-tue-wed'), /no span of days/], [slot('days: ""'), /days/],
+  [slot('from: 8'), /from: "8" is not a time of day/], [slot('from: "24:00"'), /no window begins there/], [slot('to: "08:00"'), /to: "08:00" is the same as from/], [slot('to: "24:01"'), /not a time of day/], [slot('to: 18:60'), /not a time of day/], [slot('bandwidth: 0'), /not a bandwidth/], [slot('bandwidth: pauze'), /not a bandwidth/],
+  [slot('requests: pause'), /requests per second/], [slot('hours: 8'), /hours: is not a known key/], [and('limits: { schedule: [ { from: "08:00", to: "09:00" } ] }'), /schedule\[0\]: limits nothing; add bandwidth/], [and('limits: { schedule: [ { to: "09:00", requests: 5 } ] }'), /from: is missing/], [and('limits: { timezone: Europe/Berln }'), /did you mean Europe\/Berlin/], [and('limits: { timezone: CEST5 }'), /no time zone that we know/],
   [and('batch: { objects: 0 }'), /out of range/], [and('batch: { objects: 1e3 }'), /not a whole number/], [and('batch: { objects: true }'), /not a whole number/], [and('batch: { bytes: 1 }'), /too small/], [and('batch: { seconds: -5 }'), /not a whole number/], [and('executors: -1'), /not a whole number/], [and('executors: all'), /neither auto/],
   [and('transfer: { part_size: 1 MiB }'), /5 MiB or more/], [and('transfer: { part_size: 6 GiB }'), /5 GiB or less/], [and('transfer: { part_size: 8M }'), /no unit of size/], [and('transfer: { stall_timeout: 30 }'), /not a duration/], [and('transfer: { stall_timeout: 1ms }'), /too short/], [and('transfer: { server_side_copy: always }'), /not one of auto, never/], [and('transfer: { single_copy_limit: 1 TiB }'), /5 GiB or less/],
   [and('create_bucket: yes'), /neither true nor false; write true/], [and('requester_pays: 1'), /write true/], [and('allow_archived: maybe'), /write true or false/],

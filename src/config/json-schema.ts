@@ -12,6 +12,7 @@ export interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly required?: readonly string[];
   readonly anyOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
   readonly $ref?: string;
   readonly definitions?: Readonly<Record<string, JsonSchema>>;
   /** Ours, not published: how the type and the default read in the documentation. */

@@ -41,7 +41,7 @@ test('two lines are a migration; everything else has a default', () => {
     transform: { tags: { copy: true, set: {} }, metadata: { set: {} }, keyPrefix: '' },
     fidelity: { contentHeaders: 'report', userMetadata: 'report', tags: 'report', storageClass: 'report', mtime: 'report', mode: 'report' },
     compare: 'auto', onConflict: 'overwrite', sourceGone: 'skip', allowArchived: false, createBucket: false, requesterPays: false,
-    limits: { concurrency: 'auto', listings: 'auto', memory: 96 * 2 ** 20 },
+    limits: { concurrency: 'auto', listings: 'auto', memory: 96 * 2 ** 20, schedule: [] },
     batch: { objects: 1000, bytes: 2 ** 30, seconds: 60 },
     transfer: { partSize: 'auto', partConcurrency: 'auto', serverSideCopy: 'auto', multipartThreshold: 64 * 2 ** 20, singleCopyLimit: 5 * 2 ** 30, stallTimeoutMs: 30_000 },
     filesystem: { names: 'verbatim', symlinks: 'skip' },
@@ -101,4 +101,23 @@ test('a folder gives its files in order; two of one name are refused', () => {
   assert.deepEqual(loadMigrations([pairs], {}).map((migration) => migration.name), ['a', 'b']);
   writeFileSync(join(pairs, 'c.yml'), 'name: B\nsource: /a\ndestination: /b\n');
   assert.match(line(() => loadMigrations([pairs], {})), /^pairs\/c\.yml:1:1: name: "B" is also the name of pairs\/b\.yml/);
+});
+
+test('limits.schedule: windows in the words of an operator (S2.6, S4.35)', () => {
+  const { limits } = parse(`source: /a
+destination: /b
+limits:
+  timezone: Europe/Berlin
+  schedule:
+    - { days: Mon-Fri, from: 8:00, to: 18:00, bandwidth: 50 Mbit/s, requests: 100/s }
+    - { days: [sat, sunday], from: 00:00, to: 24:00, bandwidth: unlimited }
+    - { from: 22:00, to: 06:00, bandwidth: pause }
+`);
+  assert.deepEqual(limits.schedule, [
+    { days: [1, 2, 3, 4, 5], from: 480, to: 1080, bandwidth: 6_250_000, requests: 100 },
+    { days: [6, 0], from: 0, to: 1440, bandwidth: null },
+    { days: [0, 1, 2, 3, 4, 5, 6], from: 1320, to: 360, bandwidth: 0 },
+  ]);
+  assert.equal(limits.timezone, 'Europe/Berlin');
+  assert.equal(line(() => parse('source: /a\ndestination: /b\nlimits:\n  schedule:\n    - days: overnight\n')), 'pair.yml:5:7: limits.schedule[0].days: has a day that we do not know: overnight; write sun, mon, tue, wed, thu, fri, sat, a span such as mon-fri, a list of them, or every day [E_CONFIG]');
 });

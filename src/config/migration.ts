@@ -3,6 +3,8 @@
  * times milliseconds, rates bytes or requests per second; an absent optional field means "no limit" or "not set". The file that an
  * operator writes is described by the schema in schema/; docs/migration-file.md is made from it.
  */
+import type { Window } from '../core/timetable.ts';
+
 export interface Migration {
   /** Letters, digits, `.`, `_`, `-`. Names the ledger: RUN is `name` or `name@N`. */
   readonly name: string;
@@ -184,6 +186,10 @@ export interface Limits {
   readonly listings: 'auto' | number;
   /** Bytes of buffers per process. */
   readonly memory: number;
+  /** Limits at times of the week. */
+  readonly schedule: readonly Window[];
+  /** Of the wall clock that the schedule is read from; absent: the machine's. */
+  readonly timezone?: string;
 }
 
 export interface Batch {

@@ -214,7 +214,14 @@ function resolveFidelity(given: Input<'fidelity'>): Fidelity {
 }
 
 function resolveLimits(given: Input<'limits'>): Limits {
-  return { ...optional('bandwidth', given.bandwidth), ...optional('requests', given.requests), concurrency: given.concurrency, listings: given.listings, memory: given.memory };
+  const schedule = given.schedule.map(({ days, from, to, bandwidth, requests }, index) => {
+    const path = ['limits', 'schedule', index];
+    if (from === to) fail([...path, 'to'], 'is the same as from: such a window has no minute', 'write 00:00 and 24:00 for the whole day', 'value');
+    if (bandwidth === undefined && requests === undefined) fail(path, 'limits nothing', 'add bandwidth: or requests:');
+    return { days, from, to, ...optional('bandwidth', bandwidth), ...optional('requests', requests) };
+  });
+  const memory = { concurrency: given.concurrency, listings: given.listings, memory: given.memory };
+  return { ...optional('bandwidth', given.bandwidth), ...optional('requests', given.requests), ...memory, schedule, ...optional('timezone', given.timezone) };
 }
 
 function resolveTransfer(given: Input<'transfer'>): Transfer {

@@ -1,4 +1,6 @@
 /** Sizes, rates and times as people write them. All throw Problem. */
+import { dayName } from '../core/timetable.ts';
+import { nearestWord } from './nearest.ts';
 import { Problem } from './problem.ts';
 
 const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
@@ -54,6 +56,40 @@ export function parseRequests(text: string): number {
   const match = /^(\d{1,9})(?: ?\/s)?$/.exec(text.trim());
   if (match === null || Number(match[1]) === 0) throw new Problem('is not a number of requests per second', 'write 500, 500/s or unlimited');
   return Number(match[1]);
+}
+
+/** `08:00`, `24:00` where `mostHours` is 24: minutes of the day. */
+export function parseMinute(text: string, mostHours: 23 | 24): number {
+  const [, hours, minutes] = /^(\d\d?):([0-5]\d)$/.exec(text.trim()) ?? [];
+  const minute = Number(hours) * 60 + Number(minutes);
+  if (hours === undefined || minute > 24 * 60) throw new Problem('is not a time of day', 'write hours and minutes, such as 08:00 or 23:30');
+  if (minute === 24 * 60 && mostHours === 23) throw new Problem('is the end of a day, and no window begins there', 'write 00:00, and the day after');
+  return minute;
+}
+
+const DAYS = [0, 1, 2, 3, 4, 5, 6];
+const DAY_WORDS = DAYS.map(dayName);
+const DAYS_FIX = `write ${DAY_WORDS.join(', ')}, a span such as mon-fri, a list of them, or every day`;
+
+/** `mon-fri`, `sat,sun`, `fri-mon`, `every day`: 0 is Sunday, each once, in the order in which they were written. */
+export function parseDays(text: string): readonly number[] {
+  const words = text.trim().toLowerCase();
+  if (words === 'every day') return DAYS;
+  const days = words.split(',').flatMap((part) => {
+    const [first, last, more] = part.trim().split('-').map(parseDay);
+    if (first === undefined || more !== undefined) throw new Problem('is no span of days', DAYS_FIX);
+    return last === undefined ? [first] : DAYS.slice(0, ((last - first + 7) % 7) + 1).map((step) => (first + step) % 7);
+  });
+  return [...new Set(days)];
+}
+
+function parseDay(word: string): number {
+  const name = word.trim();
+  const full = /^(sun|mon|tue|wed|thu|fri|sat)(?:day|sday|nesday|rsday|urday)?$/.exec(name)?.[1];
+  const day = DAY_WORDS.indexOf(full ?? name);
+  if (day >= 0) return day;
+  const near = nearestWord(name, DAY_WORDS);
+  throw new Problem(`has a day that we do not know: ${name === '' ? 'none' : name.slice(0, 20)}`, near === undefined ? DAYS_FIX : `did you mean ${near}?`, 'key');
 }
 
 /** A date, an instant with its zone, or an age. */

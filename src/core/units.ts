@@ -17,6 +17,13 @@ export function showBytes(bytes: number): string {
   return unit === 0 ? `${value} B` : `${value.toFixed(value < 10 ? 2 : 1)} ${SIZES[unit]}`;
 }
 
+/** Bytes per second as an operator would write them: `50 Mbit/s` where that is round, else `200.0 MiB/s`. */
+export function showBandwidth(bytesPerSecond: number): string {
+  const bits = bytesPerSecond * 8;
+  const [unit, name] = bits % 1e9 === 0 ? [1e9, 'Gbit/s'] : bits % 1e6 === 0 ? [1e6, 'Mbit/s'] : [1e3, 'kbit/s'];
+  return bits % unit === 0 && bytesPerSecond % MiB !== 0 ? `${bits / unit} ${name}` : `${showBytes(bytesPerSecond)}/s`;
+}
+
 /** `55.6 days`, `3 h 12 min`, `45 s`. */
 export function showDuration(ms: number): string {
   if (!Number.isFinite(ms)) return 'unknown';

@@ -1,6 +1,7 @@
 /** What the engine tells whoever listens: progress, log and metrics subscribe. Losing an event loses a line on a screen, nothing else. */
 import type { Key } from '../core/key.ts';
 import type { Outcome, Problem } from '../core/item.ts';
+import type { InForce } from '../core/timetable.ts';
 import type { Stage } from './ledger.ts';
 
 export type RunEvent =
@@ -19,6 +20,8 @@ export type RunEvent =
   | { readonly type: 'stalled'; readonly key: Key }
   | { readonly type: 'waiting'; readonly problem: Problem; readonly sinceMs: number }
   | { readonly type: 'resumed' }
+  /** Other limits hold from now on; `zone` is that of the timetable, absent: the machine's. */
+  | { readonly type: 'limits'; readonly now: InForce; readonly zone?: string }
   | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
 
 export interface Events {

@@ -1,4 +1,5 @@
 import { accountOf } from '../../app/account.ts';
+import { limitsNow } from '../../app/limits.ts';
 import { lastSaved } from '../../app/saved-migration.ts';
 import { type Holder, holderOf, isCoordinated } from '../../ledger/sqlite/index.ts';
 import { accountJson } from '../account-json.ts';
@@ -28,10 +29,13 @@ async function statusOf(invocation: Invocation, name: string): Promise<{ json: o
     const account = accountOf(view, run);
     const latest = view.run()?.number === run.number;
     const holder = latest && isCoordinated(view.path) ? holderOf(view.path) : undefined;
-    const options = summaryOptions(invocation, lastSaved(stateDir(invocation), account.migration));
+    const saved = lastSaved(stateDir(invocation), account.migration);
+    const options = summaryOptions(invocation, saved);
+    const unfinished = latest && (run.state === 'active' || run.state === 'paused');
+    const limits = unfinished && saved !== undefined ? limitsNow(saved.limits, view.path, run.number, invocation.io.clock.now()) : undefined;
     return {
-      json: { ...accountJson(account, options.ends), ...(holder === undefined ? {} : { coordinator: holder }) },
-      text: `${liveText(holder, latest && run.state === 'active')}${renderSummary(account, options)}`,
+      json: { ...accountJson(account, options.ends), ...(holder === undefined ? {} : { coordinator: holder }), ...(limits === undefined ? {} : { limits: limits.now }) },
+      text: `${liveText(holder, latest && run.state === 'active')}${limits?.text === undefined ? '' : `limits: ${limits.text}\n`}${renderSummary(account, options)}`,
     };
   } finally {
     await view.close();

@@ -24,6 +24,7 @@ export function renderBar(now: Snapshot, columns: number, paint: Paint): string[
     meter('objects', now.objects, `${showCount(now.objects.done)}/${showCount(now.objects.total)}${plus}  ${showRate(now.objectsPerSecond)} objects/s`, most, paint),
     now.stage === 'verifying' ? put(`${'read'.padEnd(LABEL)}${bytesText(now)}  ${showBytes(Math.round(now.bytesPerSecond))}/s`) : meter('bytes', now.bytes, `${bytesText(now)}  ${showBytes(Math.round(now.bytesPerSecond))}/s`, most, paint),
     put(etaText(now)),
+    ...(now.limits === undefined ? [] : [put(`${'limits'.padEnd(LABEL)}${now.limits}`)]),
     ...troubleLines(now, put, paint),
     ...now.slowest.map(({ key, size, bytes, ms }) => {
       const facts = `  ${showBytes(bytes)} of ${showBytes(size)}, ${showDuration(ms)}`;
@@ -42,7 +43,7 @@ export function shortText(now: Snapshot): string {
   const plus = now.listed || now.stage === 'starting' ? '' : '+';
   const objects = `${showCount(now.objects.done)}/${showCount(now.objects.total)}${plus} objects${percent(now.objects)}`;
   const bytes = now.stage === 'verifying' ? `${bytesText(now)} read` : `${bytesText(now)}${percent(now.bytes)}`;
-  return `${stageName(now.stage)}: ${objects}, ${bytes}, ${showBytes(Math.round(now.bytesPerSecond))}/s, ${etaText(now)}${troubleText(now)}`;
+  return `${stageName(now.stage)}: ${objects}, ${bytes}, ${showBytes(Math.round(now.bytesPerSecond))}/s, ${etaText(now)}${now.limits === undefined ? '' : `, limits: ${now.limits}`}${troubleText(now)}`;
 }
 
 /** How much there will be to read, nobody knows before: stores may vouch for some of it. */

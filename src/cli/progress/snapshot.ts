@@ -1,6 +1,7 @@
 /** What a screen shows of a run at one moment: events tell what moves, the ledger what is done (never counted twice, F090). */
 import { showKey } from '../../core/key.ts';
 import type { Count, Problem, Tally } from '../../core/item.ts';
+import { showLimits } from '../../app/limits.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Events, RunEvent } from '../../ports/events.ts';
 import type { Stage } from '../../ports/ledger.ts';
@@ -33,6 +34,8 @@ export interface Snapshot {
   readonly throttled: number;
   /** The three that are on their way for longest. */
   readonly slowest: readonly InFlight[];
+  /** What holds the run back by the operator's wish, in words. */
+  readonly limits?: string;
   readonly waiting?: { readonly code: string; readonly message: string; readonly hint?: string; readonly ms: number };
 }
 
@@ -74,6 +77,7 @@ export class ProgressState implements Events {
   #retries = 0;
   #throttled = 0;
   #waiting: { problem: Problem; startedMs: number } | undefined;
+  #limits: string | undefined;
   #moved = 0;
   #sampledMs: number;
   #ended = 0;
@@ -94,6 +98,7 @@ export class ProgressState implements Events {
   }
 
   emit(event: RunEvent): void {
+    if (isUnseen(event)) return;
     switch (event.type) {
       case 'stage': this.#enter(event.stage); return;
       case 'verified': this.#verify(event); return;
@@ -104,7 +109,7 @@ export class ProgressState implements Events {
       case 'throttled': this.#throttled++; return;
       case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;
       case 'resumed': this.#waiting = undefined; return;
-      case 'listed': case 'request': case 'requests': case 'stalled': case 'note': return;
+      case 'limits': this.#limits = showLimits(event.now, event.zone); return;
     }
   }
 
@@ -121,7 +126,7 @@ export class ProgressState implements Events {
       objects: { done: total.objects - left.objects, total: total.objects }, bytes: verifying ? { done: this.#verified.bytes, total: 0 } : { done: total.bytes - left.bytes, total: total.bytes },
       failed: tally?.failed.objects ?? 0, skipped: tally?.skipped.objects ?? 0, retries: this.#retries, throttled: this.#throttled,
       bytesPerSecond: this.#rates.bytes.perSecond, objectsPerSecond: this.#rates.objects.perSecond, slowest: this.#slowest(now),
-      ...(eta === undefined ? {} : { etaMs: eta }), ...(this.#waiting === undefined ? {} : { waiting: waitingOf(this.#waiting.problem, now - this.#waiting.startedMs) }),
+      ...(eta === undefined ? {} : { etaMs: eta }), ...(this.#limits === undefined ? {} : { limits: this.#limits }), ...(this.#waiting === undefined ? {} : { waiting: waitingOf(this.#waiting.problem, now - this.#waiting.startedMs) }),
     };
   }
 
@@ -187,6 +192,14 @@ export class ProgressState implements Events {
     const all = [...this.#flights].sort(([, a], [, b]) => a.sinceMs - b.sinceMs).slice(0, SLOWEST);
     return all.map(([key, { size, bytes, sinceMs }]) => ({ key: showKey(key), size, bytes: Math.min(size, bytes), ms: now - sinceMs }));
   }
+}
+
+type Unseen = 'listed' | 'request' | 'requests' | 'stalled' | 'note';
+const UNSEEN: ReadonlySet<string> = new Set<Unseen>(['listed', 'request', 'requests', 'stalled', 'note']);
+
+/** What a picture of one moment does not show. */
+function isUnseen(event: RunEvent): event is Extract<RunEvent, { type: Unseen }> {
+  return UNSEEN.has(event.type);
 }
 
 function waitingOf({ code, message, hint }: Problem, ms: number): NonNullable<Snapshot['waiting']> {

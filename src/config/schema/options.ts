@@ -3,7 +3,9 @@ import { BrigadeError } from '../../core/errors.ts';
 import { compileGlob } from '../../core/select.ts';
 import { Problem } from '../problem.ts';
 import { storageClass } from './location.ts';
-import { autoOrCount, autoOrSize, bandwidth, choice, count, duration, moment, requestRate, scalar, size, text, yesNo } from './scalars.ts';
+import {
+  autoOrCount, autoOrSize, bandwidth, choice, count, days, duration, moment, requestRate, scalar, size, text, timeOfDay, timeZone, windowBandwidth, windowRequests, yesNo,
+} from './scalars.ts';
 
 const glob = () => scalar((value) => {
   if (value === '') throw new Problem('is empty', 'write a glob such as tmp/**, or remove the line', 'key');
@@ -92,12 +94,25 @@ export const fidelity = z.strictObject({
   description: 'What must survive. `strict`: an object that would lose it fails. `report`: it is copied, the loss counted and listed. `ignore`: not even asked for.',
 });
 
+const window = z.strictObject({
+  days: days().prefault('every day').meta({ description: 'On which days it begins.', examples: ['mon-fri', ['sat', 'sun']] }),
+  from: timeOfDay(23).meta({ description: 'First minute.', examples: ['08:00'] }),
+  to: timeOfDay(24).meta({ description: 'The minute after its last; before `from`: on the next day.', examples: ['18:00'] }),
+  bandwidth: windowBandwidth().optional().meta({ description: '`pause`: nothing moves. Not written: as outside of all windows.', examples: ['50 Mbit/s', 'pause'] }),
+  requests: windowRequests().optional().meta({ description: 'Not written: as outside of all windows.', examples: ['100/s'] }),
+}).meta({ title: 'Window' });
+
 export const limits = z.strictObject({
   bandwidth: bandwidth().prefault('unlimited').meta({ description: 'Bits (`50 Mbit/s`) or bytes (`200 MiB/s`) per second over the whole run; each byte counts once.', examples: ['50 Mbit/s', '200 MiB/s'] }),
   requests: requestRate().prefault('unlimited').meta({ description: 'Requests per second to each of the two stores.', examples: ['500/s'] }),
   concurrency: autoOrCount(1, 4096).prefault('auto').meta({ description: 'Objects or parts in flight; `auto` finds it by throttling and latency.', examples: ['32'] }),
   listings: autoOrCount(1, 256).prefault('auto').meta({ description: 'Ranges of keys that are listed at once on each side, where a store lists in key order; `auto` finds it, up to 32. `1`: one listing from the first key to the last, for a store that cannot be asked for the keys after a given one.', examples: ['1'] }),
   memory: size({ least: '16 MiB', most: '64 GiB' }).prefault('96 MiB').meta({ description: 'Buffers of each process.' }),
+  schedule: z.array(window).max(100).prefault([]).meta({
+    'x-type': 'list of [windows](#limitsschedule)', description: 'Other limits at some times of the week. The first window that fits holds, outside of all `bandwidth` and `requests` above.',
+    examples: [[{ days: 'mon-fri', from: '08:00', to: '18:00', bandwidth: '50 Mbit/s' }]],
+  }),
+  timezone: timeZone().optional().meta({ 'x-default': 'the machine\'s', description: 'Of the clock that `schedule` is read from.', examples: ['Europe/Berlin'] }),
 }).prefault({}).meta({ title: 'Limits', description: 'How much of the link, the stores and the machine a run may take. May change between resumes.' });
 
 export const batch = z.strictObject({

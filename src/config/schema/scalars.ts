@@ -5,7 +5,8 @@
 import * as z from 'zod';
 import { nearestWord } from '../nearest.ts';
 import { Problem } from '../problem.ts';
-import { parseBandwidth, parseDuration, parseMoment, parseRequests, parseSize } from '../units.ts';
+import { isTimeZone } from '../../core/timetable.ts';
+import { parseBandwidth, parseDays, parseDuration, parseMinute, parseMoment, parseRequests, parseSize } from '../units.ts';
 
 /** JSON Schema of the input; `x-type` is the word that the documentation shows. */
 export interface InputShape {
@@ -17,9 +18,13 @@ export interface InputShape {
 const VARIABLE = { type: 'string', pattern: '\\$\\{' };
 
 export function scalar<T>(parse: (text: string) => T, shape: InputShape) {
+  return leaf((value) => parse(asText(value, shape['x-type'])), shape);
+}
+
+function leaf<T>(parse: (value: unknown) => T, shape: InputShape) {
   return z.unknown().transform((value, context): T => {
     try {
-      return parse(asText(value, shape['x-type']));
+      return parse(value);
     } catch (thrown) {
       if (!(thrown instanceof Problem)) throw thrown;
       context.issues.push({ code: 'custom', message: thrown.what, params: { problem: thrown }, input: value });
@@ -141,3 +146,26 @@ export const autoOrYesNo = () => scalar((value): 'auto' | boolean => {
   if (value === 'true' || value === 'false') return value === 'true';
   throw new Problem('is not one of auto, true, false', 'write auto, true or false');
 }, { 'x-type': '`auto` | `true` | `false`', anyOf: [{ const: 'auto' }, { type: 'boolean' }, VARIABLE] });
+
+/** Of a window: 0 where nothing may move, null where no limit holds. */
+export const windowBandwidth = () => scalar((value) => (value === 'pause' ? 0 : value === 'unlimited' ? null : parseBandwidth(value)), {
+  'x-type': '`unlimited` | `pause` | bandwidth', type: 'string',
+});
+
+export const windowRequests = () => scalar((value) => (value === 'unlimited' ? null : parseRequests(value)), {
+  'x-type': '`unlimited` | requests per second', anyOf: [{ type: 'integer', minimum: 1 }, { type: 'string' }],
+});
+
+/** Minutes of the day. */
+export const timeOfDay = (mostHours: 23 | 24) => scalar((value) => parseMinute(value, mostHours), { 'x-type': 'time', type: 'string', pattern: '^\\d\\d?:\\d\\d$|\\$\\{' });
+
+export const timeZone = () => scalar((value) => {
+  if (isTimeZone(value)) return value;
+  const near = nearestWord(value, Intl.supportedValuesOf('timeZone'));
+  throw new Problem('is no time zone that we know', near === undefined ? 'write an IANA name such as Europe/Berlin or UTC' : `did you mean ${near}?`);
+}, { 'x-type': 'IANA time zone', type: 'string' });
+
+const DAYS_SHAPE: InputShape = { 'x-type': 'days, or list of days', anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] };
+
+/** `mon-fri`, `every day`, or a list of days. */
+export const days = () => leaf((value) => parseDays(Array.isArray(value) ? value.map((day) => asText(day, 'day')).join(',') : asText(value, 'days')), DAYS_SHAPE);

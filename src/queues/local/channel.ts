@@ -4,6 +4,7 @@
  */
 import { asBrigadeError, BrigadeError, cancelled, type ErrorFacts, errorFacts } from '../../core/errors.ts';
 import type { Outcome } from '../../core/item.ts';
+import type { Rates } from '../../core/timetable.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
@@ -39,6 +40,8 @@ export type Order<Spec> =
   | { readonly type: 'go' }
   /** So many executors share the migration's limits now. */
   | { readonly type: 'share'; readonly share: number }
+  /** What all of them together must stay below from now on. */
+  | { readonly type: 'limits'; readonly rates: Rates }
   | { readonly type: 'hold' }
   | { readonly type: 'stop' };
 

@@ -3,7 +3,7 @@ import { cancelled } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 export interface Rate {
-  /** Tokens that come by time. `Infinity`: no limit; 0: only deposits. */
+  /** Tokens that come by time. `Infinity`: no limit; 0: only deposits, and with a burst of 0 nothing goes. */
   readonly perSecond: number;
   /** Most tokens that can be saved up. */
   readonly burst: number;
@@ -42,6 +42,7 @@ export function createBucket(clock: Clock, initial: Rate): Bucket {
   };
   /** Milliseconds until that many tokens are there; ≤ 0: now. */
   const wait = (amount: number): number => {
+    if (rate.burst === 0) return Infinity;
     const missing = Math.min(amount, rate.burst) - tokens;
     return missing <= TOLERANCE ? 0 : (missing / rate.perSecond) * 1000;
   };

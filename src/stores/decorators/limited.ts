@@ -4,7 +4,7 @@ import type { Body, Store } from '../../ports/storage.ts';
 import { createBucket, type Rate } from './bucket.ts';
 import { layer, throughBody } from './layer.ts';
 
-/** Absent: no limit. */
+/** Absent: no limit. 0: nothing goes until another limit is set. */
 export interface Limits {
   readonly requestsPerSecond?: number;
   readonly bytesPerSecond?: number;
@@ -44,11 +44,15 @@ export function createLimiter(clock: Clock, initial: Limits = {}): Limiter {
 }
 
 function requestRate({ requestsPerSecond = Infinity }: Limits): Rate {
-  return { perSecond: requestsPerSecond, burst: Math.max(1, requestsPerSecond * BURST_SECONDS) };
+  return rateOf(requestsPerSecond);
 }
 
 function byteRate({ bytesPerSecond = Infinity }: Limits): Rate {
-  return { perSecond: bytesPerSecond, burst: Math.max(1, bytesPerSecond * BURST_SECONDS) };
+  return rateOf(bytesPerSecond);
+}
+
+function rateOf(perSecond: number): Rate {
+  return { perSecond, burst: perSecond === 0 ? 0 : Math.max(1, perSecond * BURST_SECONDS) };
 }
 
 export function limited(store: Store, limiter: Limiter): Store {
