@@ -25,16 +25,21 @@ export interface CopyingOptions {
 }
 
 const SMALL_OBJECTS_AT_ONCE = 48;
+/** Of each executor: the end of one overlaps the beginning of the next. */
+const LARGE_OBJECTS_AT_ONCE = 2;
+/** Parts wait among themselves for this much, so that a small object never waits behind more of them than fit. */
+const PARTS_OF_MEMORY = 0.75;
 const HEARTBEAT_MS = 10_000;
 
 /** Copies until the signal fires, or rejects with the premise that failed. */
 export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise<void> {
   const { migration, share, source, destination, queue, recorder, events, clock, random } = options;
   const memory = new Budget(migration.limits.memory);
-  const context = { source, destination, options: copyOptions(migration), recorder, memory, events, clock };
+  const context = { source, destination, options: copyOptions(migration), recorder, memory, partMemory: new Budget(memory.most * PARTS_OF_MEMORY, memory), events, clock };
   return runWorker({
     queue, recorder, events, clock, random, heartbeatMs: HEARTBEAT_MS, tasks: 2,
     concurrency: concurrencyOf(migration, share),
+    large: largeAtOnceOf(migration, share),
     copy: (task, item, stop) => copyItem(context, task, item, stop),
     probe: (stop) => probeStores(source, destination, stop),
   }, signal);
@@ -43,6 +48,12 @@ export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise
 export function concurrencyOf(migration: Migration, share: number): number {
   const { concurrency } = migration.limits;
   return concurrency === 'auto' ? SMALL_OBJECTS_AT_ONCE : Math.max(1, Math.ceil(concurrency / share));
+}
+
+/** At least one each: an executor that may copy no large object could never end a task that has one. */
+export function largeAtOnceOf(migration: Migration, share: number): number {
+  const { largeObjects = 'auto' } = migration.limits;
+  return largeObjects === 'auto' ? LARGE_OBJECTS_AT_ONCE : Math.max(1, Math.floor(largeObjects / share));
 }
 
 /** About one executor per core; small and made-up stores need none. */

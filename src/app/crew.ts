@@ -238,7 +238,7 @@ export class ForkedCrew implements ManagedCrew {
 
   #ended(holder: string, code: number | null, signal: string | null): void {
     this.#executors.delete(holder);
-    this.#queue.forfeit(holder);
+    this.#queue.leave(holder);
     if (this.#closing) return;
     this.#diedMs = this.#clock.now();
     const now = this.#clock.monotonic();

@@ -12,7 +12,7 @@ import { keepLimits, readChange, showLimits, timetableOf, writeChange } from './
 const HOUR = 3600_000;
 const OFFICE = { days: [1, 2, 3, 4, 5], from: 8 * 60, to: 18 * 60, bandwidth: 100, requests: 10 };
 const LUNCH = { ...OFFICE, from: 12 * 60, to: 13 * 60, bandwidth: 0 };
-const LIMITS: Limits = { bandwidth: 1000, concurrency: 'auto', memory: 0, schedule: [LUNCH, OFFICE], timezone: 'Europe/Berlin' };
+const LIMITS: Limits = { bandwidth: 1000, concurrency: 'auto', listings: 'auto', largeObjects: 'auto', memory: 0, schedule: [LUNCH, OFFICE], timezone: 'Europe/Berlin' };
 
 /** A wall clock beside the code under test: Berlin is at +1 until 01:00 UTC of the last Sunday of March 2026, then at +2. */
 function rateAt(ms: number): number {

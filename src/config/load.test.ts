@@ -41,7 +41,7 @@ test('two lines are a migration; everything else has a default', () => {
     transform: { tags: { copy: true, set: {} }, metadata: { set: {} }, keyPrefix: '' },
     fidelity: { contentHeaders: 'report', userMetadata: 'report', tags: 'report', storageClass: 'report', mtime: 'report', mode: 'report' },
     compare: 'auto', onConflict: 'overwrite', sourceGone: 'skip', allowArchived: false, createBucket: false, requesterPays: false,
-    limits: { concurrency: 'auto', listings: 'auto', memory: 96 * 2 ** 20, schedule: [] },
+    limits: { concurrency: 'auto', listings: 'auto', largeObjects: 'auto', memory: 96 * 2 ** 20, schedule: [] },
     batch: { objects: 1000, bytes: 2 ** 30, seconds: 60 },
     transfer: { partSize: 'auto', partConcurrency: 'auto', serverSideCopy: 'auto', multipartThreshold: 64 * 2 ** 20, singleCopyLimit: 5 * 2 ** 30, stallTimeoutMs: 30_000 },
     filesystem: { names: 'verbatim', symlinks: 'skip' },

@@ -184,6 +184,8 @@ export interface Limits {
   /** Objects (or parts) in flight over all executors. */
   readonly concurrency: 'auto' | number;
   readonly listings: 'auto' | number;
+  /** Objects above 64 MiB in flight over all executors, at least one each. */
+  readonly largeObjects: 'auto' | number;
   /** Bytes of buffers per process. */
   readonly memory: number;
   /** Limits at times of the week. */

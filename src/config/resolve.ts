@@ -220,7 +220,7 @@ function resolveLimits(given: Input<'limits'>): Limits {
     if (bandwidth === undefined && requests === undefined) fail(path, 'limits nothing', 'add bandwidth: or requests:');
     return { days, from, to, ...optional('bandwidth', bandwidth), ...optional('requests', requests) };
   });
-  const memory = { concurrency: given.concurrency, listings: given.listings, memory: given.memory };
+  const memory = { concurrency: given.concurrency, listings: given.listings, largeObjects: given.large_objects, memory: given.memory };
   return { ...optional('bandwidth', given.bandwidth), ...optional('requests', given.requests), ...memory, schedule, ...optional('timezone', given.timezone) };
 }
 

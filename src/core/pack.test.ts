@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Item } from './item.ts';
-import { Packer } from './pack.ts';
+import { LARGE_BYTES, Packer, sizeClass } from './pack.ts';
 
 const item = (key: number, size: number, state: Item['state']): Item => ({ key: String(key).padStart(6, '0'), kind: 'object', size, state, source: { token: 't' }, evidence: 'none', attempts: 0 });
 
@@ -17,6 +17,16 @@ test('tasks keep order, lose nothing and stay within count and bytes', () => {
       assert.ok(pending.length <= objects);
       assert.ok(pending.length <= 1 || pending.reduce((sum, { size }) => sum + size, 0) <= bytes);
     }
+  }));
+});
+
+test('F086: no task holds both large and small objects that are to be copied', () => {
+  fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom(0, 1, LARGE_BYTES, LARGE_BYTES + 1, 3 * LARGE_BYTES), fc.boolean()), { maxLength: 100 }), (drafts) => {
+    const packer = new Packer({ objects: 20, bytes: 2 ** 40, seconds: 1e9 });
+    const items = drafts.map(([size, pending], i) => item(i, size, pending ? 'pending' : 'unchanged'));
+    const tasks = [...items.map((one) => packer.add(one)), packer.take()].filter((task) => task !== undefined);
+    assert.deepEqual(tasks.flat(), items);
+    for (const task of tasks) assert.ok(new Set(task.filter(({ state }) => state === 'pending').map(({ size }) => sizeClass(size))).size <= 1);
   }));
 });
 

@@ -7,6 +7,18 @@ export interface BatchLimits {
   readonly seconds: number;
 }
 
+/**
+ * Objects above this take so long that small ones must not wait behind them, nor they behind many small ones (F086): they are tasks of their
+ * own, handed out apart. The ledger's indexes have the same figure.
+ */
+export const LARGE_BYTES = 64 * 1024 * 1024;
+
+export type SizeClass = 'small' | 'large';
+
+export function sizeClass(size: number): SizeClass {
+  return size > LARGE_BYTES ? 'large' : 'small';
+}
+
 /** Rough cost of one object for packing only; what was measured later moves the feeding, not the packing. */
 const SECONDS_PER_OBJECT = 0.02;
 const BYTES_PER_SECOND = 50 * 1024 * 1024;
@@ -18,6 +30,7 @@ export class Packer {
   #items: Item[] = [];
   #pending = 0;
   #bytes = 0;
+  #class: SizeClass | undefined;
 
   constructor(limits: BatchLimits) {
     this.#limits = limits;
@@ -25,7 +38,7 @@ export class Packer {
 
   /** Adds an item; returns the task that it completes, if any. */
   add(item: Item): readonly Item[] | undefined {
-    if (item.state === 'pending' && this.#pending > 0 && this.#wouldOverflow(item)) {
+    if (item.state === 'pending' && this.#pending > 0 && (this.#class !== sizeClass(item.size) || this.#wouldOverflow(item))) {
       const full = this.take();
       this.#push(item);
       return full;
@@ -46,6 +59,7 @@ export class Packer {
     this.#items.push(item);
     if (item.state !== 'pending') return;
     this.#pending++;
+    this.#class = sizeClass(item.size);
     this.#bytes += item.size;
   }
 

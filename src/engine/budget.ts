@@ -5,11 +5,14 @@ interface Waiting { readonly amount: number; readonly grant: () => void }
 
 export class Budget {
   readonly #most: number;
+  readonly #whole: Budget | undefined;
   #used = 0;
   readonly #waiting: Waiting[] = [];
 
-  constructor(most: number) {
+  /** `whole`: what is taken here is taken from it too, so that some of it is left for others (F086). */
+  constructor(most: number, whole?: Budget) {
     this.#most = Math.max(1, most);
+    this.#whole = whole;
   }
 
   get most(): number {
@@ -27,12 +30,23 @@ export class Budget {
     if (this.#waiting.length > 0 || this.#used + share > this.#most) await this.#wait(share, signal);
     else this.#used += share;
     let given = false;
-    return () => {
+    const giveBack = (): void => {
       if (given) return;
       given = true;
       this.#used -= share;
       this.#serve();
     };
+    return this.#whole === undefined ? giveBack : this.#alsoFrom(this.#whole, share, giveBack, signal);
+  }
+
+  async #alsoFrom(whole: Budget, share: number, giveBack: () => void, signal: AbortSignal | undefined): Promise<() => void> {
+    try {
+      const wholeBack = await whole.take(share, signal);
+      return () => { giveBack(); wholeBack(); };
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
   }
 
   #wait(amount: number, signal: AbortSignal | undefined): Promise<void> {

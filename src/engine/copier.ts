@@ -33,6 +33,8 @@ export interface CopyContext {
   readonly options: CopyOptions;
   readonly recorder: Recorder;
   readonly memory: Budget;
+  /** What parts may take of it; absent: all. */
+  readonly partMemory?: Budget;
   readonly events: Events;
   readonly clock: Clock;
 }

@@ -107,7 +107,7 @@ async function sendPart(step: CopyStep, upload: Upload, number: number, range: {
   const { context, signal } = step;
   const held = range.length <= BUFFERED_PART;
   // A part that is held has read ahead in its socket too, and leaves chunks to the garbage collector.
-  const giveBack = await context.memory.take((held ? range.length : 0) + STREAM_BUFFER, signal);
+  const giveBack = await (context.partMemory ?? context.memory).take((held ? range.length : 0) + STREAM_BUFFER, signal);
   try {
     const part = held ? await sendHeld(step, upload, number, range, algorithm) : await sendStreamed(step, upload, number, range, algorithm);
     if (part.size !== range.length) throw new BrigadeError({ code: 'E_SHORT_WRITE', kind: 'transient', op: 'putPart', message: `part ${number} holds ${part.size} bytes of ${range.length}` });

@@ -1,5 +1,6 @@
 /**
  * The worker loop: takes tasks, copies their items side by side, makes outcomes durable, acknowledges. It knows no queue and no store.
+ * Small and large objects have slots of their own, and their tasks are taken apart: neither ever waits behind the other (F086).
  *
  * What an error leads to (design truths 10, 11):
  *   cancelled            the item stays pending, the task goes back
@@ -11,6 +12,7 @@
 import type { BrigadeError} from '../core/errors.ts';
 import { asBrigadeError, cancelled, isKind } from '../core/errors.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
+import { type SizeClass, sizeClass } from '../core/pack.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Delivery, Recorder, Task, TaskQueue } from '../ports/queue.ts';
@@ -27,9 +29,11 @@ export interface WorkerOptions {
   readonly events: Events;
   readonly clock: Clock;
   readonly random: Random;
-  /** Objects in flight. */
+  /** Small objects in flight. */
   readonly concurrency: number;
-  /** Tasks open at once: two, so that the tail of one overlaps the head of the next. */
+  /** Large objects in flight: each is many parts, and many of them at once only contend for the store (S1.32). */
+  readonly large: number;
+  /** Tasks of each size class open at once: two, so that the tail of one overlaps the head of the next. */
   readonly tasks: number;
   /** How often the queue is told that work goes on, in milliseconds. */
   readonly heartbeatMs: number;
@@ -49,35 +53,40 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
 class Worker {
   readonly #options: WorkerOptions;
   readonly #stop = new AbortController();
-  readonly #slots: Budget;
-  readonly #open = new Set<Promise<void>>();
+  readonly #slots: Readonly<Record<SizeClass, Budget>>;
+  readonly #open: Readonly<Record<SizeClass, Set<Promise<void>>>> = { small: new Set(), large: new Set() };
   #premise: BrigadeError | undefined;
 
   constructor(options: WorkerOptions, signal: AbortSignal) {
     this.#options = options;
-    this.#slots = new Budget(options.concurrency);
+    this.#slots = { small: new Budget(options.concurrency), large: new Budget(options.large) };
     if (signal.aborted) this.#stop.abort();
     signal.addEventListener('abort', () => this.#stop.abort(), { once: true });
   }
 
   async run(): Promise<void> {
-    while (!this.#stop.signal.aborted) await this.#takeTasks();
-    await Promise.all(this.#open);
+    await Promise.all([this.#takeAll('small'), this.#takeAll('large')]);
     if (this.#premise !== undefined) throw this.#premise;
   }
 
-  async #takeTasks(): Promise<void> {
+  async #takeAll(size: SizeClass): Promise<void> {
+    while (!this.#stop.signal.aborted) await this.#takeTasks(size);
+    await Promise.all(this.#open[size]);
+  }
+
+  async #takeTasks(size: SizeClass): Promise<void> {
+    const open = this.#open[size];
     try {
-      if (this.#open.size >= this.#options.tasks) await Promise.race(this.#open);
-      else for (const delivery of await this.#options.queue.receive(this.#options.tasks - this.#open.size, this.#stop.signal)) this.#begin(delivery);
+      if (open.size >= this.#options.tasks) await Promise.race(open);
+      else for (const delivery of await this.#options.queue.receive(this.#options.tasks - open.size, this.#stop.signal, size)) this.#begin(delivery, open);
     } catch (error) {
       if (!isKind(error, 'cancelled')) this.#fail(asBrigadeError(error, 'receive'));
     }
   }
 
-  #begin(delivery: Delivery): void {
-    const work = this.#work(delivery).catch((error: unknown) => this.#fail(asBrigadeError(error, 'task'))).finally(() => this.#open.delete(work));
-    this.#open.add(work);
+  #begin(delivery: Delivery, open: Set<Promise<void>>): void {
+    const work = this.#work(delivery).catch((error: unknown) => this.#fail(asBrigadeError(error, 'task'))).finally(() => open.delete(work));
+    open.add(work);
   }
 
   /** The first premise that fails stops everything; what comes after it is its echo. */
@@ -91,7 +100,7 @@ class Worker {
     const ended = new AbortController();
     const beat = this.#heartbeat(delivery, ended.signal);
     try {
-      await Promise.all(await this.#startItems(delivery.task, writer));
+      await Promise.all((await Promise.all([this.#startItems(delivery.task, 'small', writer), this.#startItems(delivery.task, 'large', writer)])).flat());
       if (this.#stop.signal.aborted) await writer.flush();
       else await writer.close();
     } finally {
@@ -102,10 +111,10 @@ class Worker {
     else await delivery.ack();
   }
 
-  async #startItems(task: Task, writer: OutcomeWriter): Promise<Promise<void>[]> {
+  async #startItems(task: Task, size: SizeClass, writer: OutcomeWriter): Promise<Promise<void>[]> {
     const running: Promise<void>[] = [];
-    for (const item of task.items) {
-      const giveBack = await this.#slots.take(1, this.#stop.signal).catch(() => undefined);
+    for (const item of task.items.filter((one) => sizeClass(one.size) === size)) {
+      const giveBack = await this.#slots[size].take(1, this.#stop.signal).catch(() => undefined);
       if (giveBack === undefined) break;
       running.push(this.#settle(task, item).then((outcome) => this.#end(outcome, item, writer)).catch((error: unknown) => this.#fail(asBrigadeError(error, 'item'))).finally(giveBack));
     }

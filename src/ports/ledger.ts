@@ -10,6 +10,7 @@ import type { Item, ItemState, Outcome, Problem, Tally } from '../core/item.ts';
 import type { Checksum } from '../core/object.ts';
 import type { Key } from '../core/key.ts';
 import type { Shard } from '../core/shard.ts';
+import type { SizeClass } from '../core/pack.ts';
 import type { Part, Upload } from './storage.ts';
 
 /** What a ledger is bound to. Differing from the stored one is refused (F032). */
@@ -147,8 +148,8 @@ export interface Ledger {
   /** The shards of a run's listing so far, in the order of their keys; none before its first page. */
   shards(run: number): readonly Shard[];
 
-  /** Leases up to `limit` tasks in the order in which they were planned. */
-  claim(run: number, limit: number, holder: string): readonly LeasedTask[];
+  /** Leases up to `limit` tasks: of one size class, the large ones with most pending bytes first (what takes longest must begin first); else in the order in which they were planned. */
+  claim(run: number, limit: number, holder: string, size?: SizeClass): readonly LeasedTask[];
   /** Gives leased tasks back, in doubt; absent `holder`: all of them (a new coordinator). Returns how many. */
   releaseTasks(run: number, holder?: string): number;
 

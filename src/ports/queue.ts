@@ -4,6 +4,7 @@
  */
 import type { LeasedTask, RecordedUpload } from './ledger.ts';
 import type { Outcome } from '../core/item.ts';
+import type { SizeClass } from '../core/pack.ts';
 import type { Part, Upload } from './storage.ts';
 
 export type Task = LeasedTask;
@@ -20,8 +21,8 @@ export interface Delivery {
 }
 
 export interface TaskQueue {
-  /** Waits for work; resolves empty after the driver's poll time. Rejects with kind `cancelled` on the signal. */
-  receive(most: number, signal: AbortSignal): Promise<readonly Delivery[]>;
+  /** Waits for work, of one size class or of any; resolves empty after the driver's poll time. Rejects with kind `cancelled` on the signal. */
+  receive(most: number, signal: AbortSignal, size?: SizeClass): Promise<readonly Delivery[]>;
   close(): Promise<void>;
 }
 

@@ -72,7 +72,7 @@ export class Bench {
     const probe = (signal: AbortSignal): Promise<void> => this.#probe(signal);
     const crew = new TestCrew(queue, (stop) => {
       const context = { ...shared, options: { ...COPY, ...options.copy }, recorder: queue.recorder(), memory: new Budget(64 * MiB) };
-      return runWorker({ ...shared, queue: queue.queue('test'), recorder: queue.recorder(), probe, concurrency: 8, tasks: 2, heartbeatMs: 1000, copy: (task, item, signal) => copyItem(context, task, item, signal) }, stop);
+      return runWorker({ ...shared, queue: queue.queue('test'), recorder: queue.recorder(), probe, concurrency: 8, large: 2, tasks: 2, heartbeatMs: 1000, copy: (task, item, signal) => copyItem(context, task, item, signal) }, stop);
     });
     try {
       return await coordinate({

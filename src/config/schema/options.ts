@@ -107,6 +107,7 @@ export const limits = z.strictObject({
   requests: requestRate().prefault('unlimited').meta({ description: 'Requests per second to each of the two stores.', examples: ['500/s'] }),
   concurrency: autoOrCount(1, 4096).prefault('auto').meta({ description: 'Objects or parts in flight; `auto` finds it by throttling and latency.', examples: ['32'] }),
   listings: autoOrCount(1, 256).prefault('auto').meta({ description: 'Ranges of keys that are listed at once on each side, where a store lists in key order; `auto` finds it, up to 32. `1`: one listing from the first key to the last, for a store that cannot be asked for the keys after a given one.', examples: ['1'] }),
+  large_objects: autoOrCount(1, 1024).prefault('auto').meta({ description: 'Objects above 64 MiB in flight, over all executors, at least one each; `auto`: two each. Small objects have slots of their own and never wait for them.', examples: ['4'] }),
   memory: size({ least: '16 MiB', most: '64 GiB' }).prefault('96 MiB').meta({ description: 'Buffers of each process.' }),
   schedule: z.array(window).max(100).prefault([]).meta({
     'x-type': 'list of [windows](#limitsschedule)', description: 'Other limits at some times of the week. The first window that fits holds, outside of all `bandwidth` and `requests` above.',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { join } from 'node:path';
 import { keyFromBytes } from '../../core/key.ts';
+import { LARGE_BYTES, type SizeClass } from '../../core/pack.ts';
 import { clock, copied, failed, folder, keyNumber, listing, open, pendingItem, plannedTasks } from './fixture.test.ts';
 import { inspectLedger } from './open.ts';
 import type { TestContext } from 'node:test';
@@ -259,4 +260,17 @@ test('prune drops the objects of old runs, keeps their sums, and never those of 
   assert.throws(() => [...ledger.items(1)], { code: 'E_RUN_PRUNED' });
   assert.throws(() => ledger.item(3, keyNumber(0)), { code: 'E_RUN_PRUNED' });
   assert.equal(ledger.tally(1).listed.objects, 6);
+});
+
+test('F086: small and large tasks are claimed apart, the large ones longest first, to the byte', async (t) => {
+  const ledger = await open(join(folder(t), 'ledger.db'));
+  ledger.beginRun('initial');
+  const sizes = [LARGE_BYTES + 1, LARGE_BYTES, 3 * LARGE_BYTES, 0, 2 * LARGE_BYTES];
+  const tasks = sizes.map((size, i) => ({ items: [pendingItem(keyNumber(i), size)], problems: new Map() }));
+  ledger.addPlan(1, { tasks, shards: [], listing: listing(sizes.length) });
+  const claimed = (size?: SizeClass): number[] => ledger.claim(1, 9, 'a', size).map(({ items }) => items[0]?.size ?? -1);
+  assert.deepEqual([claimed('large'), claimed('small'), claimed('large'), claimed()], [[3 * LARGE_BYTES, 2 * LARGE_BYTES, LARGE_BYTES + 1], [LARGE_BYTES, 0], [], []]);
+  ledger.releaseTasks(1, 'a');
+  assert.equal(claimed().length, 5, 'whoever does not ask for a class gets any');
+  await ledger.close();
 });

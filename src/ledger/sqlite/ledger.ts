@@ -10,6 +10,7 @@ import { prunable, pruneRun, shrink } from './upkeep.ts';
 import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Shard } from '../../core/shard.ts';
+import type { SizeClass } from '../../core/pack.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Retried, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
@@ -99,9 +100,10 @@ export class SqliteLedger implements Ledger {
     });
   }
 
-  claim(run: number, limit: number, holder: string): readonly LeasedTask[] {
+  claim(run: number, limit: number, holder: string, size?: SizeClass): readonly LeasedTask[] {
+    const ready = size === undefined ? 'readyTasks' : size === 'small' ? 'readySmall' : 'readyLarge';
     return this.#group.commit('claim', () => {
-      const ids = this.#connection.sql('readyTasks').all(run, limit).map((row) => Number(row['id']));
+      const ids = this.#connection.sql(ready).all(run, limit).map((row) => Number(row['id']));
       return ids.map((id) => this.#lease(id, holder));
     });
   }

@@ -31,6 +31,8 @@ export const SQL = {
   taskAt: 'SELECT id, first_key, last_key FROM tasks WHERE run = ? AND first_key <= ? ORDER BY first_key DESC LIMIT 1',
   nextTask: 'SELECT id, first_key, last_key FROM tasks WHERE run = ? AND first_key > ? ORDER BY first_key LIMIT 1',
   readyTasks: "SELECT id FROM tasks WHERE run = ? AND state = 'ready' ORDER BY id LIMIT ?",
+  readySmall: "SELECT id FROM tasks INDEXED BY tasks_small WHERE run = ? AND state = 'ready' AND pending_bytes <= pending * 67108864 ORDER BY id LIMIT ?",
+  readyLarge: "SELECT id FROM tasks INDEXED BY tasks_large WHERE run = ? AND state = 'ready' AND pending_bytes > pending * 67108864 ORDER BY pending_bytes DESC LIMIT ?",
   leaseTask: "UPDATE tasks SET state = 'leased', holder = ?, deliveries = deliveries + 1 WHERE id = ?",
   settleTask: 'UPDATE tasks SET state = ?, holder = NULL, in_doubt = ? WHERE id = ?',
   releaseAll: "UPDATE tasks SET state = 'ready', holder = NULL, in_doubt = 1 WHERE run = ? AND state = 'leased'",

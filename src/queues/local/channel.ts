@@ -4,6 +4,7 @@
  */
 import { asBrigadeError, BrigadeError, cancelled, type ErrorFacts, errorFacts } from '../../core/errors.ts';
 import type { Outcome } from '../../core/item.ts';
+import type { SizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
@@ -18,12 +19,12 @@ export interface Wire {
 }
 
 type Call =
-  | { readonly op: 'receive'; readonly most: number }
+  | { readonly op: 'receive'; readonly most: number; readonly size?: SizeClass | undefined }
   | { readonly op: 'record'; readonly task: number; readonly outcomes: readonly Outcome[]; readonly close: boolean }
   | { readonly op: 'recordUpload'; readonly task: number; readonly upload: Upload; readonly token: string }
   | { readonly op: 'recordPart'; readonly task: number; readonly id: string; readonly part: Part }
   | { readonly op: 'forgetUpload'; readonly task: number; readonly id: string }
-  | { readonly op: 'ack' }
+  | { readonly op: 'ack'; readonly size?: SizeClass | undefined }
   | { readonly op: 'release' };
 
 /** What an executor says without being asked. */
@@ -55,7 +56,8 @@ type Message<Spec> =
 export function serveExecutor<Spec>(wire: Wire, queue: LocalQueue, holder: string, onReport: (report: Report) => void): (order: Order<Spec>) => void {
   const gone = new AbortController();
   const recorder = queue.recorder();
-  wire.onClose(() => { gone.abort(); queue.forfeit(holder); });
+  queue.join(holder);
+  wire.onClose(() => { gone.abort(); queue.leave(holder); });
   wire.onMessage((raw) => {
     const message = raw as Message<Spec>;
     if ('report' in message) onReport(message.report);
@@ -70,12 +72,12 @@ export function serveExecutor<Spec>(wire: Wire, queue: LocalQueue, holder: strin
 
 async function perform(call: Call, queue: LocalQueue, recorder: Recorder, holder: string, gone: AbortSignal): Promise<unknown> {
   switch (call.op) {
-    case 'receive': return queue.lease(call.most, holder, gone);
+    case 'receive': return queue.lease(call.most, holder, gone, call.size);
     case 'record': return recorder.record(call.task, call.outcomes, call.close);
     case 'recordUpload': return recorder.recordUpload(call.task, call.upload, call.token);
     case 'recordPart': return recorder.recordPart(call.task, call.id, call.part);
     case 'forgetUpload': return recorder.forgetUpload(call.task, call.id);
-    case 'ack': return queue.done(holder);
+    case 'ack': return queue.done(holder, call.size);
     case 'release': return queue.forfeit(holder);
   }
 }
@@ -110,18 +112,18 @@ export function connectCoordinator<Spec>(wire: Wire, onOrder: (order: Order<Spec
 type Caller = <T>(what: Call) => Promise<T>;
 
 function remoteQueue(call: Caller): TaskQueue {
-  const deliver = (task: Task): Delivery => ({
+  const deliver = (size: SizeClass | undefined) => (task: Task): Delivery => ({
     task,
     extend: async () => {}, // The process's own beat stands for all its tasks.
-    ack: () => call({ op: 'ack' }),
+    ack: () => call({ op: 'ack', size }),
     release: () => call({ op: 'release' }),
   });
   return {
-    receive: async (most, signal) => {
-      const tasks = await call<readonly Task[]>({ op: 'receive', most });
+    receive: async (most, signal, size) => {
+      const tasks = await call<readonly Task[]>({ op: 'receive', most, size });
       if (signal.aborted && tasks.length > 0) await call({ op: 'release' });
       if (signal.aborted) throw cancelled('receive');
-      return tasks.map(deliver);
+      return tasks.map(deliver(size));
     },
     close: () => call({ op: 'release' }),
   };

@@ -3,6 +3,7 @@
  * other processes reach it through channel.ts, an executor in this process directly.
  */
 import { cancelled } from '../../core/errors.ts';
+import type { SizeClass } from '../../core/pack.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
 
@@ -14,6 +15,8 @@ export class LocalQueue {
   readonly #run: number;
   readonly #waiting = new Set<() => void>();
   readonly #holding = new Map<string, number>();
+  /** Everybody who takes work, with the large tasks that each holds. */
+  readonly #large = new Map<string, number>();
   #held = false;
   /** Hears how many executors hold work, whenever that changes: limits are shared among those. */
   onBusy: (executors: number) => void = () => undefined;
@@ -45,23 +48,36 @@ export class LocalQueue {
   }
 
   /** Tasks for one executor; empty after the poll time. */
-  async lease(most: number, holder: string, signal: AbortSignal): Promise<readonly Task[]> {
+  async lease(most: number, holder: string, signal: AbortSignal, size?: SizeClass): Promise<readonly Task[]> {
     if (signal.aborted) throw cancelled('receive');
-    const first = this.#claim(most, holder);
+    const first = this.#claim(most, holder, size);
     if (first.length > 0) return first;
     await this.#news(signal);
     if (signal.aborted) throw cancelled('receive');
-    return this.#claim(most, holder);
+    return this.#claim(most, holder, size);
   }
 
-  /** What a gone executor held goes back, in doubt. */
+  /** Somebody who will take work: large tasks are dealt out evenly among all who joined. */
+  join(holder: string): void {
+    this.#large.set(holder, 0);
+  }
+
+  /** Gone for good; what it held goes back, in doubt. */
+  leave(holder: string): void {
+    this.forfeit(holder);
+    this.#large.delete(holder);
+  }
+
+  /** What an executor held goes back, in doubt. */
   forfeit(holder: string): void {
     this.#ledger.releaseTasks(this.#run, holder);
+    if (this.#large.has(holder)) this.#large.set(holder, 0);
     this.#count(holder, 0);
     this.wake();
   }
 
-  done(holder: string): void {
+  done(holder: string, size?: SizeClass): void {
+    if (size === 'large') this.#large.set(holder, Math.max(0, (this.#large.get(holder) ?? 0) - 1));
     this.#count(holder, (this.#holding.get(holder) ?? 0) - 1);
     this.wake();
   }
@@ -78,24 +94,40 @@ export class LocalQueue {
 
   /** The queue for an executor in this process. */
   queue(holder: string): TaskQueue {
+    this.join(holder);
     return {
-      receive: async (most, signal) => (await this.lease(most, holder, signal)).map((task) => this.#delivery(task, holder)),
-      close: async () => this.forfeit(holder),
+      receive: async (most, signal, size) => (await this.lease(most, holder, signal, size)).map((task) => this.#delivery(task, holder, size)),
+      close: async () => this.leave(holder),
     };
   }
 
-  #delivery(task: Task, holder: string): Delivery {
+  #delivery(task: Task, holder: string, size: SizeClass | undefined): Delivery {
     return {
       task,
       extend: async () => {},
-      ack: async () => this.done(holder),
+      ack: async () => this.done(holder, size),
       release: async () => this.forfeit(holder),
     };
   }
 
-  #claim(most: number, holder: string): readonly Task[] {
+  #claim(most: number, holder: string, size: SizeClass | undefined): readonly Task[] {
     if (this.#held) return [];
-    const tasks = this.#ledger.claim(this.#run, most, holder);
+    if (size === 'large') return this.#claimLarge(holder);
+    return this.#counted(this.#ledger.claim(this.#run, most, holder, size), holder);
+  }
+
+  /** One by one, and never a second one for somebody while another has none (S1.15). */
+  #claimLarge(holder: string): readonly Task[] {
+    const held = this.#large.get(holder) ?? 0;
+    if (held > Math.min(...this.#large.values())) return [];
+    const tasks = this.#counted(this.#ledger.claim(this.#run, 1, holder, 'large'), holder);
+    this.#large.set(holder, held + tasks.length);
+    // Whoever was told to wait for others may be next now.
+    if (tasks.length > 0) this.wake();
+    return tasks;
+  }
+
+  #counted(tasks: readonly Task[], holder: string): readonly Task[] {
     if (tasks.length > 0) this.#count(holder, (this.#holding.get(holder) ?? 0) + tasks.length);
     return tasks;
   }

@@ -3,9 +3,10 @@ import { usageError } from '../../../core/errors.ts';
 import { initial } from './001-initial.ts';
 import { destinationReRead } from './002-destination-re-read.ts';
 import { shards } from './003-shards.ts';
+import { claims } from './004-claims.ts';
 import type { DatabaseSync } from 'node:sqlite';
 
-const MIGRATIONS: readonly string[] = [initial, destinationReRead, shards];
+const MIGRATIONS: readonly string[] = [initial, destinationReRead, shards, claims];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
