@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import type { Migration } from '../config/index.ts';
 import { isKind } from '../core/errors.ts';
 import { Budget } from '../engine/budget.ts';
-import { copyItem } from '../engine/copier.ts';
+import { type CopyContext, copyItem } from '../engine/copier.ts';
+import { copyRange } from '../engine/copy-range.ts';
 import { runWorker } from '../engine/worker.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -35,11 +36,12 @@ const HEARTBEAT_MS = 10_000;
 export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise<void> {
   const { migration, share, source, destination, queue, recorder, events, clock, random } = options;
   const memory = new Budget(migration.limits.memory);
-  const context = { source, destination, options: copyOptions(migration), recorder, memory, partMemory: new Budget(memory.most * PARTS_OF_MEMORY, memory), events, clock };
+  const context: CopyContext = { source, destination, options: copyOptions(migration), recorder, memory, partMemory: new Budget(memory.most * PARTS_OF_MEMORY, memory), events, clock, ...spreadingOf(queue, share) };
   return runWorker({
     queue, recorder, events, clock, random, heartbeatMs: HEARTBEAT_MS, tasks: 2,
     concurrency: concurrencyOf(migration, share),
     large: largeAtOnceOf(migration, share),
+    ...(context.spreading === undefined ? {} : { ranges: { lanes: largeAtOnceOf(migration, share) * context.options.partConcurrency, copy: (range, stored, stop) => copyRange(context, range, stored, stop) } }),
     copy: (task, item, stop) => copyItem(context, task, item, stop),
     probe: (stop) => probeStores(source, destination, stop),
   }, signal);
@@ -48,6 +50,11 @@ export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise
 export function concurrencyOf(migration: Migration, share: number): number {
   const { concurrency } = migration.limits;
   return concurrency === 'auto' ? SMALL_OBJECTS_AT_ONCE : Math.max(1, Math.ceil(concurrency / share));
+}
+
+/** Where several are at work, parts of one object are copied by all of them. */
+function spreadingOf({ ranges }: TaskQueue, share: number): Pick<CopyContext, 'spreading'> {
+  return ranges === undefined || share < 2 ? {} : { spreading: { ranges, share } };
 }
 
 /** At least one each: an executor that may copy no large object could never end a task that has one. */

@@ -17,6 +17,7 @@ export function copyOptions(migration: Migration): CopyOptions {
   return {
     cut: { bufferUpTo: Math.min(BUFFER_UP_TO, transfer.multipartThreshold), streamUpTo: transfer.multipartThreshold, ...(transfer.partSize === 'auto' ? {} : { partSize: transfer.partSize }) },
     partConcurrency: transfer.partConcurrency === 'auto' ? PARTS_AT_ONCE : transfer.partConcurrency,
+    partConcurrencyFixed: transfer.partConcurrency !== 'auto',
     serverSideCopy: transfer.serverSideCopy,
     singleCopyLimit: transfer.singleCopyLimit,
     verify: migration.verify,

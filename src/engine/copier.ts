@@ -17,7 +17,7 @@ import type { Checksum, ObjectInfo, Token } from '../core/object.ts';
 import { type Cut, cutObject } from '../core/parts.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
-import type { Recorder, Task } from '../ports/queue.ts';
+import type { RangeQueue, Recorder, Task } from '../ports/queue.ts';
 import type { Guard, Store, Written } from '../ports/storage.ts';
 import type { Budget } from './budget.ts';
 import { type Carried, carryAttributes, finishTags } from './fidelity.ts';
@@ -35,6 +35,8 @@ export interface CopyContext {
   readonly memory: Budget;
   /** What parts may take of it; absent: all. */
   readonly partMemory?: Budget;
+  /** Where parts of one object are copied by others too; absent: all of them here. `share`: how many are at work. */
+  readonly spreading?: { readonly ranges: RangeQueue; readonly share: number };
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -50,6 +52,8 @@ export interface CopyStep {
   carry(info: ObjectInfo, inParts?: boolean): Promise<Carried>;
   /** Progress: bytes that went to the destination. */
   sent(bytes: number): void;
+  /** Bytes of this object that others sent, who told of them themselves. */
+  sentByOthers(bytes: number): void;
 }
 
 /** How a copying step ended: what was written, our own checksum over the bytes, and the read's facts. */
@@ -167,6 +171,7 @@ async function copyVersion(context: CopyContext, task: Task, item: Item, version
     context, task, version, guard, signal,
     carry: (info, inParts) => carry(context, version, info, inParts === true, signal),
     sent: (bytes) => { progress.bytesSent += bytes; context.events.emit({ type: 'bytes', key: version.key, bytes }); },
+    sentByOthers: (bytes) => { progress.bytesSent += bytes; },
   };
   const copied = (await copyOnServer(step)) ?? (await copyThrough(step));
   return endingOf(context, version, copied, guard);

@@ -25,6 +25,9 @@ const BUFFERED_PART = 16 * 1024 * 1024;
 /** Puts one part of the pinned source version; how is the difference between copying through us and on the server. */
 export type PutPart = (upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm) => Promise<Part>;
 
+/** What sending parts needs to know: the same for whoever has the object's task and for others who take some of its parts. */
+export type PartStep = Pick<CopyStep, 'context' | 'version' | 'signal' | 'sent'>;
+
 export async function copyInParts(step: CopyStep, partSize: number): Promise<Copied> {
   return transferParts(step, partSize, (upload, number, range, algorithm) => sendPart(step, upload, number, range, algorithm));
 }
@@ -43,7 +46,7 @@ export async function transferParts(step: CopyStep, partSize: number, put: PutPa
   // Parts of one upload have one kind of checksum, whoever began it.
   const kind = upload.checksumAlgorithm ?? done[0]?.checksum?.algorithm ?? algorithm;
   try {
-    const parts = await putMissing(step, upload, done, (number, range) => put(upload, number, range, kind));
+    const parts = copied ? await putMissing(step, upload, done, (number, range) => put(upload, number, range, kind)) : await spreadMissing(step, upload, done, kind, put);
     // Of bytes that a store copied by itself we have only its own word, part by part; the finished object is looked at instead.
     if (!copied) await proveParts(step, multipart, upload, parts, told);
     const written = await completeUpload(step, multipart, upload, parts, carried);
@@ -85,9 +88,30 @@ async function partsStillStored(step: CopyStep, multipart: Multipart, recorded: 
   }
 }
 
+/** Objects of fewer parts are sent sooner by one than handed to several. Counted over all of it: who goes on with an upload must meet those still at work on it. */
+const WORTH_SPREADING = 8;
+
+/** By all who are at work, where there are several; one hand completes the upload. */
+async function spreadMissing(step: CopyStep, upload: Upload, done: readonly Part[], algorithm: ChecksumAlgorithm, put: PutPart): Promise<readonly Part[]> {
+  const { context, task, version, signal } = step;
+  const { spreading, options } = context;
+  const numbers = missingOf(upload, done);
+  if (spreading === undefined || upload.size <= (WORTH_SPREADING - 1) * upload.partSize) return putMissing(step, upload, done, (number, range) => put(upload, number, range, algorithm));
+  const { partConcurrency: lanes, partConcurrencyFixed = false } = options;
+  const shares = partConcurrencyFixed ? { perHolder: Math.ceil(lanes / spreading.share), most: lanes } : { perHolder: lanes, most: lanes * spreading.share };
+  const parts = await spreading.ranges.spread({ task: task.id, upload, pin: version.pin, algorithm, numbers, ...shares }, signal);
+  step.sentByOthers(parts.reduce((sum, { size }) => sum + size, 0));
+  return checkParts(upload, [...done, ...parts].sort((a, b) => a.number - b.number));
+}
+
+function missingOf(upload: Upload, done: readonly Part[]): number[] {
+  const known = new Set(done.map(({ number }) => number));
+  return Array.from({ length: Math.ceil(upload.size / upload.partSize) }, (_, i) => i + 1).filter((number) => !known.has(number));
+}
+
 async function putMissing(step: CopyStep, upload: Upload, done: readonly Part[], put: (number: number, range: Parameters<PutPart>[2]) => Promise<Part>): Promise<readonly Part[]> {
   const parts = new Map(done.map((part) => [part.number, part]));
-  const missing = Array.from({ length: Math.ceil(upload.size / upload.partSize) }, (_, i) => i + 1).filter((number) => !parts.has(number));
+  const missing = missingOf(upload, done);
   await runLanes(missing, step.context.options.partConcurrency, step.signal, async (number) => {
     const part = await put(number, partRange(number, upload.size, upload.partSize));
     parts.set(number, part);
@@ -103,7 +127,8 @@ function checkParts(upload: Upload, parts: readonly Part[]): readonly Part[] {
   throw new BrigadeError({ code: 'E_PARTS', kind: 'transient', op: 'complete', message: `${parts.length} parts hold ${bytes} bytes of ${upload.size}` });
 }
 
-async function sendPart(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+/** Reads one part of the pinned version and puts it. The caller records it. */
+export async function sendPart(step: PartStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, signal } = step;
   const held = range.length <= BUFFERED_PART;
   // A part that is held has read ahead in its socket too, and leaves chunks to the garbage collector.
@@ -117,7 +142,7 @@ async function sendPart(step: CopyStep, upload: Upload, number: number, range: {
   }
 }
 
-async function sendHeld(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+async function sendHeld(step: PartStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, version, signal } = step;
   const slabs = slabsOf(context.memory);
   const into = slabs.lend(range.length);
@@ -132,7 +157,7 @@ async function sendHeld(step: CopyStep, upload: Upload, number: number, range: {
   return proven;
 }
 
-async function sendStreamed(step: CopyStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
+async function sendStreamed(step: PartStep, upload: Upload, number: number, range: { readonly offset: number; readonly length: number }, algorithm: ChecksumAlgorithm): Promise<Part> {
   const { context, version, signal } = step;
   const body = streamedBody(context.source, version, undefined, { algorithm, range, signal, sent: step.sent });
   const part = await multipartOf(step).putPart(upload, number, body, signal);
@@ -206,7 +231,7 @@ async function abandon(step: CopyStep, multipart: Multipart, upload: Upload): Pr
   await step.context.recorder.forgetUpload(step.task.id, upload.id);
 }
 
-function multipartOf(step: CopyStep): Multipart {
+function multipartOf(step: PartStep): Multipart {
   const { multipart } = step.context.destination;
   if (multipart === undefined) throw new BrigadeError({ code: 'E_NO_MULTIPART', kind: 'unsupported', message: 'the destination takes no multipart uploads' });
   return multipart;

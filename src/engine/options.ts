@@ -12,6 +12,8 @@ export interface CopyOptions {
   readonly cut: CutOptions;
   /** Parts of one object at once. */
   readonly partConcurrency: number;
+  /** An operator said so: then it is of all executors together. */
+  readonly partConcurrencyFixed?: boolean;
   readonly serverSideCopy: 'auto' | 'never';
   /** Server-side copies above this go in parts (bytes). */
   readonly singleCopyLimit: number;

@@ -15,7 +15,7 @@ import type { Item, Outcome, Problem } from '../core/item.ts';
 import { type SizeClass, sizeClass } from '../core/pack.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
-import type { Delivery, Recorder, Task, TaskQueue } from '../ports/queue.ts';
+import type { Delivery, PartRange, Recorder, Task, TaskQueue } from '../ports/queue.ts';
 import { Budget } from './budget.ts';
 import { ATTEMPTS } from './options.ts';
 import { OutcomeWriter } from './outcome-writer.ts';
@@ -33,6 +33,12 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** Large objects in flight: each is many parts, and many of them at once only contend for the store (S1.32). */
   readonly large: number;
+  /** Parts of large objects, of whoever holds them; without it no others are helped. */
+  readonly ranges?: {
+    readonly copy: (range: PartRange, stored: Set<number>, signal: AbortSignal) => Promise<void>;
+    /** Ranges in flight. */
+    readonly lanes: number;
+  };
   /** Tasks of each size class open at once: two, so that the tail of one overlaps the head of the next. */
   readonly tasks: number;
   /** How often the queue is told that work goes on, in milliseconds. */
@@ -41,6 +47,8 @@ export interface WorkerOptions {
 
 const RETRY_BASE_MS = 1000;
 const RETRY_CAP_MS = 30_000;
+/** Of these another try would say the same. A copy answers the last three itself; a range leaves them to its owner. */
+const FINAL = ['object', 'unsupported', 'internal', 'usage', 'changed', 'gone', 'conflict'] as const;
 const PAUSES: ReadonlySet<string> = new Set(['cancelled', 'premise', 'throttled']);
 const NETWORK = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT']);
 
@@ -65,7 +73,7 @@ class Worker {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#takeAll('small'), this.#takeAll('large')]);
+    await Promise.all([this.#takeAll('small'), this.#takeAll('large'), this.#takeRanges()]);
     if (this.#premise !== undefined) throw this.#premise;
   }
 
@@ -81,6 +89,41 @@ class Worker {
       else for (const delivery of await this.#options.queue.receive(this.#options.tasks - open.size, this.#stop.signal, size)) this.#begin(delivery, open);
     } catch (error) {
       if (!isKind(error, 'cancelled')) this.#fail(asBrigadeError(error, 'receive'));
+    }
+  }
+
+  /** Ranges of parts, as many as there are lanes. */
+  async #takeRanges(): Promise<void> {
+    const { ranges: own, queue } = this.#options;
+    const { ranges } = queue;
+    if (own === undefined || ranges === undefined) return;
+    const open = new Set<Promise<void>>();
+    while (!this.#stop.signal.aborted) {
+      try {
+        if (open.size >= own.lanes) await Promise.race(open);
+        else {
+          for (const range of await ranges.receive(own.lanes - open.size, this.#stop.signal)) {
+            const work = this.#copyRange(range, own.copy).catch((error: unknown) => this.#fail(asBrigadeError(error, 'range'))).finally(() => open.delete(work));
+            open.add(work);
+          }
+        }
+      } catch (error) {
+        if (!isKind(error, 'cancelled')) this.#fail(asBrigadeError(error, 'receive'));
+      }
+    }
+    await Promise.all(open);
+  }
+
+  /** A premise that fails, or a stop, gives the rest of the range back; what is wrong with the object is its owner's matter. */
+  async #copyRange(range: PartRange, copy: NonNullable<WorkerOptions['ranges']>['copy']): Promise<void> {
+    const end = (error?: BrigadeError): Promise<void> => this.#options.queue.ranges?.end(range, error) ?? Promise.resolve();
+    const stored = new Set<number>();
+    try {
+      const failed = await this.#attempts(0, () => copy(range, stored, this.#stop.signal).then(() => undefined), (_, error) => error);
+      await end(failed);
+    } catch (error) {
+      await end(cancelled('range'));
+      throw error;
     }
   }
 
@@ -128,18 +171,24 @@ class Worker {
 
   /** Tries until there is an outcome. Rejects only with what stops the worker. */
   async #settle(task: Task, item: Item): Promise<Outcome> {
-    const { copy, events, clock, random } = this.#options;
+    this.#options.events.emit({ type: 'started', key: item.key, size: item.size });
+    return this.#attempts(item.attempts, async (attempts) => {
+      const outcome = await this.#options.copy(task, { ...item, attempts }, this.#stop.signal);
+      return { ...outcome, attempts: attempts + 1 };
+    }, (attempts, error) => failure(item, attempts, error));
+  }
+
+  async #attempts<T>(before: number, once: (attempts: number) => Promise<T>, given: (attempts: number, error: BrigadeError) => T): Promise<T> {
+    const { events, clock, random } = this.#options;
     const signal = this.#stop.signal;
-    events.emit({ type: 'started', key: item.key, size: item.size });
-    for (let attempts = item.attempts; ; ) {
+    for (let attempts = before; ; ) {
       try {
-        const outcome = await copy(task, { ...item, attempts }, signal);
-        return { ...outcome, attempts: attempts + 1 };
+        return await once(attempts);
       } catch (thrown) {
         const error = asBrigadeError(thrown, 'copy');
         await this.#rethrowIfPremise(error);
         attempts++;
-        if (attempts >= ATTEMPTS || isKind(error, 'object', 'unsupported', 'internal', 'usage')) return failure(item, attempts, error);
+        if (attempts >= ATTEMPTS || isKind(error, ...FINAL)) return given(attempts, error);
         const waitMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (attempts - 1)) * (0.5 + random.next() / 2);
         events.emit({ type: 'retry', side: 'destination', op: 'copy', problem: problemOf(error), waitMs });
         await clock.sleep(waitMs, signal);

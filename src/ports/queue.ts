@@ -3,7 +3,9 @@
  * known from the ledger (locally) or the journal (fleet), never from the queue.
  */
 import type { LeasedTask, RecordedUpload } from './ledger.ts';
+import type { BrigadeError } from '../core/errors.ts';
 import type { Outcome } from '../core/item.ts';
+import type { ChecksumAlgorithm, Pin } from '../core/object.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Part, Upload } from './storage.ts';
 
@@ -20,7 +22,37 @@ export interface Delivery {
   release(delayMs: number): Promise<void>;
 }
 
+/** Parts of one upload, for one lane. Self-contained: whoever takes it needs nobody but the two stores and the recorder. */
+export interface PartRange {
+  readonly id: number;
+  readonly task: number;
+  readonly upload: Upload;
+  /** Every read carries it: parts of two versions never meet (F027). */
+  readonly pin: Pin;
+  readonly algorithm: ChecksumAlgorithm;
+  /** Ascending. */
+  readonly numbers: readonly number[];
+}
+
+/** Missing parts of one object, handed out by whoever holds its task. */
+export interface Spread extends Omit<PartRange, 'id'> {
+  /** Ranges of it in flight: of one executor, and of all. */
+  readonly perHolder: number;
+  readonly most: number;
+}
+
+export interface RangeQueue {
+  /** Resolves with all parts once each is stored and recorded; rejects with the first error when nobody is at work on them any more, or as `cancelled` on the signal. */
+  spread(spread: Spread, signal: AbortSignal): Promise<readonly Part[]>;
+  /** As `TaskQueue.receive`. */
+  receive(most: number, signal: AbortSignal): Promise<readonly PartRange[]>;
+  /** All of it is recorded; or, with an error, not: `cancelled` gives the rest back, any other one ends the whole spread. */
+  end(range: PartRange, error?: BrigadeError): Promise<void>;
+}
+
 export interface TaskQueue {
+  /** Where parts of one object may be copied by several. */
+  readonly ranges?: RangeQueue;
   /** Waits for work, of one size class or of any; resolves empty after the driver's poll time. Rejects with kind `cancelled` on the signal. */
   receive(most: number, signal: AbortSignal, size?: SizeClass): Promise<readonly Delivery[]>;
   close(): Promise<void>;

@@ -189,7 +189,8 @@ export class ProgressState implements Events {
   }
 
   #slowest(now: number): InFlight[] {
-    const all = [...this.#flights].sort(([, a], [, b]) => a.sinceMs - b.sinceMs).slice(0, SLOWEST);
+    // Late news of others who sent parts of it may come after an object's end.
+    const all = [...this.#flights].filter(([, { size }]) => size > 0).sort(([, a], [, b]) => a.sinceMs - b.sinceMs).slice(0, SLOWEST);
     return all.map(([key, { size, bytes, sinceMs }]) => ({ key: showKey(key), size, bytes: Math.min(size, bytes), ms: now - sinceMs }));
   }
 }

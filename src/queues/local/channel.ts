@@ -7,9 +7,9 @@ import type { Outcome } from '../../core/item.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
 import type { RunEvent } from '../../ports/events.ts';
-import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
+import type { Delivery, PartRange, RangeQueue, Recorder, Spread, Task, TaskQueue } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
-import type { LocalQueue } from './local-queue.ts';
+import { type LocalQueue, unlessCancelled } from './local-queue.ts';
 
 /** What both ends of a fork have; child_process and process fit. */
 export interface Wire {
@@ -24,6 +24,9 @@ type Call =
   | { readonly op: 'recordUpload'; readonly task: number; readonly upload: Upload; readonly token: string }
   | { readonly op: 'recordPart'; readonly task: number; readonly id: string; readonly part: Part }
   | { readonly op: 'forgetUpload'; readonly task: number; readonly id: string }
+  | { readonly op: 'spread'; readonly spread: Spread }
+  | { readonly op: 'receiveRanges'; readonly most: number }
+  | { readonly op: 'endRange'; readonly range: Pick<PartRange, 'upload' | 'id'>; readonly error?: ErrorFacts }
   | { readonly op: 'ack'; readonly size?: SizeClass | undefined }
   | { readonly op: 'release' };
 
@@ -77,6 +80,9 @@ async function perform(call: Call, queue: LocalQueue, recorder: Recorder, holder
     case 'recordUpload': return recorder.recordUpload(call.task, call.upload, call.token);
     case 'recordPart': return recorder.recordPart(call.task, call.id, call.part);
     case 'forgetUpload': return recorder.forgetUpload(call.task, call.id);
+    case 'spread': return queue.spread(holder, call.spread);
+    case 'receiveRanges': return queue.leaseRanges(call.most, holder, gone);
+    case 'endRange': return queue.endRange(holder, call.range, call.error === undefined ? undefined : new BrigadeError(call.error));
     case 'ack': return queue.done(holder, call.size);
     case 'release': return queue.forfeit(holder);
   }
@@ -119,6 +125,7 @@ function remoteQueue(call: Caller): TaskQueue {
     release: () => call({ op: 'release' }),
   });
   return {
+    ranges: remoteRanges(call),
     receive: async (most, signal, size) => {
       const tasks = await call<readonly Task[]>({ op: 'receive', most, size });
       if (signal.aborted && tasks.length > 0) await call({ op: 'release' });
@@ -126,6 +133,21 @@ function remoteQueue(call: Caller): TaskQueue {
       return tasks.map(deliver(size));
     },
     close: () => call({ op: 'release' }),
+  };
+}
+
+function remoteRanges(call: Caller): RangeQueue {
+  const end = (range: PartRange, error?: BrigadeError): Promise<void> =>
+    call({ op: 'endRange', range: { upload: range.upload, id: range.id }, ...(error === undefined ? {} : { error: errorFacts(error) }) });
+  return {
+    spread: (spread, signal) => unlessCancelled(call({ op: 'spread', spread }), signal),
+    receive: async (most, signal) => {
+      const ranges = await call<readonly PartRange[]>({ op: 'receiveRanges', most });
+      if (!signal.aborted) return ranges;
+      for (const range of ranges) await end(range, cancelled('receive'));
+      throw cancelled('receive');
+    },
+    end,
   };
 }
 

@@ -2,10 +2,12 @@
  * The local queue: the ledger's task table is the queue (design §5). This side lives with the ledger in the coordinator; executors in
  * other processes reach it through channel.ts, an executor in this process directly.
  */
-import { cancelled } from '../../core/errors.ts';
+import { type BrigadeError, cancelled } from '../../core/errors.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import type { Delivery, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
+import type { Delivery, PartRange, RangeQueue, Recorder, Task, TaskQueue } from '../../ports/queue.ts';
+import type { Part } from '../../ports/storage.ts';
+import { Spreads } from './spreads.ts';
 
 /** Without news from the ledger a waiting receive looks again after this. */
 const POLL_MS = 1000;
@@ -17,6 +19,7 @@ export class LocalQueue {
   readonly #holding = new Map<string, number>();
   /** Everybody who takes work, with the large tasks that each holds. */
   readonly #large = new Map<string, number>();
+  readonly #spreads = new Spreads();
   #held = false;
   /** Hears how many executors hold work, whenever that changes: limits are shared among those. */
   onBusy: (executors: number) => void = () => undefined;
@@ -50,11 +53,25 @@ export class LocalQueue {
   /** Tasks for one executor; empty after the poll time. */
   async lease(most: number, holder: string, signal: AbortSignal, size?: SizeClass): Promise<readonly Task[]> {
     if (signal.aborted) throw cancelled('receive');
-    const first = this.#claim(most, holder, size);
-    if (first.length > 0) return first;
-    await this.#news(signal);
+    return this.#soon(signal, () => this.#claim(most, holder, size));
+  }
+
+  /** Parts of large objects for one executor; empty after the poll time. Also while held: their objects are in flight, and a drain lets them end. */
+  async leaseRanges(most: number, holder: string, signal: AbortSignal): Promise<readonly PartRange[]> {
     if (signal.aborted) throw cancelled('receive');
-    return this.#claim(most, holder, size);
+    return this.#soon(signal, () => this.#spreads.claim(most, holder));
+  }
+
+  /** As the port says, but for the signal. */
+  spread(holder: string, spread: Parameters<RangeQueue['spread']>[0]): Promise<readonly Part[]> {
+    const stored = this.#spreads.spread(holder, spread);
+    this.wake();
+    return stored;
+  }
+
+  endRange(holder: string, { upload, id }: Pick<PartRange, 'upload' | 'id'>, error?: BrigadeError): void {
+    this.#spreads.end(holder, upload.id, id, error);
+    if (this.#spreads.ready) this.wake();
   }
 
   /** Somebody who will take work: large tasks are dealt out evenly among all who joined. */
@@ -71,6 +88,7 @@ export class LocalQueue {
   /** What an executor held goes back, in doubt. */
   forfeit(holder: string): void {
     this.#ledger.releaseTasks(this.#run, holder);
+    this.#spreads.forfeit(holder);
     if (this.#large.has(holder)) this.#large.set(holder, 0);
     this.#count(holder, 0);
     this.wake();
@@ -87,8 +105,15 @@ export class LocalQueue {
     return {
       record: (task, outcomes, close) => ledger.record(task, outcomes, close),
       recordUpload: (task, upload, token) => ledger.recordUpload(task, upload, token),
-      recordPart: (task, id, part) => ledger.recordPart(task, id, part),
-      forgetUpload: (task, id) => ledger.forgetUpload(task, id),
+      recordPart: async (task, id, part) => {
+        this.#spreads.refuseFailed(id);
+        await ledger.recordPart(task, id, part);
+        this.#spreads.stored(id, part);
+      },
+      forgetUpload: (task, id) => {
+        this.#spreads.forget(id);
+        return ledger.forgetUpload(task, id);
+      },
     };
   }
 
@@ -96,6 +121,11 @@ export class LocalQueue {
   queue(holder: string): TaskQueue {
     this.join(holder);
     return {
+      ranges: {
+        spread: (spread, signal) => unlessCancelled(this.spread(holder, spread), signal),
+        receive: (most, signal) => this.leaseRanges(most, holder, signal),
+        end: async (range, error) => this.endRange(holder, range, error),
+      },
       receive: async (most, signal, size) => (await this.lease(most, holder, signal, size)).map((task) => this.#delivery(task, holder, size)),
       close: async () => this.leave(holder),
     };
@@ -139,6 +169,15 @@ export class LocalQueue {
     if (this.#holding.size !== before) this.onBusy(Math.max(1, this.#holding.size));
   }
 
+  /** What there is now, or after the next news, or after the poll time. */
+  async #soon<T>(signal: AbortSignal, look: () => readonly T[]): Promise<readonly T[]> {
+    const first = look();
+    if (first.length > 0) return first;
+    await this.#news(signal);
+    if (signal.aborted) throw cancelled('receive');
+    return look();
+  }
+
   #news(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
@@ -152,4 +191,14 @@ export class LocalQueue {
       signal.addEventListener('abort', done, { once: true });
     });
   }
+}
+
+/** Who was stopped waits no longer; what it handed out is taken back with its tasks. */
+export function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(cancelled('spread'));
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(cancelled('spread'));
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
