@@ -5,7 +5,7 @@
  * over lanes, one after the other in each round, against the null server in a process of its own. CPU-seconds of the client alone, user
  * and system. The last lines tell whether lanes stay on: only where they cost at most two thirds of undici's on TLS.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,7 @@ import { slabsOf } from '../src/engine/slabs.ts';
 import type { Store } from '../src/ports/storage.ts';
 import { createS3Store, profileOf } from '../src/stores/s3/index.ts';
 import { systemClock } from '../src/telemetry/clock.ts';
+import { makeCertificate } from './certificate.ts';
 import { median, spread } from './figures.ts';
 import { startNullServer } from './null-server.ts';
 
@@ -110,9 +111,9 @@ async function inChild(job: Job): Promise<Result> {
 
 async function compare(rounds: number, bytes: number, schemes: readonly string[], modes: readonly Mode[], checksum: ChecksumAlgorithm): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-lanes-'));
-  const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-keyout', key, '-out', cert, '-subj', '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
-  const server = await startNullServer({ tls: { cert, key } });
+  const certificate = makeCertificate(dir);
+  const { cert } = certificate;
+  const server = await startNullServer({ tls: certificate });
   try {
     for (const mode of modes) await server.fill(`from-${mode}`, Math.ceil(bytes / SIZES[mode]), SIZES[mode]);
     await server.empty('to');

@@ -33,11 +33,13 @@ export interface Command {
 }
 
 /** Runs it to its end. @throws Error when the exit code is not 0, with the end of what it printed. */
-export async function measure(command: Command): Promise<Cost> {
+/** `signal`: kills it, and rejects. */
+export async function measure(command: Command, signal?: AbortSignal): Promise<Cost> {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-measure-'));
   const log = openSync(join(dir, 'log'), 'a');
   try {
     const child = spawn('python3', [WRAPPER, join(dir, 'cost.json'), ...command.argv], { cwd: command.cwd, env: { ...process.env, ...command.env }, stdio: ['ignore', log, log] });
+    signal?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
     await once(child, 'exit');
     const output = readFileSync(join(dir, 'log'), 'utf8').slice(-20_000);
     const cost = { ...(JSON.parse(readFileSync(join(dir, 'cost.json'), 'utf8')) as Omit<Cost, 'output'>), output };

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--case small|bulk|listing|scale|all] [--rounds 3] [--objects 10000] [--gib 1] [--servers null,versitygw] [--write]`
+ * `npm run bench -- [--case small|bulk|throttle|workers|listing|scale|all] [--rounds 3] [--objects 10000] [--gib 1] [--servers null,versitygw] [--write]`
  *
  * Every subject does every job in each round, one after the other, so that what a busy machine does to one it does to all; figures are
  * medians with lowest and highest. CPU-seconds are of the whole process tree of the client, requests by the server's count. `--write` makes
@@ -11,18 +11,25 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startVersitygw } from '../test/servers/harness/index.ts';
 import { credentials } from '../test/servers/harness/process.ts';
+import { makeCertificate } from './certificate.ts';
 import { losses, type Row, type Sample, table } from './figures.ts';
+import { floor } from './floor.ts';
 import { cpuSeconds, measure, peakRss } from './measure.ts';
 import { type Counts, startNullServer } from './null-server.ts';
 import { writePage } from './page.ts';
 import { scaleSection } from './scale.ts';
 import { brigade, buildProduct, type Job, rclone, s5cmd, type Subject } from './subjects.ts';
+import { throttled, throttleSection } from './throttle.ts';
+import { workersSection } from './workers.ts';
 
 const GiB = 2 ** 30;
+/** Requests per second that the store takes, one after the other, and how long each. */
+const THROTTLE = { limits: [400, 150, 700], seconds: 40 };
 
 interface Arena {
   readonly name: 'null' | 'versitygw';
   readonly endpoint: string;
+  readonly ca?: string;
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -42,10 +49,12 @@ export interface Section {
   readonly commands: readonly string[];
 }
 
-async function nullArena(): Promise<Arena> {
-  const server = await startNullServer();
+/** `tls`: a folder for the certificate. */
+async function nullArena(tls?: string): Promise<Arena> {
+  const certificate = tls === undefined ? undefined : makeCertificate(tls);
+  const server = await startNullServer(certificate === undefined ? {} : { tls: certificate });
   return {
-    name: 'null', endpoint: server.endpoint, region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null',
+    name: 'null', endpoint: server.secureEndpoint ?? server.endpoint, ...(certificate === undefined ? {} : { ca: certificate.cert }), region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null',
     fill: (count, size) => server.fill('source', count, size),
     fresh: async (bucket) => { await server.empty(bucket); await server.reset(); },
     drop: (bucket) => server.empty(bucket),
@@ -100,8 +109,8 @@ async function once(subject: Subject, arena: Arena, work: Work, serial: number):
   await arena.fresh(toBucket);
   return inScratch(async (dir) => {
     mkdirSync(join(dir, 'scratch'));
-    const { endpoint, region, accessKeyId, secretAccessKey } = arena;
-    const commands = subject.commands({ from: endpoint, to: endpoint, fromBucket: 'source', toBucket, region, accessKeyId, secretAccessKey, dir, server: arena.name, large: work.large });
+    const { endpoint, ca, region, accessKeyId, secretAccessKey } = arena;
+    const commands = subject.commands({ from: endpoint, to: endpoint, fromBucket: 'source', toBucket, region, accessKeyId, secretAccessKey, dir, server: arena.name, large: work.large, ...(ca === undefined ? {} : { ca }) });
     let sum: Sample = { wallSeconds: 0, cpuSeconds: 0, rssBytes: 0 };
     for (const command of commands) {
       const cost = await measure(command);
@@ -130,14 +139,15 @@ async function compare(title: string, arena: Arena, subjects: readonly Subject[]
   return { title, text: table(rows, work.large), losses: losses(title, rows), commands: [...commands].map(([name, command]) => `${name}: ${command}`) };
 }
 
+/** The null server takes no signature for what it is, so that none over the bodies need be made: the same for all subjects. */
 const RELAY = { transfer: { server_side_copy: 'never' } };
 
 function smallSubjects(bin: string): Subject[] {
   return [brigade(bin, 'brigade', RELAY), rclone(), s5cmd()];
 }
 
-function bulkSubjects(bin: string): Subject[] {
-  return [brigade(bin, 'brigade', RELAY), rclone(), s5cmd()];
+function bulkSubjects(bin: string, server: string): Subject[] {
+  return [brigade(bin, 'brigade', RELAY), rclone(), s5cmd(), ...(server === 'null' ? [floor()] : [])];
 }
 
 /** Listing alone: nothing is copied, the source is listed to its end. */
@@ -171,8 +181,16 @@ async function sections(bin: string, chosen: Options): Promise<Section[]> {
   const { rounds, objects, gib } = chosen;
   for (const server of ['null', 'versitygw']) {
     if (wants('small')) await on(server, (arena) => compare(`${objects.toLocaleString('en')} × 4 KiB, S3 → S3, ${server} server`, arena, smallSubjects(bin), { objects, size: 4096, large: false }, rounds));
-    if (wants('bulk')) await on(server, (arena) => compare(`4 × ${gib} GiB, S3 → S3, ${server} server`, arena, bulkSubjects(bin), { objects: 4, size: Math.round(gib * GiB), large: true }, rounds));
+    if (wants('bulk')) await on(server, (arena) => compare(`4 × ${gib} GiB, S3 → S3, ${server} server`, arena, bulkSubjects(bin, server), { objects: 4, size: Math.round(gib * GiB), large: true }, rounds));
   }
+  if (wants('bulk') && chosen.servers.includes('null')) {
+    await inScratch(async (dir) => {
+      const arena = await nullArena(dir);
+      done.push(await compare(`4 × ${gib} GiB, S3 → S3, null server over TLS`, arena, bulkSubjects(bin, 'null'), { objects: 4, size: Math.round(gib * GiB), large: true }, rounds).finally(() => arena.stop()));
+    });
+  }
+  if (wants('throttle')) done.push(throttleSection(THROTTLE.limits, await throttled(bin, THROTTLE.limits, THROTTLE.seconds), THROTTLE.seconds));
+  if (wants('workers')) done.push(await workersSection(bin, 3000, 4));
   if (wants('listing')) await on('null', (arena) => compare(`Listing ${chosen.keys.toLocaleString('en')} keys, null server`, arena, listingSubjects(bin), { objects: chosen.keys, size: 4096, large: false }, rounds));
   if (wants('scale')) done.push(await scaleSection(bin, chosen.keys));
   return done;

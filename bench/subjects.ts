@@ -20,6 +20,8 @@ export interface Job {
   /** An empty folder of its own, removed afterwards. */
   readonly dir: string;
   readonly server: 'null' | 'versitygw';
+  /** The authority of its certificate, a PEM file; absent over plain HTTP. */
+  readonly ca?: string;
   readonly large: boolean;
 }
 
@@ -47,7 +49,7 @@ export function buildProduct(dir: string): string {
 }
 
 export function migrationFile(job: Job, more: Readonly<Record<string, unknown>> = {}): string {
-  const end = (endpoint: string, bucket: string) => ({ s3: bucket, endpoint, region: job.region, credentials: 'env:BENCH', ...(job.server === 'null' ? { provider: 'aws', path_style: true } : {}) });
+  const end = (endpoint: string, bucket: string) => ({ s3: bucket, endpoint, region: job.region, credentials: 'env:BENCH', ...(job.ca === undefined ? {} : { ca_file: job.ca }), ...(job.server === 'null' ? { provider: 'aws', path_style: true } : {}) });
   const path = join(job.dir, 'bench.yml');
   // YAML is a superset of JSON.
   writeFileSync(path, JSON.stringify({ name: 'bench', source: end(job.from, job.fromBucket), destination: end(job.to, job.toBucket), ...more }, null, 2));
@@ -78,7 +80,7 @@ export function rclone(): Subject {
       });
       const flags = job.large ? ['--transfers', '4', '--checkers', '8', '--s3-upload-concurrency', '4', '--s3-chunk-size', '8M', '--s3-use-multipart-etag=false', '--s3-disable-checksum'] : ['--transfers', '32', '--checkers', '32'];
       return [{
-        argv: [binary, '--config', '/dev/null', 'copy', '--fast-list', ...flags, '--s3-no-check-bucket', '--no-update-modtime', `A:${job.fromBucket}`, `B:${job.toBucket}`],
+        argv: [binary, '--config', '/dev/null', 'copy', '--fast-list', ...flags, ...(job.ca === undefined ? [] : ['--ca-cert', job.ca]), '--s3-no-check-bucket', '--no-update-modtime', `A:${job.fromBucket}`, `B:${job.toBucket}`],
         env: { ...remote('A', job.from), ...remote('B', job.to), AWS_ACCESS_KEY_ID: job.accessKeyId, AWS_SECRET_ACCESS_KEY: job.secretAccessKey },
       }];
     },
@@ -92,7 +94,7 @@ export function s5cmd(): Subject {
     name: 's5cmd', note: 'down to disk, then up',
     version: () => `s5cmd ${execFileSync(binary, ['version']).toString().trim()}`,
     commands: (job) => {
-      const env = { AWS_ACCESS_KEY_ID: job.accessKeyId, AWS_SECRET_ACCESS_KEY: job.secretAccessKey, AWS_REGION: job.region };
+      const env = { AWS_ACCESS_KEY_ID: job.accessKeyId, AWS_SECRET_ACCESS_KEY: job.secretAccessKey, AWS_REGION: job.region, ...(job.ca === undefined ? {} : { AWS_CA_BUNDLE: job.ca }) };
       const disk = `${join(job.dir, 'scratch')}/`;
       return [
         { argv: [binary, '--endpoint-url', job.from, '--log', 'error', 'cp', `s3://${job.fromBucket}/*`, disk], env },

@@ -38,13 +38,15 @@ export async function throttled(bin: string, limits: readonly number[], seconds:
     const [command] = brigade(bin, 'brigade', { transfer: { server_side_copy: 'never' }, ...more }).commands(job);
     if (command === undefined) throw new Error('no command');
     await server.limit({ requests: limits[0] ?? 0, bucket: TARGET });
-    const stop = measure(command).catch(() => undefined); // more objects than time: it is stopped by the server's end
+    const enough = new AbortController();
+    const ended = measure(command, enough.signal).catch(() => undefined); // more objects than time: it is killed
     await begun(server);
     const all = await watch(server, limits, seconds);
-    await server.stop();
-    void stop;
+    enough.abort();
+    await ended;
     return all;
   } finally {
+    await server.stop();
     rmSync(dir, { recursive: true, force: true });
   }
 }
