@@ -134,7 +134,7 @@ function dependable(side: Side, store: Store, migration: Migration, deps: StoreD
     if (!open) deps.events.emit({ type: 'note', level: 'info', text: `${store.address} answers again after ${Math.round((deps.clock.monotonic() - openedAt) / 1000)} s` });
   };
   const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit, patienceMs: SILENT_NETWORK_MS });
-  return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs });
+  return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs, leastBytesPerSecond: migration.transfer.stallRate ?? 0 });
 }
 
 async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed?: ProbedSide }> {

@@ -210,6 +210,8 @@ export interface Transfer {
   readonly singleCopyLimit: number;
   /** No byte for this long: the connection is given up and the read resumed (F002). */
   readonly stallTimeoutMs: number;
+  /** Bytes per second: a body slower than this for as long, and than others, is given up likewise; 0: none is. Absent in what older builds saved. */
+  readonly stallRate?: number;
 }
 
 export interface FilesystemOptions {

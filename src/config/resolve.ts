@@ -227,7 +227,7 @@ function resolveLimits(given: Input<'limits'>): Limits {
 function resolveTransfer(given: Input<'transfer'>): Transfer {
   return {
     partSize: given.part_size, partConcurrency: given.part_concurrency, serverSideCopy: given.server_side_copy,
-    multipartThreshold: given.multipart_threshold, singleCopyLimit: given.single_copy_limit, stallTimeoutMs: given.stall_timeout,
+    multipartThreshold: given.multipart_threshold, singleCopyLimit: given.single_copy_limit, stallTimeoutMs: given.stall_timeout, stallRate: given.stall_rate,
   };
 }
 

@@ -25,6 +25,7 @@ export interface StackOptions {
   readonly budget: RetryBudget;
   readonly tries?: number;
   readonly idleMs?: number;
+  readonly leastBytesPerSecond?: number;
   readonly throttlePatienceMs?: number;
 }
 

@@ -4,7 +4,7 @@ import { compileGlob } from '../../core/select.ts';
 import { Problem } from '../problem.ts';
 import { storageClass } from './location.ts';
 import {
-  autoOrCount, autoOrSize, bandwidth, choice, count, days, duration, moment, requestRate, scalar, size, text, timeOfDay, timeZone, windowBandwidth, windowRequests, yesNo,
+  autoOrCount, autoOrSize, bandwidth, choice, count, days, duration, leastRate, moment, requestRate, scalar, size, text, timeOfDay, timeZone, windowBandwidth, windowRequests, yesNo,
 } from './scalars.ts';
 
 const glob = () => scalar((value) => {
@@ -129,6 +129,7 @@ export const transfer = z.strictObject({
   multipart_threshold: size({ least: '1 KiB', most: '5 GiB' }).prefault('64 MiB').meta({ description: 'Objects larger than this go in parts.' }),
   single_copy_limit: size({ least: '5 MiB', most: '5 GiB' }).prefault('5 GiB').meta({ description: 'Objects larger than this are copied server-side in parts.' }),
   stall_timeout: duration(1000).prefault('30s').meta({ description: 'No byte for this long: the connection is given up and the read goes on from there.' }),
+  stall_rate: leastRate().prefault('16 KiB/s').meta({ description: 'A read slower than this for the time of `stall_timeout`, and than a quarter of the other reads, is given up likewise and goes on over another connection.', examples: ['off'] }),
 }).prefault({}).meta({ title: 'Transfer', description: 'How one object travels. The automatic values are right for nearly everybody.' });
 
 export const filesystem = z.strictObject({

@@ -147,6 +147,9 @@ export const autoOrYesNo = () => scalar((value): 'auto' | boolean => {
   throw new Problem('is not one of auto, true, false', 'write auto, true or false');
 }, { 'x-type': '`auto` | `true` | `false`', anyOf: [{ const: 'auto' }, { type: 'boolean' }, VARIABLE] });
 
+/** 0: off. */
+export const leastRate = () => scalar((value) => (value === 'off' ? 0 : parseBandwidth(value)), { 'x-type': '`off` | bandwidth', type: 'string' });
+
 /** Of a window: 0 where nothing may move, null where no limit holds. */
 export const windowBandwidth = () => scalar((value) => (value === 'pause' ? 0 : value === 'unlimited' ? null : parseBandwidth(value)), {
   'x-type': '`unlimited` | `pause` | bandwidth', type: 'string',

@@ -12,24 +12,26 @@ export interface WatchedOptions {
   readonly clock: Clock;
   /** Longest silence inside a body. Default 30 s. */
   readonly idleMs?: number;
+  /** A body that brings fewer bytes per second over that time is given up like a silent one; 0: none is. Default 0. */
+  readonly leastBytesPerSecond?: number;
 }
 
-export function watched(store: Store, { clock, idleMs = 30_000 }: WatchedOptions): Store {
-  const watchdog = new Watchdog(clock, idleMs);
+export function watched(store: Store, { clock, idleMs = 30_000, leastBytesPerSecond = 0 }: WatchedOptions): Store {
+  const watchdog = new Watchdog(clock, idleMs, leastBytesPerSecond);
   return layer(store, {
     call: (_, run) => run(),
     async read(request, open) {
       const read = await open(request);
       if (read.bytes !== undefined) return read;
-      const stalled = () => new BrigadeError({
-        code: 'E_STALLED', kind: 'transient', op: 'read', location: `${store.address}/${showKey(request.key)}`, message: `no byte for ${idleMs / 1000} s`,
+      const stalled = (what = 'no byte') => new BrigadeError({
+        code: 'E_STALLED', kind: 'transient', op: 'read', location: `${store.address}/${showKey(request.key)}`, message: `${what} for ${idleMs / 1000} s`,
       });
       return { info: read.info, chunks: watchedChunks(read, watchdog, stalled), discard: () => read.discard() };
     },
   });
 }
 
-async function* watchedChunks(read: ObjectRead, watchdog: Watchdog, stalled: () => Error): AsyncGenerator<Uint8Array> {
+async function* watchedChunks(read: ObjectRead, watchdog: Watchdog, stalled: (what?: string) => Error): AsyncGenerator<Uint8Array> {
   const chunks = read.chunks[Symbol.asyncIterator]();
   const watch = watchdog.begin(stalled);
   let barked = false;
@@ -37,6 +39,7 @@ async function* watchedChunks(read: ObjectRead, watchdog: Watchdog, stalled: () 
     for (;;) {
       const { done, value } = await watchdog.wait(watch, chunks.next());
       if (done === true) return;
+      watchdog.brought(watch, value.length);
       yield value;
     }
   } catch (thrown) {
@@ -54,26 +57,41 @@ async function* watchedChunks(read: ObjectRead, watchdog: Watchdog, stalled: () 
 
 /** One open body. */
 interface Watch {
-  readonly stalled: () => Error;
+  readonly stalled: (what?: string) => Error;
   since: number;
+  /** Since it was last judged by its pace: time waited, and what came. */
+  waitedMs: number;
+  bytes: number;
+  /** Bytes per second when it was last judged. */
+  pace?: number;
   /** Present while a chunk is awaited. */
   bark?: ((error: Error) => void) | undefined;
+}
+
+/** Less waiting than this says nothing of a pace. */
+const MEASURED_MS = 1_000;
+const FAR_BEHIND = 0.25;
+
+function paceOf({ bytes, waitedMs, pace }: Watch): number | undefined {
+  return waitedMs < MEASURED_MS ? pace : (bytes / waitedMs) * 1000;
 }
 
 /** One timer for all open bodies of a store: one for each would cost more than a small body itself. */
 class Watchdog {
   readonly #clock: Clock;
   readonly #idleMs: number;
+  readonly #least: number;
   readonly #open = new Set<Watch>();
   #round: AbortController | undefined;
 
-  constructor(clock: Clock, idleMs: number) {
+  constructor(clock: Clock, idleMs: number, leastBytesPerSecond: number) {
     this.#clock = clock;
     this.#idleMs = idleMs;
+    this.#least = leastBytesPerSecond;
   }
 
-  begin(stalled: () => Error): Watch {
-    const watch: Watch = { stalled, since: 0 };
+  begin(stalled: Watch['stalled']): Watch {
+    const watch: Watch = { stalled, since: 0, waitedMs: 0, bytes: 0 };
     this.#open.add(watch);
     this.#round ??= this.#start();
     return watch;
@@ -86,6 +104,26 @@ class Watchdog {
       watch.bark = reject;
       pending.finally(() => (watch.bark = undefined)).then(resolve, reject);
     });
+  }
+
+  /**
+   * Throws where the body trickles: slower than the least, over as much waiting as a silence may last. Where many share a thin link all of them
+   * are slow, and giving one up helps nobody: it must also be far behind the others.
+   */
+  brought(watch: Watch, bytes: number): void {
+    watch.waitedMs += this.#clock.monotonic() - watch.since;
+    watch.bytes += bytes;
+    if (this.#least === 0 || watch.waitedMs < this.#idleMs) return;
+    const pace = (watch.bytes / watch.waitedMs) * 1000;
+    watch.pace = pace;
+    watch.waitedMs = watch.bytes = 0;
+    if (pace < this.#least && this.#isBehind(watch, pace)) throw watch.stalled(`less than ${this.#least / 1024} KiB/s`);
+  }
+
+  #isBehind(watch: Watch, pace: number): boolean {
+    const others = [...this.#open].filter((one) => one !== watch).map(paceOf).filter((one) => one !== undefined);
+    const mean = others.reduce((sum, one) => sum + one, 0) / others.length;
+    return others.length === 0 || pace < mean * FAR_BEHIND;
   }
 
   end(watch: Watch): void {
