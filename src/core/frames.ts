@@ -31,7 +31,8 @@ const WORTH = 0.9;
 
 const compress = promisify(zstdCompress) as (bytes: Uint8Array, options: object) => Promise<Buffer>;
 const decompress = promisify(zstdDecompress) as (bytes: Uint8Array, options: object) => Promise<Buffer>;
-const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** With a checksum of its content in each frame: a body that breaks off in the middle has no end that would speak for it. */
+const FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 } };
 
 /** Whether data is worth compressing, told by a sample; data that is not is asked again more and more rarely. */
 class Compressor {

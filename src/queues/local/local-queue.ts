@@ -21,6 +21,7 @@ export class LocalQueue {
   readonly #large = new Map<string, number>();
   readonly #spreads = new Spreads();
   #held = false;
+  #lastBusy = 0;
   /** Hears how many executors hold work, whenever that changes: limits are shared among those. */
   onBusy: (executors: number) => void = () => undefined;
 
@@ -34,9 +35,9 @@ export class LocalQueue {
     return [...this.#holding.values()].reduce((sum, tasks) => sum + tasks, 0);
   }
 
-  /** Executors that hold at least one task. */
+  /** Executors that hold at least one task, or parts of another's object: those that share the limits. */
   get busy(): number {
-    return this.#holding.size;
+    return new Set([...this.#holding.keys(), ...this.#spreads.holders()]).size;
   }
 
   /** New tasks, or tasks that came back: waiting receivers look again. */
@@ -59,7 +60,7 @@ export class LocalQueue {
   /** Parts of large objects for one executor; empty after the poll time. Also while held: their objects are in flight, and a drain lets them end. */
   async leaseRanges(most: number, holder: string, signal: AbortSignal): Promise<readonly PartRange[]> {
     if (signal.aborted) throw cancelled('receive');
-    return this.#soon(signal, () => this.#spreads.claim(most, holder));
+    return this.#soon(signal, () => this.#told(this.#spreads.claim(most, holder)));
   }
 
   /** As the port says, but for the signal. */
@@ -70,7 +71,7 @@ export class LocalQueue {
   }
 
   endRange(holder: string, { upload, id }: Pick<PartRange, 'upload' | 'id'>, error?: BrigadeError): void {
-    this.#spreads.end(holder, upload.id, id, error);
+    this.#told(this.#spreads.end(holder, upload.id, id, error));
     if (this.#spreads.ready) this.wake();
   }
 
@@ -163,10 +164,17 @@ export class LocalQueue {
   }
 
   #count(holder: string, tasks: number): void {
-    const before = this.#holding.size;
     if (tasks > 0) this.#holding.set(holder, tasks);
     else this.#holding.delete(holder);
-    if (this.#holding.size !== before) this.onBusy(Math.max(1, this.#holding.size));
+    this.#told(undefined);
+  }
+
+  /** Whoever shares the limits hears when there are more or fewer of them. */
+  #told<T>(result: T): T {
+    const { busy } = this;
+    if (busy !== this.#lastBusy) this.onBusy(Math.max(1, busy));
+    this.#lastBusy = busy;
+    return result;
   }
 
   /** What there is now, or after the next news, or after the poll time. */

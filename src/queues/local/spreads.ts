@@ -59,6 +59,11 @@ export class Spreads {
     return ranges;
   }
 
+  /** Who works on a range. */
+  holders(): ReadonlySet<string> {
+    return new Set([...this.#open.values()].flatMap(({ leased }) => [...leased.values()].map(({ holder }) => holder)));
+  }
+
   /** Refuses a part of an upload that was given up: nothing more of it is wanted. */
   refuseFailed(uploadId: string): void {
     if (this.#open.get(uploadId)?.failed === undefined) return;

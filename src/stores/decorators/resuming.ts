@@ -119,7 +119,9 @@ class ResumableRead implements ObjectRead {
   async #recover(error: BrigadeError): Promise<void> {
     const { clock, random, events, side, budget, resumes = 5, baseMs = 200, capMs = 20_000 } = this.#options;
     if (error.code === 'E_STALLED') events.emit({ type: 'stalled', key: this.#request.key });
-    if (!isKind(error, 'transient') || error.code === 'E_LONG_READ' || this.#delivered === this.#length) throw error;
+    // Found behind the bytes that it is about: some that were handed out are wrong, and going on behind them would keep them (F016).
+    const inDoubt = error.code === 'E_FRAMES' && this.#delivered > 0;
+    if (!isKind(error, 'transient') || inDoubt || error.code === 'E_LONG_READ' || this.#delivered === this.#length) throw error;
     if (this.#delivered - this.#deliveredAtBreak >= PROGRESS_BYTES) this.#failures = 0;
     this.#deliveredAtBreak = this.#delivered;
     if (++this.#failures > resumes) throw error;

@@ -62,6 +62,7 @@ export async function writeBody(fd: number, body: Body, start: number, location:
   let hole = false;
   for await (const chunk of body.bytes === undefined ? body.open() : [body.bytes]) {
     if (signal?.aborted === true) throw cancelled('write');
+    if (chunk.length === 0) continue;
     if (done + chunk.length > body.size) throw wrongSize(location, body.size, 'more');
     see?.(chunk);
     const at = start + done;

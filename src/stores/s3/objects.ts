@@ -70,7 +70,8 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
   const { key, range, expectedSize, pin } = request;
   const answer = await client.send({
     op: 'GetObject', method: 'GET', key, scope: 'object', pinned: pin !== undefined, signal: request.signal,
-    answerSize: range?.length ?? expectedSize, ...(request.into === undefined ? {} : { into: request.into }),
+    // What comes in frames is decoded into that buffer, and must not lie in it meanwhile.
+    answerSize: range?.length ?? expectedSize, ...(request.into === undefined || client.speaksFrames ? {} : { into: request.into }),
     headers: readHeaders(client, request), query: pin?.versionId === undefined ? '' : encodeQuery({ versionId: pin.versionId }),
   });
   try {

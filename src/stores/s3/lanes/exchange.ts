@@ -103,7 +103,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
         connection.sendHead(head);
         this.#sent = true;
       } else if (body instanceof Uint8Array) connection.send(head, body, { handed, sent });
-      else sendPieces(connection, head, body, bodySize, { handed, sent, goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
+      else sendPieces(connection, head, body, bodySize, { handed, sent, moved: () => this.#timer?.refresh(), goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
     } catch (thrown) {
       this.fail(thrown);
     }

@@ -24,12 +24,14 @@ export function headOf({ origin, method, path, headers, body, bodySize }: HttpRe
 }
 
 export interface Sending extends Progress {
+  /** A piece has gone: whoever waits for the answer begins to wait anew. */
+  moved(): void;
   /** False: nobody wants the rest. */
   goesOn(): boolean;
 }
 
 /** A streamed body. The next piece is asked for when the kernel has the last one, so that its memory may change then. @throws what the source throws */
-export async function sendPieces(connection: LaneConnection, head: string, source: AsyncIterable<Uint8Array>, size: number, { handed, sent, goesOn }: Sending): Promise<void> {
+export async function sendPieces(connection: LaneConnection, head: string, source: AsyncIterable<Uint8Array>, size: number, { handed, sent, moved, goesOn }: Sending): Promise<void> {
   let left = size;
   let small: Uint8Array[] = [Buffer.from(head, 'latin1')];
   for await (const piece of source) {
@@ -45,6 +47,7 @@ export async function sendPieces(connection: LaneConnection, head: string, sourc
     const written = connection.write(before, piece);
     if (left === 0) handed();
     await written;
+    moved();
     if (left === 0) sent();
   }
   if (size === 0 && goesOn()) {
