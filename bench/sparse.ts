@@ -10,11 +10,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { type CountingRelay, startCountingRelay } from '../test/local/counting-relay.ts';
 import { cpuSeconds, measure, peakRss } from './measure.ts';
 import { buildProduct } from './subjects.ts';
 
@@ -44,22 +44,6 @@ function makeSparse(path: string): void {
   }
   ftruncateSync(fd, size);
   closeSync(fd);
-}
-
-interface Wire { readonly url: string; up: number; down: number; readonly server: Server }
-
-async function relay(target: string): Promise<Wire> {
-  const { hostname, port } = new URL(target);
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname);
-    client.on('data', (bytes) => { wire.up += bytes.length; });
-    upstream.on('data', (bytes) => { wire.down += bytes.length; });
-    client.pipe(upstream).pipe(client);
-    for (const socket of [client, upstream]) socket.on('error', () => { client.destroy(); upstream.destroy(); });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const wire: Wire = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, up: 0, down: 0, server };
-  return wire;
 }
 
 interface Agent { readonly process: ChildProcess; readonly url: string }
@@ -109,7 +93,7 @@ const below = (folder: string): number => readdirSync(folder, { recursive: true,
 
 const base = mkdtempSync(join(tmpdir(), 'brigade-sparse-'));
 const agents: Agent[] = [];
-const wires: Wire[] = [];
+const wires: CountingRelay[] = [];
 try {
   const bin = buildProduct(join(base, 'product'));
   const roots = [join(base, 'a'), join(base, 'b')] as const;
@@ -123,9 +107,9 @@ try {
   if (layout === 'files') mkdirSync(join(roots[1], 'disks'), { recursive: true });
   agents.push(await startAgent(bin, roots[1], join(base, 'state-b')));
   const [from, to] = agents as [Agent, Agent];
-  wires.push(await relay(from.url), await relay(to.url));
-  const [read, written] = wires as [Wire, Wire];
-  const end = (wire: Wire): object => ({ s3: 'disks', endpoint: wire.url, region: 'us-east-1', credentials: 'env:SPARSE', payload_signing: 'unsigned', compression: values.compression });
+  wires.push(await startCountingRelay(from.url), await startCountingRelay(to.url));
+  const [read, written] = wires as [CountingRelay, CountingRelay];
+  const end = (wire: CountingRelay): object => ({ s3: 'disks', endpoint: wire.url, region: 'us-east-1', credentials: 'env:SPARSE', payload_signing: 'unsigned', compression: values.compression });
   const file = join(base, 'sparse.yml');
   writeFileSync(file, JSON.stringify({ name: 'sparse', source: end(read), destination: end(written) }));
   const keys = { SPARSE_ACCESS_KEY_ID: env.AGENT_ACCESS_KEY_ID, SPARSE_SECRET_ACCESS_KEY: env.AGENT_SECRET_ACCESS_KEY };
@@ -137,8 +121,8 @@ try {
   const source = join(roots[0], 'disks', 'disk.img');
   console.log(cost.output.trimEnd());
   console.log(`file               ${(size / GiB).toFixed(1)} GiB, ${mib(statSync(source).blocks * 512)} of it on disk: ${extents} extents of ${mib(extentBytes)} ${values.words ? 'text' : 'noise'}; compression ${values.compression}, layout ${layout}`);
-  console.log(`wire, agent → run  ${mib(read.down)} (requests ${mib(read.up)})`);
-  console.log(`wire, run → agent  ${mib(written.up)} (answers ${mib(written.down)})`);
+  console.log(`wire, agent → run  ${mib(read.received)} (requests ${mib(read.sent)})`);
+  console.log(`wire, run → agent  ${mib(written.sent)} (answers ${mib(written.received)})`);
   console.log(`source agent       ${cpu(0)}`);
   console.log(`run                ${cpuSeconds(cost).toFixed(1)} CPU-s, peak RSS ${mib(peakRss(cost))}, ${cost.wallSeconds.toFixed(1)} s`);
   console.log(`destination agent  ${cpu(1)}`);
@@ -153,6 +137,6 @@ try {
     child.kill('SIGTERM');
     await once(child, 'exit');
   }
-  for (const { server } of wires) server.close();
+  for (const wire of wires) wire.close();
   if (!values.keep) rmSync(base, { recursive: true, force: true });
 }

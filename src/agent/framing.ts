@@ -10,7 +10,7 @@
  *     x-brigade-checksum: CRC64NVME        beside it: this checksum is to be computed, kept and told, though none is sent along
  */
 import { randomBytes } from 'node:crypto';
-import { decodeFrames, encodeFrames, FRAMES } from '../core/frames.ts';
+import { decodeFrames, encodeFrames, FRAME_HEADERS, FRAMES, WORTH_FRAMES } from '../core/frames.ts';
 import { type Algorithm, parseAlgorithm } from './checksums.ts';
 import type { Reply } from './context.ts';
 import { invalidArgument, s3Error } from './errors.ts';
@@ -18,22 +18,17 @@ import type { Body } from './layout.ts';
 import type { Payload } from './payload.ts';
 import type { S3Request } from './request.ts';
 
-const ACCEPT = 'x-brigade-accept';
-const BODY = 'x-brigade-body';
-const LENGTH = 'x-brigade-length';
-const ETAG = 'x-brigade-etag';
-const CHECKSUM = 'x-brigade-checksum';
-
-/** Shorter bodies are sent as they are: there is next to nothing to save. */
-const WORTH_FRAMES = 32 << 10;
+const { accept: ACCEPT, body: BODY, length: LENGTH, etag: ETAG, checksum: CHECKSUM } = FRAME_HEADERS;
 
 /** The body of a read, as the client may have it: in frames where it asked for them and they are likely to save something. */
 export async function sentBody(request: S3Request, body: Body, start: number, end: number): Promise<Pick<Reply, 'headers' | 'length' | 'body'>> {
   const length = end - start;
   const bytes = body.read(start, end, true);
-  const accepted = (request.headers.get(ACCEPT) ?? '').split(',').map((word) => word.trim());
+  const asked = length < WORTH_FRAMES ? undefined : request.headers.get(ACCEPT);
+  if (asked === undefined) return { length, body: bytes };
+  const accepted = asked.split(',').map((word) => word.trim());
   const compress = accepted.includes('zstd');
-  if (length < WORTH_FRAMES || !accepted.includes(FRAMES) || !(compress || await body.isSparse?.(start, end) === true)) return { length, body: bytes };
+  if (!accepted.includes(FRAMES) || !(compress || await body.isSparse?.(start, end) === true)) return { length, body: bytes };
   return { headers: { [BODY]: FRAMES, [LENGTH]: String(length) }, body: encodeFrames(bytes, { compress }) as AsyncIterable<Buffer> };
 }
 

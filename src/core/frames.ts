@@ -18,6 +18,11 @@ import { KiB, MiB } from './units.ts';
 
 export const FRAMES = 'frames/1';
 
+/** What both ends call it in their headers; what each means is told in docs/agent-bodies.md. */
+export const FRAME_HEADERS = { accept: 'x-brigade-accept', body: 'x-brigade-body', length: 'x-brigade-length', etag: 'x-brigade-etag', checksum: 'x-brigade-checksum' } as const;
+/** Shorter bodies are sent as they are: there is next to nothing to save. */
+export const WORTH_FRAMES = 32 * KiB;
+
 type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 const MOST = 1 * MiB;

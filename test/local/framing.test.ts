@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeSync, closeSync } from 'node:fs';
-import { createServer, connect, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -27,29 +25,12 @@ import { DEFAULT_TIMEOUTS } from '../../src/stores/s3/transport.ts';
 import { createUndiciTransport } from '../../src/stores/s3/undici.ts';
 import { Signer } from '../../src/stores/s3/sigv4.ts';
 import { systemClock } from '../../src/telemetry/clock.ts';
+import { type CountingRelay, startCountingRelay } from './counting-relay.ts';
 
 const keys = { id: 'AKIATEST', secret: 'secret' };
 const credentials = { resolve: async () => ({ accessKeyId: keys.id, secretAccessKey: new Secret(keys.secret) }), invalidate: () => undefined, describe: 'test' };
 
-interface Wire { readonly url: string; sent: number; received: number }
-
-/** A relay that counts what goes by. */
-async function counted(t: TestContext, target: string): Promise<Wire> {
-  const { port } = new URL(target);
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), '127.0.0.1');
-    client.on('data', (bytes) => { wire.sent += bytes.length; });
-    upstream.on('data', (bytes) => { wire.received += bytes.length; });
-    client.pipe(upstream).pipe(client);
-    for (const socket of [client, upstream]) socket.on('error', () => { client.destroy(); upstream.destroy(); });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => { server.close(); });
-  const wire = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sent: 0, received: 0 };
-  return wire;
-}
-
-interface Bench { readonly layout: Layout; readonly wire: Wire; readonly root: string; readonly url: string; store(over?: Partial<S3Options>): Store }
+interface Bench { readonly layout: Layout; readonly wire: CountingRelay; readonly root: string; readonly url: string; count(operation: string): number; store(over?: Partial<S3Options>): Store }
 
 async function bench(t: TestContext, kind: 'files' | 'objects'): Promise<Bench> {
   const base = mkdtempSync(join(tmpdir(), 'brigade-framing-'));
@@ -58,16 +39,17 @@ async function bench(t: TestContext, kind: 'files' | 'objects'): Promise<Bench> 
   const layout = kind === 'files' ? await openFilesLayout({ root, state: join(base, 'state') }) : await openObjectsLayout({ root });
   await seedBucket(layout, 'bucket');
   const endpoint = await startEndpoint({ storage: layout, accessKeys: [keys], behaviours: { pretends: false } });
-  const wire = await counted(t, endpoint.url);
+  const wire = await startCountingRelay(endpoint.url);
   const stores: Store[] = [];
   t.after(async () => {
     await Promise.all(stores.map((store) => store.close()));
+    wire.close();
     await endpoint.close();
     await layout.close?.();
     rmSync(base, { recursive: true });
   });
   return {
-    layout, wire, root, url: endpoint.url,
+    layout, wire, root, url: endpoint.url, count: (operation) => endpoint.stats.count(operation),
     store(over = {}) {
       const store = createS3Store({ endpoint: wire.url, bucket: 'bucket', profile: profileOf('generic'), credentials, clock: systemClock(), payloadSigning: 'unsigned', ...over });
       stores.push(store);
@@ -138,7 +120,7 @@ for (const kind of ['files', 'objects'] as const) {
   });
 
   test(`with compression: auto text travels small and noise as it is, layout ${kind}`, async (t) => {
-    const { store: open, wire } = await bench(t, kind);
+    const { store: open, wire, count } = await bench(t, kind);
     const [off, auto] = [open(), open({ compress: true })];
     await meet(off);
     await meet(auto);
@@ -154,11 +136,13 @@ for (const kind of ['files', 'objects'] as const) {
     assert.ok(await cost(write(auto, 'streamed', streamOf(text))) < MiB / 4);
     assert.ok(await cost(write(auto, 'noise', bodyOf(noise))) < noise.length + 10_000);
     assert.ok(await cost(write(off, 'plain', bodyOf(text))) > text.length, 'nothing is compressed unless it is asked for');
+    const before = count('GetObject');
     for (const key of ['text', 'streamed', 'plain']) {
       assert.ok(await cost(async () => assert.equal((await read(auto, key, text.length)).bytes.equals(text), true)) < MiB / 4, key);
       assert.ok(await cost(async () => assert.equal((await read(off, key, text.length)).bytes.equals(text), true)) > text.length, key);
     }
     assert.ok(await cost(async () => assert.equal((await read(auto, 'noise', noise.length)).bytes.equals(noise), true)) < noise.length + 20_000);
+    assert.equal(count('GetObject') - before, 7, 'each body is asked for once, however it comes');
   });
 }
 

@@ -4,23 +4,24 @@
  * The headers are told in docs/agent-bodies.md.
  */
 import { BrigadeError } from '../../core/errors.ts';
-import { decodeFrames, encodeFrames, FRAMES, shrinks } from '../../core/frames.ts';
+import { decodeFrames, encodeFrames, FRAME_HEADERS, FRAMES, shrinks, WORTH_FRAMES } from '../../core/frames.ts';
 import type { ChecksumAlgorithm } from '../../core/object.ts';
-import { KiB } from '../../core/units.ts';
 import { metered } from './chunked.ts';
 import type { Payload, S3Client } from './client.ts';
 import { header } from './transport.ts';
 import type { HttpResponse, ResponseBody } from './transport.ts';
 
-const BODY = 'x-brigade-body';
-const LENGTH = 'x-brigade-length';
-/** Shorter bodies are sent as they are: there is next to nothing to save. */
-const WORTH_FRAMES = 32 * KiB;
+const { accept: ACCEPT, body: BODY, length: LENGTH, etag: ETAG, checksum: CHECKSUM } = FRAME_HEADERS;
 
 /** What a read says it takes. */
 export function acceptHeaders(client: S3Client): readonly string[] {
   if (!client.speaksFrames) return [];
-  return ['x-brigade-accept', client.options.compress === true ? `${FRAMES}, zstd` : FRAMES];
+  return [ACCEPT, client.options.compress === true ? `${FRAMES}, zstd` : FRAMES];
+}
+
+/** Whether a large body will come in frames, whose length nobody knows ahead. */
+export function expectsFrames(client: S3Client): boolean {
+  return client.speaksFrames && client.options.compress === true;
 }
 
 /** An answer whose body is in frames as one whose body is not; any other as it is. */
@@ -43,12 +44,12 @@ export function unframed(client: S3Client, response: HttpResponse, location: str
 
 /** Whether bodies of unknown content go in frames while they are read: their length is then not known ahead, so nothing can sign it. */
 export function framesStreams(client: S3Client): boolean {
-  return client.speaksFrames && client.options.compress === true && !client.signsPayloads;
+  return expectsFrames(client) && !client.signsPayloads;
 }
 
 /** The checksum that the endpoint is to compute over the real bytes and answer, where no trailer can carry ours. */
 export function askedChecksum(algorithm: ChecksumAlgorithm): readonly string[] {
-  return ['x-brigade-checksum', algorithm.toUpperCase()];
+  return [CHECKSUM, algorithm.toUpperCase()];
 }
 
 export interface Framed {
@@ -60,7 +61,7 @@ export interface Framed {
 export async function framed(client: S3Client, payload: Payload, where: () => string): Promise<Framed> {
   if (!client.speaksFrames) return { headers: [], payload };
   // Our endpoint's ETags are tokens to us: an MD5 of all bytes would cost it more than everything else together.
-  const headers = ['x-brigade-etag', 'any'];
+  const headers = [ETAG, 'any'];
   const { size, bytes } = payload;
   const compress = client.options.compress === true;
   const inFrames = [...headers, BODY, FRAMES, LENGTH, String(size)];

@@ -9,7 +9,7 @@ import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
 import type { Payload, S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { failureOf, classify } from './errors.ts';
-import { acceptHeaders, askedChecksum, framed, framesStreams, unframed } from './framing.ts';
+import { acceptHeaders, askedChecksum, expectsFrames, framed, framesStreams, unframed } from './framing.ts';
 import { TIME_TOKEN, timeToken } from './time-token.ts';
 import { attributeHeaders, readAttributes } from './metadata.ts';
 import type { ProviderProfile } from './profiles.ts';
@@ -70,8 +70,10 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
   const { key, range, expectedSize, pin } = request;
   const answer = await client.send({
     op: 'GetObject', method: 'GET', key, scope: 'object', pinned: pin !== undefined, signal: request.signal,
+    // Over a lane an answer without a length would have to be asked for a second time.
+    ...(expectsFrames(client) ? {} : { answerSize: range?.length ?? expectedSize }),
     // What comes in frames is decoded into that buffer, and must not lie in it meanwhile.
-    answerSize: range?.length ?? expectedSize, ...(request.into === undefined || client.speaksFrames ? {} : { into: request.into }),
+    ...(request.into === undefined || client.speaksFrames ? {} : { into: request.into }),
     headers: readHeaders(client, request), query: pin?.versionId === undefined ? '' : encodeQuery({ versionId: pin.versionId }),
   });
   try {
