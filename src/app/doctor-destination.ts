@@ -51,7 +51,7 @@ async function* examineSettings(exam: Examination, control: S3Control): Findings
 async function* examineByCanary(exam: Examination, location: S3Location, { store, page, provider }: ExaminedBucket): Findings<ProbedSide | undefined> {
   const { around } = exam;
   const permissions = new Permissions();
-  const key = canaryKey(() => exam.around.random.next());
+  const key = canaryKey(() => around.random.next());
   if (page === undefined) await permissions.use('s3:ListBucket', 'to list', async () => { for await (const _ of store.list({ signal: around.signal })) return; });
   const end = yield* flyCanary(exam, store, key, permissions);
   yield permissions.line('destination: permissions', arnsOf(location));

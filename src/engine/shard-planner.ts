@@ -6,7 +6,7 @@ import type { Item, Problem } from '../core/item.ts';
 import { compareKeys, type Key } from '../core/key.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import { type BatchLimits, Packer } from '../core/pack.ts';
-import { newShard, SetDigest, type Shard } from '../core/shard.ts';
+import { newShard, rangeOf, SetDigest, type Shard } from '../core/shard.ts';
 import type { PlannedTask } from '../ports/ledger.ts';
 import { CollisionGuard } from './collisions.ts';
 import { collided, type Draft, type Drafts, type Left } from './drafts.ts';
@@ -69,8 +69,7 @@ export class ShardPlanner {
   }
 
   get record(): Shard {
-    const { after, upTo } = this.range;
-    return { number: this.#number, ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }), ...this.#sum.record, sealed: this.#sealed };
+    return { number: this.#number, ...rangeOf(this.range), ...this.#sum.record, sealed: this.#sealed };
   }
 
   async run(signal: AbortSignal): Promise<void> {
