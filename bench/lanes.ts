@@ -24,7 +24,7 @@ import { slabsOf } from '../src/engine/slabs.ts';
 import type { Store } from '../src/ports/storage.ts';
 import { createS3Store, profileOf } from '../src/stores/s3/index.ts';
 import { systemClock } from '../src/telemetry/clock.ts';
-import { makeCertificate } from './certificate.ts';
+import { selfSigned } from '../test/servers/harness/certificate.ts';
 import { median, spread } from './figures.ts';
 import { startNullServer } from './null-server.ts';
 
@@ -111,7 +111,7 @@ async function inChild(job: Job): Promise<Result> {
 
 async function compare(rounds: number, bytes: number, schemes: readonly string[], modes: readonly Mode[], checksum: ChecksumAlgorithm): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-lanes-'));
-  const certificate = makeCertificate(dir);
+  const certificate = await selfSigned(dir);
   const { cert } = certificate;
   const server = await startNullServer({ tls: certificate });
   try {

@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startVersitygw } from '../test/servers/harness/index.ts';
+import { selfSigned } from '../test/servers/harness/certificate.ts';
 import { credentials } from '../test/servers/harness/process.ts';
-import { makeCertificate } from './certificate.ts';
 import { losses, type Row, type Sample, table } from './figures.ts';
 import { floor } from './floor.ts';
 import { cpuSeconds, measure, peakRss } from './measure.ts';
@@ -51,7 +51,7 @@ export interface Section {
 
 /** `tls`: a folder for the certificate. */
 async function nullArena(tls?: string): Promise<Arena> {
-  const certificate = tls === undefined ? undefined : makeCertificate(tls);
+  const certificate = tls === undefined ? undefined : await selfSigned(tls);
   const server = await startNullServer(certificate === undefined ? {} : { tls: certificate });
   return {
     name: 'null', endpoint: server.secureEndpoint ?? server.endpoint, ...(certificate === undefined ? {} : { ca: certificate.cert }), region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null',

@@ -1,10 +1,8 @@
 // Our own agent, as an operator starts it: `brigade agent` in a process of its own.
-import { execFile } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { systemBinary } from './binaries.ts';
+import { selfSigned } from './certificate.ts';
 import { answers, credentials, startServer, untilReady } from './process.ts';
 import type { Server } from './process.ts';
 
@@ -24,15 +22,6 @@ export interface AgentServerOptions {
   readonly root?: string;
   /** A folder of state that is there already; else an empty one. */
   readonly state?: string;
-}
-
-async function selfSigned(directory: string): Promise<{ cert: string; key: string }> {
-  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-  await promisify(execFile)(systemBinary('openssl'), [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=brigade agent', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', key, '-out', cert,
-  ]);
-  return { cert, key };
 }
 
 /** Starts an agent over an empty folder (or `root`). @throws Error when it does not come up */

@@ -1,11 +1,10 @@
 // Versity S3 Gateway over a plain directory: objects are files, metadata is extended attributes.
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { promisify } from 'node:util';
-import { systemBinary, versitygwBinary } from './binaries.ts';
+import { versitygwBinary } from './binaries.ts';
+import { selfSigned } from './certificate.ts';
 import { answers, credentials, freePort, startServer, untilReady } from './process.ts';
 import type { Server } from './process.ts';
 
@@ -35,16 +34,6 @@ export function startVersitygw({ versioning = false, tls = false }: VersitygwOpt
       ? { name: 'versitygw', endpoint: `http://127.0.0.1:${port}` }
       : { name: 'versitygw', endpoint: `https://127.0.0.1:${port}`, caFile: certificate.cert };
   });
-}
-
-async function selfSigned(directory: string): Promise<{ cert: string; key: string }> {
-  const cert = join(directory, 'cert.pem');
-  const key = join(directory, 'key.pem');
-  await promisify(execFile)(systemBinary('openssl'), [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=brigade test', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', key, '-out', cert,
-  ]);
-  return { cert, key };
 }
 
 /** Only whether a TLS server listens: trusting its certificate is the client's matter. */
