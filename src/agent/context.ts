@@ -95,6 +95,19 @@ export interface Reply {
 export const xmlReply = (body: string, headers: Record<string, string> = {}): Reply =>
   ({ status: 200, headers: { 'content-type': 'application/xml', ...headers }, body });
 
+/** A document in pieces, which are encoded one after the other in the same buffer. */
+export function xmlPiecesReply(pieces: readonly string[]): Reply {
+  const [only, second] = pieces;
+  if (only !== undefined && second === undefined) return xmlReply(only);
+  const lengths = pieces.map((piece) => Buffer.byteLength(piece));
+  return { ...xmlReply(''), length: lengths.reduce((sum, length) => sum + length, 0), body: encoded(pieces, Math.max(...lengths)) };
+}
+
+function* encoded(pieces: readonly string[], largest: number): Generator<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(largest);
+  for (const piece of pieces) yield buffer.subarray(0, buffer.write(piece));
+}
+
 /** S3 tells whole seconds. */
 export const isoTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}.000Z`;
 export const httpTime = (ms: number): string => new Date(ms).toUTCString();

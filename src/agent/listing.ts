@@ -1,9 +1,9 @@
 /** ListObjects, ListObjectsV2, ListObjectVersions: one walk in byte order, three ways to write it. */
-import { isoTime, quoted, xmlReply } from './context.ts';
+import { isoTime, quoted, xmlPiecesReply, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { invalidArgument } from './errors.ts';
-import type { Layout, ListedEntry, ListedVersion } from './layout.ts';
-import { el, escapeXml, optional, xmlDocument } from './xml.ts';
+import type { ListedEntry, ListedVersion } from './layout.ts';
+import { el, escapeXml, Markup, optional, xmlDocument } from './xml.ts';
 import type { Xml, XmlContent } from './xml.ts';
 
 /** The fields every listing has. */
@@ -67,18 +67,22 @@ const later = (a: Buffer, b: Buffer): Buffer => (Buffer.compare(a, b) >= 0 ? a :
 
 type Step = { readonly entry: ListedEntry } | { readonly prefix: string };
 
-/** Entries and common prefixes in byte order, from `from`. Behind a common prefix the layout skips all that it stands for. */
-async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buffer, newestOnly: boolean): AsyncGenerator<Step> {
-  const scan = layout.scan(bucket, later(Buffer.from(query.prefix), from), { prefix: query.prefix, delimiter: query.delimiter, newestOnly, expected: query.max + 1 });
+interface Walked { readonly newestOnly: boolean; readonly from: Buffer }
+
+/** Shows entries and common prefixes in byte order, from `from`, until `see` says false. Behind a common prefix the layout skips all that it
+ * stands for. A layout that answers at once is not waited for: a listing of a million keys would be a million promises. */
+async function walk({ layout, bucket }: Context, query: ListQuery, { from, newestOnly }: Walked, see: (step: Step) => boolean): Promise<void> {
+  const scan = layout.scan(bucket.name, later(Buffer.from(query.prefix), from), { prefix: query.prefix, delimiter: query.delimiter, newestOnly, expected: query.max + 1 });
   try {
     for (let to: Buffer | undefined; ;) {
-      const next = await scan.next(to);
+      const told = scan.next(to);
+      const next = told instanceof Promise ? await told : told;
       to = undefined;
       if (next.done === true || !next.value.key.startsWith(query.prefix)) return;
       if (newestOnly && !live(next.value)) continue;
       const prefix = rollUp(next.value.key, query);
       if (prefix !== undefined) to = pastPrefix(prefix);
-      yield prefix === undefined ? { entry: next.value } : { prefix };
+      if (!see(prefix === undefined ? { entry: next.value } : { prefix })) return;
     }
   } finally {
     await scan.return();
@@ -86,7 +90,8 @@ async function* walk(layout: Layout, bucket: string, query: ListQuery, from: Buf
 }
 
 interface Page {
-  readonly versions: readonly ListedVersion[];
+  /** What was shown of the objects. */
+  readonly contents: Markup;
   readonly prefixes: readonly string[];
   readonly truncated: boolean;
   /** The last key or common prefix shown. */
@@ -95,20 +100,23 @@ interface Page {
 
 const live = (entry: ListedEntry): boolean => entry.versions[0]?.deleteMarker === false;
 
-async function listLive(context: Context, query: ListQuery, from: Buffer): Promise<Page> {
-  const versions: ListedVersion[] = [];
+/** Each object is written as it comes: a page of rows that waited would outlive the young generation, a thousand times in a large bucket. */
+async function listLive(context: Context, query: ListQuery, from: Buffer, withOwner: boolean): Promise<Page> {
+  const contents = new Markup();
   const prefixes: string[] = [];
-  let last = '';
-  if (query.max === 0) return { versions, prefixes, truncated: false, last };
-  for await (const step of walk(context.layout, context.bucket.name, query, from, true)) {
-    if (versions.length + prefixes.length === query.max) return { versions, prefixes, truncated: true, last };
+  let [last, truncated] = ['', false];
+  if (query.max === 0) return { contents, prefixes, truncated, last };
+  await walk(context, query, { from, newestOnly: true }, (step) => {
+    truncated = contents.length + prefixes.length === query.max;
+    if (truncated) return false;
     if ('prefix' in step) prefixes.push(last = step.prefix);
     else {
       last = step.entry.key;
-      versions.push(step.entry.versions[0]!);
+      contents.add(contentsOf(context, query, step.entry.versions[0]!, withOwner));
     }
-  }
-  return { versions, prefixes, truncated: false, last };
+    return true;
+  });
+  return { contents, prefixes, truncated, last };
 }
 
 const checksumXml = (checksum: ListedVersion['checksum']): XmlContent =>
@@ -122,15 +130,13 @@ function restoreXml(context: Context, version: ListedVersion): Xml | undefined {
 }
 
 /** Written as one text: a listing of a million keys is a million of these. */
-function contents(context: Context, query: ListQuery, version: ListedVersion, withOwner: boolean): Xml {
+function contentsOf(context: Context, query: ListQuery, version: ListedVersion, withOwner: boolean): string {
   const { checksum } = version;
   const key = query.encode ? urlEncode(version.key) : escapeXml(version.key);
   const checksumText = checksum === undefined ? '' : `<ChecksumAlgorithm>${checksum.algorithm}</ChecksumAlgorithm><ChecksumType>${checksum.type}</ChecksumType>`;
   const restore = restoreXml(context, version);
-  return {
-    markup: `<Contents><Key>${key}</Key><LastModified>${isoTime(version.modified)}</LastModified><ETag>&quot;${escapeXml(version.etag)}&quot;</ETag>${checksumText}`
-      + `<Size>${version.body.size}</Size>${withOwner ? owner().markup : ''}<StorageClass>${version.storageClass}</StorageClass>${restore?.markup ?? ''}</Contents>`,
-  };
+  return `<Contents><Key>${key}</Key><LastModified>${isoTime(version.modified)}</LastModified><ETag>&quot;${escapeXml(version.etag)}&quot;</ETag>${checksumText}`
+    + `<Size>${version.body.size}</Size>${withOwner ? owner().markup : ''}<StorageClass>${version.storageClass}</StorageClass>${restore?.markup ?? ''}</Contents>`;
 }
 
 export const prefixesXml = (query: ListQuery, prefixes: readonly string[]): XmlContent =>
@@ -146,11 +152,11 @@ const tail = (query: ListQuery, page: Pick<Page, 'truncated'>): XmlContent => [
 export async function listObjects(context: Context): Promise<Reply> {
   const query = readListQuery(context, 'max-keys');
   const marker = context.request.query.get('marker') ?? '';
-  const page = await listLive(context, query, pastMarker(marker, query));
+  const page = await listLive(context, query, pastMarker(marker, query), true);
   const next = page.truncated && query.delimiter !== '' ? page.last : undefined;
-  return xmlReply(xmlDocument('ListBucketResult', head(context, query), el('Marker', encoder(query)(marker)),
-    next === undefined ? undefined : el('NextMarker', encoder(query)(next)), tail(query, page),
-    page.versions.map((version) => contents(context, query, version, true)), prefixesXml(query, page.prefixes)));
+  return xmlPiecesReply(page.contents.document('ListBucketResult', [
+    head(context, query), el('Marker', encoder(query)(marker)), next === undefined ? undefined : el('NextMarker', encoder(query)(next)), tail(query, page),
+  ], [prefixesXml(query, page.prefixes)]));
 }
 
 const tokenPrefix = '1';
@@ -168,15 +174,15 @@ export async function listObjectsV2(context: Context): Promise<Reply> {
   const token = params.get('continuation-token');
   const startAfter = params.get('start-after');
   const marker = token === undefined ? startAfter ?? '' : readToken(token);
-  const page = await listLive(context, query, pastMarker(marker, query));
-  const withOwner = params.get('fetch-owner') === 'true';
-  return xmlReply(xmlDocument('ListBucketResult', head(context, query), optional('StartAfter', startAfter === undefined ? undefined : encoder(query)(startAfter)),
+  const page = await listLive(context, query, pastMarker(marker, query), params.get('fetch-owner') === 'true');
+  return xmlPiecesReply(page.contents.document('ListBucketResult', [
+    head(context, query), optional('StartAfter', startAfter === undefined ? undefined : encoder(query)(startAfter)),
     optional('ContinuationToken', token), page.truncated ? el('NextContinuationToken', makeToken(page.last)) : undefined,
-    el('KeyCount', page.versions.length + page.prefixes.length), tail(query, page),
-    page.versions.map((version) => contents(context, query, version, withOwner)), prefixesXml(query, page.prefixes)));
+    el('KeyCount', page.contents.length + page.prefixes.length), tail(query, page),
+  ], [prefixesXml(query, page.prefixes)]));
 }
 
-interface VersionPage extends Omit<Page, 'versions'> {
+interface VersionPage extends Omit<Page, 'contents'> {
   readonly items: readonly { readonly version: ListedVersion; readonly latest: boolean }[];
   readonly lastVersion: string | undefined;
 }
@@ -191,26 +197,25 @@ function pending(entry: ListedEntry, keyMarker: string, versionMarker: string | 
 async function listAll(context: Context, query: ListQuery, keyMarker: string, versionMarker: string | undefined): Promise<VersionPage> {
   const items: { version: ListedVersion; latest: boolean }[] = [];
   const prefixes: string[] = [];
-  let last = '';
+  let [last, truncated] = ['', false];
   let lastVersion: string | undefined;
-  const full = (): boolean => items.length + prefixes.length === query.max;
   const from = versionMarker === undefined ? pastMarker(keyMarker, query) : Buffer.from(keyMarker);
-  if (full()) return { items, prefixes, truncated: false, last, lastVersion };
-  for await (const step of walk(context.layout, context.bucket.name, query, from, false)) {
-    const found = 'prefix' in step ? [step.prefix] : pending(step.entry, keyMarker, versionMarker);
-    for (const item of found) {
-      if (full()) return { items, prefixes, truncated: true, last, lastVersion };
-      if (typeof item === 'string') {
-        prefixes.push(last = item);
-        lastVersion = undefined;
-      } else {
-        items.push(item);
-        last = item.version.key;
-        lastVersion = item.version.versionId;
-      }
+  const show = (item: string | { version: ListedVersion; latest: boolean }): boolean => {
+    truncated = items.length + prefixes.length === query.max;
+    if (truncated) return false;
+    if (typeof item === 'string') {
+      prefixes.push(last = item);
+      lastVersion = undefined;
+    } else {
+      items.push(item);
+      last = item.version.key;
+      lastVersion = item.version.versionId;
     }
-  }
-  return { items, prefixes, truncated: false, last, lastVersion };
+    return true;
+  };
+  if (query.max === 0) return { items, prefixes, truncated, last, lastVersion };
+  await walk(context, query, { from, newestOnly: false }, (step) => ('prefix' in step ? [step.prefix] : pending(step.entry, keyMarker, versionMarker)).every(show));
+  return { items, prefixes, truncated, last, lastVersion };
 }
 
 function versionXml(context: Context, query: ListQuery, version: ListedVersion, latest: boolean): Xml {

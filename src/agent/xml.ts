@@ -14,6 +14,39 @@ const escapeAll = (text: string): string =>
 /** Markup that is already escaped. */
 export interface Xml { readonly markup: string }
 
+/** Characters of a piece: below what V8 keeps apart as a large object, of which each would wait for a full collection. */
+const PIECE = 48 * 1024;
+
+/** Markup of many elements, in pieces that are each one flat text: what they were put together from can go. */
+export class Markup {
+  /** Elements. */
+  length = 0;
+  readonly #pieces: string[] = [];
+  #fresh: string[] = [];
+  #characters = 0;
+
+  /** Text that is already escaped. */
+  add(element: string): void {
+    this.length += 1;
+    this.#fresh.push(element);
+    this.#characters += element.length;
+    if (this.#characters >= PIECE) this.#flatten();
+  }
+
+  /** The document that has these elements between others. */
+  document(root: string, before: readonly XmlContent[], after: readonly XmlContent[]): readonly string[] {
+    const [head, tail] = [documentHead(root) + render(before), `${render(after)}</${root}>`];
+    if (this.#pieces.length === 0) return [head + this.#fresh.join('') + tail];
+    this.#flatten();
+    return [head, ...this.#pieces, tail];
+  }
+
+  #flatten(): void {
+    this.#pieces.push(this.#fresh.join(''));
+    [this.#fresh, this.#characters] = [[], 0];
+  }
+}
+
 export type XmlContent = string | number | boolean | Xml | readonly XmlContent[] | undefined;
 
 function render(content: XmlContent): string {
@@ -30,9 +63,10 @@ export const optional = (name: string, content: XmlContent): XmlContent => (cont
 
 const namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
+const documentHead = (root: string): string => `<?xml version="1.0" encoding="UTF-8"?>\n<${root} xmlns="${namespace}">`;
+
 /** A whole document with the S3 namespace on its root. */
-export const xmlDocument = (root: string, ...content: XmlContent[]): string =>
-  `<?xml version="1.0" encoding="UTF-8"?>\n<${root} xmlns="${namespace}">${render(content)}</${root}>`;
+export const xmlDocument = (root: string, ...content: XmlContent[]): string => `${documentHead(root)}${render(content)}</${root}>`;
 
 /** S3 writes error documents without a namespace. */
 export const errorDocument = (...content: XmlContent[]): string =>
