@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BrigadeError } from '../core/errors.ts';
 import type { Store } from '../ports/storage.ts';
 import { describeStore } from './conformance/index.ts';
 import type { Fault } from './decorators/faulty.ts';
@@ -8,7 +9,7 @@ import { createCounters } from './decorators/instrumented.ts';
 import { createLimiter } from './decorators/limited.ts';
 import { resuming } from './decorators/resuming.ts';
 import { retrying } from './decorators/retrying.ts';
-import { bytesOf, createRig, readAll, writeOf } from './decorators/rig.ts';
+import { bodyOf, bytesOf, createRig, readAll, writeOf } from './decorators/rig.ts';
 import { stack } from './stack.ts';
 
 /** Accidents that a dependable store hides. Lost answers of guarded writes are not among them: those are the engine's to judge. */
@@ -31,14 +32,49 @@ function createStack(faults: readonly Fault[] = [], seed = 1, limits = {}) {
   return { ...rig, counters, governor, dependable: stack(rig.store, options), common: options };
 }
 
-function conforms(name: string, create: (rig: ReturnType<typeof createStack>) => Store, faults: readonly Fault[] = [], seed = 1): void {
-  describeStore({ name, create: async () => ({ store: create(createStack(faults, seed)), cleanup: async () => {} }) });
+/** Nobody meets them, but requests go the long way (direct.ts). */
+const FAR_LIMITS = { requestsPerSecond: 1e9, bytesPerSecond: 1e15 };
+
+function conforms(name: string, create: (rig: ReturnType<typeof createStack>) => Store, faults: readonly Fault[] = [], seed = 1, limits = {}): void {
+  describeStore({ name, create: async () => ({ store: create(createStack(faults, seed, limits)), cleanup: async () => {} }) });
 }
 
 conforms('retrying(memory)', (rig) => retrying(rig.memory, rig.common));
 conforms('resuming(memory)', (rig) => resuming(rig.memory, rig.common));
 conforms('stack(memory)', (rig) => rig.dependable);
+conforms('stack(memory), the long way', (rig) => rig.dependable, [], 1, FAR_LIMITS);
 for (const seed of [1, 2, 3]) conforms(`stack(faulty(memory)), seed ${seed}`, (rig) => rig.dependable, WEATHER, seed);
+conforms('stack(faulty(memory)), the long way', (rig) => rig.dependable, WEATHER, 4, FAR_LIMITS);
+
+test('the direct way and the long way do, count and tell the same', async () => {
+  const work = async (limits: object) => {
+    const rig = createStack([...WEATHER, { ops: ['write'], nth: 9, effect: { kind: 'drop-answer' } }], 11, limits);
+    const ends: unknown[] = [];
+    for (let i = 0; i < 120; i++) {
+      const bytes = bytesOf(i % 2 === 0 ? 500 : 120_000, i);
+      const written = await rig.dependable.write({ ...writeOf(`k${i}`, bytes), body: bodyOf(bytes, i % 3 === 0), guard: { kind: 'absent' } }).catch((thrown: unknown) => thrown);
+      ends.push(written instanceof BrigadeError ? [written.code, written.hint, (written.cause as BrigadeError | undefined)?.code] : written);
+      if (!(written instanceof BrigadeError)) assert.ok((await readAll(rig.dependable, `k${i}`, bytes.length)).equals(bytes));
+    }
+    assert.equal(rig.governor.inUse, 0);
+    const timeless = rig.told.map((event) => ('ms' in event ? { ...event, ms: 0 } : event));
+    const { read, write } = rig.counters.snapshot();
+    return { ends, timeless, read: { ...read, ms: 0, latency: [] }, write: { ...write, ms: 0, latency: [] }, struck: rig.store.struck };
+  };
+  const [short, long] = [await work({}), await work(FAR_LIMITS)];
+  assert.deepEqual(short, long);
+  assert.ok(short.ends.some((end) => Array.isArray(end)), 'a write whose answer was lost meets its own object');
+});
+
+test('limits that are set while requests go by hold for the next one', async () => {
+  const rig = createStack();
+  rig.memory.put('a', 'x');
+  await readAll(rig.dependable, 'a', 1);
+  const before = rig.clock.monotonic();
+  rig.common.limiter.setLimits({ requestsPerSecond: 10 });
+  for (let i = 0; i < 20; i++) await readAll(rig.dependable, 'a', 1);
+  assert.ok(rig.clock.monotonic() - before > 1_800, `${rig.clock.monotonic() - before} ms for 20 requests at 10 per second`);
+});
 
 test('the weather really happens below a stack that hides it', async () => {
   const rig = createStack(WEATHER, 7);

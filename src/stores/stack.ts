@@ -2,13 +2,14 @@
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
+import { direct } from './decorators/direct.ts';
 import { gated } from './decorators/gated.ts';
 import type { Governor } from './decorators/governor.ts';
 import { instrumented, type Counters } from './decorators/instrumented.ts';
 import { limited, type Limiter } from './decorators/limited.ts';
 import { resuming } from './decorators/resuming.ts';
 import { retrying, type RetryBudget } from './decorators/retrying.ts';
-import { watched } from './decorators/watched.ts';
+import { createWatch, watchedBy } from './decorators/watched.ts';
 
 export interface StackOptions {
   readonly side: 'source' | 'destination';
@@ -36,10 +37,11 @@ export interface StackOptions {
  * are themselves counted, paced, gated and retried.
  */
 export function stack(raw: Store, options: StackOptions): Store {
-  const alert = watched(raw, options);
-  const counted = instrumented(alert, options);
+  const watch = createWatch(raw.address, options);
+  const counted = instrumented(watchedBy(raw, watch), options);
   const paced = limited(counted, options.limiter);
-  const permitted = gated(paced, options.governor, options.clock);
-  const patient = retrying(permitted, { ...options, onThrottle: () => options.governor.throttled() });
-  return resuming(patient, options);
+  const once = gated(paced, options.governor, options.clock);
+  const retries = { ...options, onThrottle: () => options.governor.throttled() };
+  const patient = retrying(once, retries);
+  return direct({ raw, once, patient, whole: resuming(patient, options) }, { ...retries, watch });
 }

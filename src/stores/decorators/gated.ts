@@ -1,7 +1,7 @@
 /** Takes a permit of the endpoint's governor for each request; a read holds it until its body has ended. */
 import { asBrigadeError } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Store } from '../../ports/storage.ts';
+import type { ObjectRead, Store } from '../../ports/storage.ts';
 import type { Governor, Permit, Sample, Verdict } from './governor.ts';
 import { layer, throughBody, type Op } from './layer.ts';
 
@@ -30,12 +30,17 @@ export function gated(store: Store, governor: Governor, clock: Clock): Store {
       const read = await open(request);
       // The time to the first byte is what tells of a queue at the store; how long the body takes is the consumer's pace.
       const sample = sampleOf('read', 0, clock.monotonic() - start);
-      return throughBody(read, (chunks) => chunks, (thrown) => permit.release(verdictOn(thrown), sample));
+      return gatedBody(read, permit, sample);
     }, true),
   });
 }
 
-function sampleOf(op: Op, bytes: number, ms: number): Sample {
+/** Gives the permit back when the body has ended. */
+export function gatedBody(read: ObjectRead, permit: Permit, sample: Sample): ObjectRead {
+  return throughBody(read, (chunks) => chunks, (thrown) => permit.release(verdictOn(thrown), sample));
+}
+
+export function sampleOf(op: Op, bytes: number, ms: number): Sample {
   return { class: `${op} ${Math.ceil(Math.log2(bytes + 1))}`, ms };
 }
 
@@ -43,7 +48,7 @@ function sampleOf(op: Op, bytes: number, ms: number): Sample {
 const UNREACHABLE: readonly string[] = ['E_DNS', 'E_NETWORK'];
 
 /** Any answer with a status is an answer. Stopped by us, or a defect of ours: nothing is learnt. */
-function verdictOn(thrown: unknown): Verdict | undefined {
+export function verdictOn(thrown: unknown): Verdict | undefined {
   if (thrown === undefined) return 'answered';
   const { code, kind, status } = asBrigadeError(thrown);
   if (kind === 'cancelled' || kind === 'internal') return undefined;

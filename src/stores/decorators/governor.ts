@@ -38,6 +38,8 @@ export interface Permit {
 export interface Governor {
   /** First come, first served; rejects as cancelled when the signal fires. */
   acquire(signal?: AbortSignal): Promise<Permit>;
+  /** At once, where nobody has to wait and the endpoint answers; else undefined. */
+  tryAcquire(signal?: AbortSignal): Permit | undefined;
   /** The store asked for patience. Counts at most once per second: one storm is one message. */
   throttled(): void;
   readonly limit: number;
@@ -112,6 +114,10 @@ class AimdGovernor implements Governor {
     if (signal?.aborted === true) return Promise.reject(cancelled());
     const turn = this.#pace.take(signal);
     return turn === undefined ? this.#queueUp(signal) : turn.then(() => this.#queueUp(signal));
+  }
+
+  tryAcquire(signal?: AbortSignal): Permit | undefined {
+    return signal?.aborted !== true && this.#pace.perSecond === Infinity && !this.open && this.#queue.length === 0 && this.#inUse < this.limit ? this.#permit() : undefined;
   }
 
   #queueUp(signal: AbortSignal | undefined): Promise<Permit> {

@@ -2,7 +2,7 @@
 import { asBrigadeError } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
-import type { Store } from '../../ports/storage.ts';
+import type { ObjectRead, Store } from '../../ports/storage.ts';
 import { layer, throughBody, type Op } from './layer.ts';
 
 export interface OpCounts {
@@ -77,41 +77,46 @@ export interface InstrumentedOptions {
   readonly counters: Counters;
 }
 
-export function instrumented(store: Store, { side, clock, events, counters }: InstrumentedOptions): Store {
-  const timed = async <T>(op: Op, run: () => Promise<T>): Promise<T> => {
-    const start = clock.monotonic();
-    const note = (error?: string) => {
-      const ms = clock.monotonic() - start;
-      counters.request(op, ms, error);
-      events.emit(error === undefined ? { type: 'request', side, op, ms } : { type: 'request', side, op, ms, error });
-    };
-    try {
-      const result = await run();
-      note();
-      return result;
-    } catch (thrown) {
-      note(asBrigadeError(thrown).code);
-      throw thrown;
-    }
-  };
-  async function* metered(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+/** A request that took so long, and what it ended in. */
+export function noteRequest({ side, events, counters }: InstrumentedOptions, op: Op, ms: number, thrown?: unknown): void {
+  const error = thrown === undefined ? undefined : asBrigadeError(thrown).code;
+  counters.request(op, ms, error);
+  events.emit(error === undefined ? { type: 'request', side, op, ms } : { type: 'request', side, op, ms, error });
+}
+
+/** Bytes of a body, and the error that it breaks with. */
+export function meteredBody(read: ObjectRead, counters: Counters): ObjectRead {
+  if (read.bytes !== undefined) counters.bytes('read', read.bytes.length);
+  const metered = async function* (chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     for await (const chunk of chunks) {
       counters.bytes('read', chunk.length);
       yield chunk;
     }
-  }
+  };
+  return throughBody(read, metered, (thrown) => {
+    if (thrown !== undefined) counters.error('read', asBrigadeError(thrown).code);
+  });
+}
+
+export function instrumented(store: Store, options: InstrumentedOptions): Store {
+  const { clock, counters } = options;
+  const timed = async <T>(op: Op, run: () => Promise<T>): Promise<T> => {
+    const start = clock.monotonic();
+    try {
+      const result = await run();
+      noteRequest(options, op, clock.monotonic() - start);
+      return result;
+    } catch (thrown) {
+      noteRequest(options, op, clock.monotonic() - start, thrown);
+      throw thrown;
+    }
+  };
   return layer(store, {
     async call({ op, bytes }, run) {
       const result = await timed(op, run);
       if (bytes !== undefined) counters.bytes(op, bytes);
       return result;
     },
-    async read(request, open) {
-      const read = await timed('read', () => open(request));
-      if (read.bytes !== undefined) counters.bytes('read', read.bytes.length);
-      return throughBody(read, metered, (thrown) => {
-        if (thrown !== undefined) counters.error('read', asBrigadeError(thrown).code);
-      });
-    },
+    read: async (request, open) => meteredBody(await timed('read', () => open(request)), counters),
   });
 }

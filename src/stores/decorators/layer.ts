@@ -39,6 +39,13 @@ export function undecorated(store: Store): Store {
   return innermost.get(store) ?? store;
 }
 
+/** The same store with other members, of which `layer` knows nothing. */
+export function instead(store: Store, members: Partial<Store>): Store {
+  const outer = Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(store), ...Object.getOwnPropertyDescriptors(members) }) as Store;
+  innermost.set(outer, undecorated(store));
+  return outer;
+}
+
 export function layer(store: Store, layer: Layer): Store {
   const { call } = layer;
   const shape = async (body: Body, signal: AbortSignal | undefined) => (layer.body === undefined ? body : layer.body(body, signal));
@@ -48,10 +55,11 @@ export function layer(store: Store, layer: Layer): Store {
   const setDirectory = store.setDirectory?.bind(store);
   const sweep = store.sweep?.bind(store);
   const untie = store.untie?.bind(store);
+  const driver = undecorated(store);
   const outer: Store = {
     address: store.address,
     get facts() {
-      return store.facts;
+      return driver.facts;
     },
     identity: (signal) => call({ op: 'identity', signal }, () => store.identity(signal)),
     list: (request) => {
@@ -75,7 +83,7 @@ export function layer(store: Store, layer: Layer): Store {
     ...(store.serverCopy === undefined ? {} : { serverCopy: layerCopy(store.serverCopy, layer) }),
     close: () => store.close(),
   };
-  innermost.set(outer, undecorated(store));
+  innermost.set(outer, driver);
   return outer;
 }
 

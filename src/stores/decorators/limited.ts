@@ -17,6 +17,8 @@ export interface Limiter {
   /** From now on, also for those who already wait. */
   setLimits(limits: Limits): void;
   readonly limits: Limits;
+  /** Nothing is limited: nobody would wait. */
+  readonly free: boolean;
 }
 
 const KiB = 1024;
@@ -39,6 +41,9 @@ export function createLimiter(clock: Clock, initial: Limits = {}): Limiter {
     },
     get limits() {
       return limits;
+    },
+    get free() {
+      return limits.requestsPerSecond === undefined && limits.bytesPerSecond === undefined;
     },
   };
 }

@@ -40,11 +40,19 @@ export function resuming(store: Store, options: ResumeOptions): Store {
     call: (_, run) => run(),
     async read(request, open) {
       const first = await open(request);
-      // Nothing is left that could break; a length that is wrong all the same is met on the other path.
-      if (first.bytes?.length === (request.range?.length ?? request.expectedSize)) return first;
-      return new ResumableRead(store.address, request, first, open, options);
+      return isWhole(first, request) ? first : resumable(store.address, request, first, open, options);
     },
   });
+}
+
+/** Nothing is left that could break; a length that is wrong all the same is met on the other path. */
+export function isWhole({ bytes }: ObjectRead, { range, expectedSize }: ReadRequest): boolean {
+  return bytes?.length === (range?.length ?? expectedSize);
+}
+
+/** `open`: how the rest is asked for, retried as all requests are. */
+export function resumable(address: string, request: ReadRequest, first: ObjectRead, open: Open, options: ResumeOptions): ObjectRead {
+  return new ResumableRead(address, request, first, open, options);
 }
 
 class ResumableRead implements ObjectRead {

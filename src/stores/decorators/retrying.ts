@@ -8,7 +8,7 @@ import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { ListPage, ListRequest, Store, OpenUpload } from '../../ports/storage.ts';
 import { createBucket, type Bucket } from './bucket.ts';
-import { layer, type Op } from './layer.ts';
+import { layer, type Call, type Op } from './layer.ts';
 
 export interface RetryOptions {
   readonly side: 'source' | 'destination';
@@ -51,18 +51,34 @@ export function createRetryBudget(clock: Clock): RetryBudget {
 export function retrying(store: Store, options: RetryOptions): Store {
   return layer(store, {
     async call({ op, signal }, run) {
-      const patience = new Patience(options, op, signal);
-      for (;;) {
-        try {
-          return await run();
-        } catch (thrown) {
-          await patience.orThrow(thrown);
-        }
-      }
+      firstTry(options);
+      return patiently(run, new Patience(options, op, signal));
     },
     list: (request, open) => listRetrying(store, request, open, options),
     uploads: (signal, open) => uploadsRetrying(signal, open, options),
   });
+}
+
+async function patiently<T>(run: () => Promise<T>, patience: Patience): Promise<T> {
+  for (;;) {
+    try {
+      return await run();
+    } catch (thrown) {
+      await patience.orThrow(thrown);
+    }
+  }
+}
+
+/** A request whose first try ended in `thrown`, and was counted by `firstTry`. */
+export async function triedAgain<T>(thrown: unknown, options: RetryOptions, { op, signal }: Pick<Call, 'op' | 'signal'>, run: () => Promise<T>): Promise<T> {
+  const patience = new Patience(options, op, signal);
+  await patience.orThrow(thrown);
+  return patiently(run, patience);
+}
+
+/** Brings what it may cost if it fails. */
+export function firstTry({ budget }: RetryOptions): void {
+  budget.deposit(BUDGET_SHARE);
 }
 
 /** What one request has been through, and what it may still hope for. */
@@ -80,7 +96,6 @@ class Patience {
     this.#options = options;
     this.#op = op;
     this.#signal = signal;
-    options.budget.deposit(BUDGET_SHARE);
   }
 
   /** The request got further than before. */
@@ -143,6 +158,7 @@ class Patience {
 
 /** A listing that stumbles goes on after the last key it yielded: nothing twice, nothing left out. */
 async function* listRetrying(store: Store, request: ListRequest, open: (request: ListRequest) => AsyncIterable<ListPage>, options: RetryOptions): AsyncIterable<ListPage> {
+  firstTry(options);
   const patience = new Patience(options, 'list', request.signal);
   let after = request.startAfter;
   let begun = false;
@@ -170,6 +186,7 @@ function lastKey(page: ListPage, before: Key | undefined): Key | undefined {
 
 /** Unfinished uploads have no place to go on from: listed again from the start, without those already told. There are few. */
 async function* uploadsRetrying(signal: AbortSignal | undefined, open: (signal?: AbortSignal) => AsyncIterable<OpenUpload>, options: RetryOptions): AsyncIterable<OpenUpload> {
+  firstTry(options);
   const patience = new Patience(options, 'listUploads', signal);
   const told = new Set<string>();
   for (;;) {

@@ -3,7 +3,7 @@
  * hears the store and not the limits; and only the time spent waiting counts, not the time a consumer takes for what came.
  */
 import { asBrigadeError, BrigadeError } from '../../core/errors.ts';
-import { showKey } from '../../core/key.ts';
+import { showKey, type Key } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ObjectRead, Store } from '../../ports/storage.ts';
 import { layer } from './layer.ts';
@@ -16,19 +16,27 @@ export interface WatchedOptions {
   readonly leastBytesPerSecond?: number;
 }
 
-export function watched(store: Store, { clock, idleMs = 30_000, leastBytesPerSecond = 0 }: WatchedOptions): Store {
+export function watched(store: Store, options: WatchedOptions): Store {
+  return watchedBy(store, createWatch(store.address, options));
+}
+
+export function watchedBy(store: Store, watch: BodyWatch): Store {
+  return layer(store, { call: (_, run) => run(), read: async (request, open) => watch(await open(request), request.key) });
+}
+
+/** The body of this key, under watch. */
+export type BodyWatch = (read: ObjectRead, key: Key) => ObjectRead;
+
+/** For all bodies of a store: whether one trickles is judged by the others. */
+export function createWatch(address: string, { clock, idleMs = 30_000, leastBytesPerSecond = 0 }: WatchedOptions): BodyWatch {
   const watchdog = new Watchdog(clock, idleMs, leastBytesPerSecond);
-  return layer(store, {
-    call: (_, run) => run(),
-    async read(request, open) {
-      const read = await open(request);
-      if (read.bytes !== undefined) return read;
-      const stalled = (what = 'no byte') => new BrigadeError({
-        code: 'E_STALLED', kind: 'transient', op: 'read', location: `${store.address}/${showKey(request.key)}`, message: `${what} for ${idleMs / 1000} s`,
-      });
-      return { info: read.info, chunks: watchedChunks(read, watchdog, stalled), discard: () => read.discard() };
-    },
-  });
+  return (read, key) => {
+    if (read.bytes !== undefined) return read;
+    const stalled = (what = 'no byte') => new BrigadeError({
+      code: 'E_STALLED', kind: 'transient', op: 'read', location: `${address}/${showKey(key)}`, message: `${what} for ${idleMs / 1000} s`,
+    });
+    return { info: read.info, chunks: watchedChunks(read, watchdog, stalled), discard: () => read.discard() };
+  };
 }
 
 async function* watchedChunks(read: ObjectRead, watchdog: Watchdog, stalled: (what?: string) => Error): AsyncGenerator<Uint8Array> {

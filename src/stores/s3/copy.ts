@@ -53,7 +53,7 @@ async function copyObject(client: S3Client, source: S3Client, request: CopyReque
   const later = laterTags(client, attributes, 'copy');
   await checkGuardBefore(client, key, guard, onCopy, signal);
   const headers = [
-    ...copySource(source, key, pin), ...attributeHeaders(withoutTags(attributes, later), client.profile, client.options.defaults, client.locate(key)),
+    ...copySource(source, key, pin), ...attributeHeaders(withoutTags(attributes, later), client.profile, client.options.defaults, () => client.locate(key)),
     'x-amz-metadata-directive', 'REPLACE', ...(onCopy ? guardHeaders(client, guard) : []),
   ];
   // Tags that were not said are the source's; an empty set is none (core/object.ts).

@@ -9,7 +9,7 @@ import type { ResponseHeaders } from './transport.ts';
 
 const aws = { ...profileOf('aws'), maxUserMetadataBytes: 100_000 };
 const write = (attributes: Partial<Attributes>, defaults = {}, profile = aws): ResponseHeaders => {
-  const flat = attributeHeaders({ ...NO_ATTRIBUTES, ...attributes }, profile, defaults, 's3://b/k');
+  const flat = attributeHeaders({ ...NO_ATTRIBUTES, ...attributes }, profile, defaults, () => 's3://b/k');
   return Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]));
 };
 /** What HTTP and signing do to values on the way. */

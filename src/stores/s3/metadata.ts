@@ -43,15 +43,15 @@ const CONTENT_HEADERS: readonly (readonly [property: keyof ContentHeaders, name:
   ['contentEncoding', 'content-encoding'], ['contentLanguage', 'content-language'], ['expires', 'expires'],
 ];
 
-/** Headers that a PUT, CreateMultipartUpload or CopyObject carries: the same for small and large objects (F065). No ACL (F075). */
-export function attributeHeaders(attributes: Attributes, profile: ProviderProfile, defaults: WriteDefaults, location: string): string[] {
+/** Headers that a PUT, CreateMultipartUpload or CopyObject carries: the same for small and large objects (F065). No ACL (F075). `locate`: for what is refused. */
+export function attributeHeaders(attributes: Attributes, profile: ProviderProfile, defaults: WriteDefaults, locate: () => string): string[] {
   const out: string[] = [];
   for (const [property, name] of CONTENT_HEADERS) {
     const value = attributes.headers[property];
     if (value !== undefined && value !== '') out.push(name, headerBytes(value));
   }
-  pushMetadata(out, attributes, profile, location);
-  pushTags(out, attributes.tags, profile, location);
+  pushMetadata(out, attributes, profile, locate);
+  pushTags(out, attributes.tags, profile, locate);
   const storageClass = attributes.storageClass ?? defaults.storageClass;
   if (storageClass !== undefined && profile.storageClasses) out.push('x-amz-storage-class', storageClass);
   pushEncryption(out, defaults.sse);
@@ -67,13 +67,13 @@ function pushEncryption(out: string[], sse: Encryption | undefined): void {
 }
 
 /** What the store would refuse of these attributes, before the first byte (F067, F069); throws kind `object`. */
-function pushMetadata(out: string[], attributes: Attributes, profile: ProviderProfile, location: string): void {
+function pushMetadata(out: string[], attributes: Attributes, profile: ProviderProfile, locate: () => string): void {
   const metadata = withFileTimes(attributes);
   if (metadata.size === 0) return;
   const encoded: string[] = [];
   let bytes = 0;
   for (const [name, value] of metadata) {
-    if (!TOKEN.test(name)) throw refused('E_META_NAME', `metadata name ${JSON.stringify(name)} cannot be a header`, location);
+    if (!TOKEN.test(name)) throw refused('E_META_NAME', `metadata name ${JSON.stringify(name)} cannot be a header`, locate());
     const wire = encodeMetadata(value);
     if (wire.percent) encoded.push(name);
     bytes += name.length + wire.text.length;
@@ -84,7 +84,7 @@ function pushMetadata(out: string[], attributes: Attributes, profile: ProviderPr
     bytes += MARKER.length + encoded.join(',').length;
   }
   if (bytes > profile.maxUserMetadataBytes) {
-    throw refused('E_META_TOO_LARGE', `user metadata takes ${bytes} bytes, ${profile.name} holds ${profile.maxUserMetadataBytes}`, location);
+    throw refused('E_META_TOO_LARGE', `user metadata takes ${bytes} bytes, ${profile.name} holds ${profile.maxUserMetadataBytes}`, locate());
   }
 }
 
@@ -97,10 +97,10 @@ function withFileTimes(attributes: Attributes): ReadonlyMap<string, string> {
   return all;
 }
 
-function pushTags(out: string[], tags: ReadonlyMap<string, string> | undefined, profile: ProviderProfile, location: string): void {
+function pushTags(out: string[], tags: ReadonlyMap<string, string> | undefined, profile: ProviderProfile, locate: () => string): void {
   if (tags === undefined || tags.size === 0) return;
-  if (profile.maxTags === 0) throw refused('E_TAGS_UNSUPPORTED', `${profile.name} keeps no tags`, location);
-  if (tags.size > profile.maxTags) throw refused('E_TAGS_TOO_MANY', `${tags.size} tags, ${profile.name} holds ${profile.maxTags}`, location);
+  if (profile.maxTags === 0) throw refused('E_TAGS_UNSUPPORTED', `${profile.name} keeps no tags`, locate());
+  if (tags.size > profile.maxTags) throw refused('E_TAGS_TOO_MANY', `${tags.size} tags, ${profile.name} holds ${profile.maxTags}`, locate());
   out.push('x-amz-tagging', [...tags].map(([name, value]) => `${encodeValue(name)}=${encodeValue(value)}`).join('&'));
 }
 

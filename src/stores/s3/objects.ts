@@ -189,7 +189,7 @@ export async function writeObject(client: S3Client, request: WriteRequest, choic
   const plan = planChecksum(client, body, choice);
   const wire = await framed(client, plan.payload, () => client.locate(key));
   const later = laterTags(client, request.attributes, 'write');
-  const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, client.locate(key)), ...guardHeaders(client, guard), ...plan.headers, ...wire.headers];
+  const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, () => client.locate(key)), ...guardHeaders(client, guard), ...plan.headers, ...wire.headers];
   const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: wire.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
   const response = await client.send(call);
   await refuseErrorInside(client, call, response);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { Secret } from '../../core/secret.ts';
 import { encodePath, encodeQuery } from './encode.ts';
-import { EMPTY_SHA256, Signer } from './sigv4.ts';
+import { EMPTY_SHA256, Mac, Signer } from './sigv4.ts';
 import type { SignableRequest } from './sigv4.ts';
 
 // The worked examples of https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
@@ -67,5 +67,15 @@ test('the key of one day is not used on the next, nor for another region or othe
   for (const [credentials, region, now] of [...cases, ...cases]) {
     const fresh = new Signer().sign(request({}), credentials, region, now).signature;
     assert.equal(signer.sign(request({}), credentials, region, now).signature, fresh);
+  }
+});
+
+test('the HMAC of texts of any length is that of RFC 2104', () => {
+  for (const length of [0, 1, 32, 64]) {
+    const key = Buffer.alloc(length, 0x5a + length);
+    const mac = new Mac(key);
+    for (const text of ['', 'a', 'ü€😀', 'x'.repeat(300), 'x'.repeat(341), 'x'.repeat(342), '€'.repeat(341), 'y'.repeat(5000), 'a']) {
+      assert.equal(mac.hex(text), createHmac('sha256', key).update(text).digest('hex'), `${length} and ${text.length}`);
+    }
   }
 });

@@ -42,6 +42,38 @@ interface DayKey {
   readonly day: string;
   readonly region: string;
   readonly key: KeyObject;
+  readonly mac: Mac;
+}
+
+const BLOCK = 64;
+/** UTF-8 bytes of the text of nearly every signature. */
+const USUAL_TEXT = 1024;
+
+/**
+ * HMAC-SHA-256 (RFC 2104 §2) of one key over many short texts, as two one-shot hashes: half of what an Hmac object costs, and no native
+ * object for the collector to see to.
+ */
+export class Mac {
+  readonly #key: KeyObject;
+  readonly #inner = Buffer.alloc(BLOCK + USUAL_TEXT);
+  readonly #outer = Buffer.alloc(BLOCK + 32);
+
+  /** `key`: at most a block. */
+  constructor(key: Buffer) {
+    this.#key = createSecretKey(key);
+    for (let i = 0; i < BLOCK; i++) {
+      this.#inner[i] = (key[i] ?? 0) ^ 0x36;
+      this.#outer[i] = (key[i] ?? 0) ^ 0x5c;
+    }
+  }
+
+  /** Of the text in UTF-8. */
+  hex(text: string): string {
+    if (text.length * 3 > USUAL_TEXT) return hmacHex(this.#key, text);
+    const length = this.#inner.write(text, BLOCK);
+    hash('sha256', this.#inner.subarray(0, BLOCK + length), 'buffer').copy(this.#outer, BLOCK);
+    return hash('sha256', this.#outer, 'hex');
+  }
 }
 
 export class Signer {
@@ -59,8 +91,8 @@ export class Signer {
     const day = amzDate.slice(0, 8);
     const scope = `${day}/${region}/s3/aws4_request`;
     const text = `${request.method}\n${request.path}\n${request.query}\n${canonical.lines}\n${canonical.names}\n${request.payloadHash}`;
-    const key = this.#key(credentials, day, region);
-    const signature = hmacHex(key, `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${hash('sha256', wireBytes(text), 'hex')}`);
+    const { key, mac } = this.#key(credentials, day, region);
+    const signature = mac.hex(`AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${hash('sha256', wireBytes(text), 'hex')}`);
     headers.push('authorization', `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${canonical.names}, Signature=${signature}`);
     return { signature, key, amzDate, scope };
   }
@@ -74,12 +106,11 @@ export class Signer {
     return this.#amzDate;
   }
 
-  #key(credentials: Credentials, day: string, region: string): KeyObject {
+  #key(credentials: Credentials, day: string, region: string): DayKey {
     const cached = this.#dayKey;
-    if (cached?.credentials === credentials && cached.day === day && cached.region === region) return cached.key;
+    if (cached?.credentials === credentials && cached.day === day && cached.region === region) return cached;
     const key = deriveKey(credentials.secretAccessKey.reveal(), day, region);
-    this.#dayKey = { credentials, day, region, key };
-    return key;
+    return this.#dayKey = { credentials, day, region, key: createSecretKey(key), mac: new Mac(key) };
   }
 }
 
@@ -92,10 +123,10 @@ export function hmacHex(key: KeyObject, text: string): string {
   return createHmac('sha256', key).update(text).digest('hex');
 }
 
-function deriveKey(secret: string, day: string, region: string): KeyObject {
+function deriveKey(secret: string, day: string, region: string): Buffer {
   let key: Buffer = Buffer.from(`AWS4${secret}`, 'utf8');
   for (const step of [day, region, 's3', 'aws4_request']) key = createHmac('sha256', key).update(step).digest();
-  return createSecretKey(key);
+  return key;
 }
 
 function canonicalHeaders(host: string, headers: readonly string[]): { readonly lines: string; readonly names: string } {

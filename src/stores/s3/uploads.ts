@@ -38,7 +38,7 @@ export function createMultipart(client: S3Client, choice: () => ChecksumChoice):
 async function createUpload(client: S3Client, request: UploadRequest, choice: ChecksumChoice): Promise<Upload> {
   const { key, size, partSize, signal } = request;
   const algorithm = request.copied === true && client.profile.plainPartCopies === true ? undefined : uploadAlgorithm(client, request.checksumAlgorithm, choice);
-  const headers = attributeHeaders(withoutTags(request.attributes, laterTags(client, request.attributes, 'complete')), client.profile, client.options.defaults, client.locate(key));
+  const headers = attributeHeaders(withoutTags(request.attributes, laterTags(client, request.attributes, 'complete')), client.profile, client.options.defaults, () => client.locate(key));
   if (algorithm !== undefined) {
     headers.push('x-amz-checksum-algorithm', algorithm.toUpperCase());
     if (isFullObject(client, algorithm)) headers.push('x-amz-checksum-type', 'FULL_OBJECT');
