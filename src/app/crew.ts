@@ -20,6 +20,8 @@ export interface ExecutorSpec {
   readonly facts: unknown;
   /** An executor that says nothing for this long is frozen: it is ended, its tasks go back. It beats twelve times as often. */
   readonly silenceMs: number;
+  /** Somebody wants to be told of each object. */
+  readonly each?: boolean;
 }
 
 export interface ManagedCrew extends Crew {
@@ -147,7 +149,7 @@ export class ForkedCrew implements ManagedCrew {
 
   constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock) {
     this.#queue = queue;
-    this.#spec = spec;
+    this.#spec = { ...spec, each: events.each === true };
     this.#events = events;
     this.#clock = clock;
     keepOldGenerationSmall();

@@ -1,21 +1,29 @@
 /** Passing events around: to several listeners, and in portions across processes. */
+import type { Outcome } from '../core/item.ts';
 import type { Events, RunEvent } from '../ports/events.ts';
 import type { RunTotals } from '../ports/ledger.ts';
 
 export function fanOut(listeners: readonly Events[]): Events {
-  return { emit: (event) => { for (const listener of listeners) listener.emit(event); } };
+  return { emit: (event) => { for (const listener of listeners) listener.emit(event); }, each: listeners.some(({ each }) => each === true) };
 }
 
 const FLUSH_MS = 200;
 const MOST = 2000;
 
-/** Gathers events for another process: bytes of one object are summed, the rest keeps its order; requests are counted, not sent one by one. */
+/**
+ * Gathers events for another process: bytes of one object are summed, the rest keeps its order; requests are counted, not sent one by one.
+ * Of small objects most begin and end between two flushes: unless each is asked for, of those that ended well only the number goes.
+ */
 export class EventBatcher implements Events {
   readonly #send: (events: readonly RunEvent[]) => void;
   readonly #bytes = new Map<string, number>();
   readonly #requests = { source: new Map<string, number>(), destination: new Map<string, number>() };
+  /** Began since the last flush. */
+  readonly #begun = new Map<string, RunEvent>();
+  #landed = { objects: 0, bytes: 0 };
   #waiting: RunEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
+  each = false;
 
   constructor(send: (events: readonly RunEvent[]) => void) {
     this.#send = send;
@@ -24,18 +32,31 @@ export class EventBatcher implements Events {
   emit(event: RunEvent): void {
     if (event.type === 'request') count(this.#requests[event.side], event.op);
     else if (event.type === 'bytes') this.#bytes.set(event.key, (this.#bytes.get(event.key) ?? 0) + event.bytes);
-    else this.#waiting.push(event);
+    else if (event.type === 'started') this.#begun.set(event.key, event);
+    else if (event.type !== 'ended' || !this.#land(event.outcome)) this.#waiting.push(event);
     if (this.#waiting.length >= MOST) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
+  }
+
+  /** Whether it is told as one of many. */
+  #land({ key, state, problem }: Outcome): boolean {
+    if (this.each || problem !== undefined || state === 'failed' || state === 'pending' || !this.#begun.delete(key)) return false;
+    this.#landed.objects++;
+    this.#landed.bytes += this.#bytes.get(key) ?? 0;
+    this.#bytes.delete(key);
+    return true;
   }
 
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    // Bytes first: an object that ended must not be counted as going on.
+    // What began, and bytes, first: an object that ended must not be counted as going on.
     const bytes = [...this.#bytes].map(([key, count]): RunEvent => ({ type: 'bytes', key, bytes: count }));
-    const events = [...bytes, ...this.#requestCounts(), ...this.#waiting];
+    const landed: RunEvent[] = this.#landed.objects === 0 ? [] : [{ type: 'landed', ...this.#landed }];
+    const events = [...this.#begun.values(), ...bytes, ...landed, ...this.#requestCounts(), ...this.#waiting];
+    this.#begun.clear();
     this.#bytes.clear();
+    this.#landed = { objects: 0, bytes: 0 };
     this.#waiting = [];
     if (events.length > 0) this.#send(events);
   }

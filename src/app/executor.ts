@@ -30,6 +30,7 @@ class Executor {
     switch (order.type) {
       case 'start':
         this.#spec = order.spec;
+        this.#events.each = order.spec.each === true;
         lockExecutor(order.spec.ledger);
         // A frozen data path must not look alive: the beat is a timer of the same thread on purpose.
         setInterval(() => this.#connection.report({ type: 'beat' }), order.spec.silenceMs / BEATS).unref();

@@ -17,7 +17,7 @@ export function logging({ io, options }: Invocation, migration: string): RunLog 
   if (file === undefined) return SILENT;
   const sink = open(resolve(io.cwd, file));
   const log = createLog({ sink, clock: io.clock, level: options.has('verbose') ? 'debug' : 'info' }).with({ migration });
-  return { emit: (event) => record(log, event), ended: (exit) => log.info('ended', { exit }), [Symbol.dispose]: () => sink.close() };
+  return { emit: (event) => record(log, event), each: options.has('verbose'), ended: (exit) => log.info('ended', { exit }), [Symbol.dispose]: () => sink.close() };
 }
 
 function open(path: string): LogSink {
@@ -28,8 +28,8 @@ function open(path: string): LogSink {
   }
 }
 
-type Frequent = 'listed' | 'bytes' | 'verified' | 'requests';
-const FREQUENT: ReadonlySet<string> = new Set<Frequent>(['listed', 'bytes', 'verified', 'requests']);
+type Frequent = 'listed' | 'bytes' | 'landed' | 'verified' | 'requests';
+const FREQUENT: ReadonlySet<string> = new Set<Frequent>(['listed', 'bytes', 'landed', 'verified', 'requests']);
 
 /** What would fill a log and tell nothing that its other lines do not. */
 function isFrequent(event: RunEvent): event is Extract<RunEvent, { type: Frequent }> {

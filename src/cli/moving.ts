@@ -49,7 +49,7 @@ export async function move(invocation: Invocation, migration: Migration): Promis
   const { io } = invocation;
   using log = logging(invocation, migration.name);
   const result = await watched(invocation, migration, flags.drainMs, (watching, stopping) => {
-    const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); } };
+    const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); }, each: log.each === true };
     return runMigration(migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal });
   });
   log.ended(result.exit);

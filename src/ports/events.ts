@@ -10,6 +10,8 @@ export type RunEvent =
   | { readonly type: 'started'; readonly key: Key; readonly size: number }
   | { readonly type: 'bytes'; readonly key: Key; readonly bytes: number }
   | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
+  /** Many objects, from another process, that began and ended as they should since it last spoke; bytes that went to the destination. */
+  | { readonly type: 'landed'; readonly objects: number; readonly bytes: number }
   /** How far a verification has come: objects checked of those it will check, bytes it read. */
   | { readonly type: 'verified'; readonly objects: number; readonly of: number; readonly bytes: number }
   | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }
@@ -26,4 +28,6 @@ export type RunEvent =
 
 export interface Events {
   emit(event: RunEvent): void;
+  /** Wants to be told of each object, also of those of other processes. */
+  readonly each?: boolean;
 }

@@ -105,6 +105,7 @@ export class ProgressState implements Events {
       case 'started': this.#flight(event.key).size = event.size; return;
       case 'bytes': this.#flight(event.key).bytes += event.bytes; this.#moved += event.bytes; return;
       case 'ended': this.#land(event); return;
+      case 'landed': this.#moved += event.bytes; this.#ended += event.objects; return;
       case 'retry': this.#retries++; return;
       case 'throttled': this.#throttled++; return;
       case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;
