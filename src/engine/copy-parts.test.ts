@@ -25,12 +25,12 @@ function rigOf(putPart: (inner: Multipart, upload: Upload, number: number, body:
   const multipart = inner.multipart as Multipart;
   const destination = { ...inner, multipart: { ...multipart, create: multipart.create.bind(multipart), complete: multipart.complete.bind(multipart), abort: multipart.abort.bind(multipart), putPart: (upload: Upload, number: number, body: Body) => putPart(multipart, upload, number, body) } };
   const memory = new Budget(64 * MiB);
-  const recorder = { record: async () => {}, recordUpload: async () => {}, recordPart: async () => {}, forgetUpload: async () => {} };
+  const recorder = { uploads: async () => [], record: async () => {}, recordUpload: async () => {}, recordPart: async () => {}, forgetUpload: async () => {} };
   const copy = async (key: string, bytes: Buffer): Promise<void> => {
     const token = source.put(key, bytes);
     const context = { source, destination, memory, recorder, options: { partConcurrency: 4 } };
     const step = {
-      context, task: { id: 1, items: [], uploads: [] }, version: { key, size: bytes.length, pin: { token } }, guard: { kind: 'none' },
+      context, task: { id: 1, items: [] }, version: { key, size: bytes.length, pin: { token } }, guard: { kind: 'none' },
       signal: new AbortController().signal, carry: async () => ({ attributes: NO_ATTRIBUTES, lost: [] }), sent: () => {},
     } as unknown as CopyStep;
     await copyInParts(step, PART);

@@ -42,14 +42,14 @@ export async function transferParts(step: CopyStep, partSize: number, put: PutPa
   const linear = told !== undefined && isLinear(told.algorithm) ? told : undefined;
   const algorithm = algorithmFor(step.context.destination, linear);
   const wanted = { partSize, copied, ...(step.context.destination.facts.checksums.length > 0 ? { checksumAlgorithm: algorithm } : {}) };
-  const { upload, done } = await openUpload(step, multipart, wanted, carried);
+  const { upload, done, resumed } = await openUpload(step, multipart, wanted, carried);
   // Parts of one upload have one kind of checksum, whoever began it.
   const kind = upload.checksumAlgorithm ?? done[0]?.checksum?.algorithm ?? algorithm;
   try {
     const parts = copied ? await putMissing(step, upload, done, (number, range) => put(upload, number, range, kind)) : await spreadMissing(step, upload, done, kind, put);
     // Of bytes that a store copied by itself we have only its own word, part by part; the finished object is looked at instead.
     if (!copied) await proveParts(step, multipart, upload, parts, told);
-    const written = await completeUpload(step, multipart, upload, parts, carried);
+    const written = await completeUpload(step, multipart, upload, parts, carried, resumed);
     await step.context.recorder.forgetUpload(step.task.id, upload.id);
     const computed = wholeChecksum(parts);
     return { written, carried, ...(computed === undefined ? {} : { computed }) };
@@ -59,16 +59,22 @@ export async function transferParts(step: CopyStep, partSize: number, put: PutPa
   }
 }
 
-/** Goes on with a recorded upload of the same version, or starts one. */
-async function openUpload(step: CopyStep, multipart: Multipart, wanted: Pick<UploadRequest, 'partSize' | 'copied' | 'checksumAlgorithm'>, carried: Carried): Promise<{ upload: Upload; done: readonly Part[] }> {
+/** Goes on with a recorded upload of the same version, of an earlier holder of the task or of an earlier try of our own, or starts one. */
+async function openUpload(step: CopyStep, multipart: Multipart, wanted: Pick<UploadRequest, 'partSize' | 'copied' | 'checksumAlgorithm'>, carried: Carried): Promise<{ upload: Upload; done: readonly Part[]; resumed: boolean }> {
   const { version, task, context, signal } = step;
-  for (const recorded of task.uploads.filter(({ upload }) => upload.key === version.key)) {
+  const recordedNow = await context.recorder.uploads(task.id);
+  for (const recorded of recordedNow.filter(({ upload }) => upload.key === version.key)) {
     const stored = await partsStillStored(step, multipart, recorded);
-    if (stored !== undefined) return { upload: recorded.upload, done: stored };
+    if (stored !== undefined) return { upload: recorded.upload, done: stored, resumed: true };
   }
   const upload = await multipart.create({ key: version.key, size: version.size, attributes: carried.attributes, ...wanted, signal });
   await context.recorder.recordUpload(task.id, upload, version.pin.token);
-  return { upload, done: [] };
+  return { upload, done: [], resumed: false };
+}
+
+/** The store does not take together what it took apart. The next try compares its parts with ours; if it is refused again, nothing more can be learnt of them. */
+function isRefused({ code }: BrigadeError): boolean {
+  return code === 'E_PART_INVALID' || code === 'E_CHECKSUM_MISMATCH';
 }
 
 /** The recorded parts that the store still holds unchanged; undefined when the upload is of no use any more. */
@@ -174,7 +180,7 @@ function provenPart(part: Part, computed: Checksum): Part {
 }
 
 /** A lost answer to Complete is looked into before anything is sent again (F010). */
-async function completeUpload(step: CopyStep, multipart: Multipart, upload: Upload, parts: readonly Part[], carried: Carried): Promise<Written> {
+async function completeUpload(step: CopyStep, multipart: Multipart, upload: Upload, parts: readonly Part[], carried: Carried, resumed: boolean): Promise<Written> {
   const { guard, signal } = step;
   const checksum = wholeChecksum(parts);
   try {
@@ -182,7 +188,10 @@ async function completeUpload(step: CopyStep, multipart: Multipart, upload: Uplo
   } catch (error) {
     if (!isKind(error, 'transient', 'gone', 'conflict')) throw error;
     const landed = await alreadyComplete(step, checksum);
-    if (landed === undefined) throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
+    if (landed === undefined) {
+      if (resumed && isRefused(error)) await abandon(step, multipart, upload);
+      throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
+    }
     await finishTags(step.context.destination, upload.key, carried.attributes, signal);
     return landed;
   }

@@ -74,6 +74,7 @@ class Worker {
 
   async run(): Promise<void> {
     await Promise.all([this.#takeAll('small'), this.#takeAll('large'), this.#takeRanges()]);
+    await this.#options.queue.close().catch((error: unknown) => this.#fail(asBrigadeError(error, 'close')));
     if (this.#premise !== undefined) throw this.#premise;
   }
 

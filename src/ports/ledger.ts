@@ -72,8 +72,6 @@ export interface LeasedTask {
   /** Somebody may have worked on it before without recording the end: look at the destination first (truth 9). */
   readonly inDoubt: boolean;
   readonly deliveries: number;
-  /** Unfinished uploads of its items with the parts that are known to be stored. */
-  readonly uploads: readonly RecordedUpload[];
 }
 
 export interface RecordedUpload {
@@ -150,8 +148,8 @@ export interface Ledger {
 
   /** Leases up to `limit` tasks: of one size class, the large ones with most pending bytes first (what takes longest must begin first); else in the order in which they were planned. */
   claim(run: number, limit: number, holder: string, size?: SizeClass): readonly LeasedTask[];
-  /** Gives leased tasks back, in doubt; absent `holder`: all of them (a new coordinator). Returns how many. */
-  releaseTasks(run: number, holder?: string): number;
+  /** Gives leased tasks back, in doubt: this one, or all of a holder, or all of them (a new coordinator). Returns how many. */
+  releaseTasks(run: number, holder?: string, task?: number): number;
 
   /** Outcomes of one task. `close`: no item of it will be reported again; its rows are folded into its block in the same transaction.
    *  An outcome `pending` keeps the item pending: the task is then left ready instead of closed. Repeating an outcome is harmless. */
@@ -161,6 +159,8 @@ export interface Ledger {
   recordPart(task: number, uploadId: string, part: Part): Promise<void>;
   /** The upload is completed or aborted. */
   forgetUpload(task: number, uploadId: string): Promise<void>;
+  /** Unfinished uploads of one task with the parts that are known to be stored, as they are recorded now. */
+  uploadsOf(task: number): readonly RecordedUpload[];
   /** Uploads of any run that nobody finished, for the sweep (F072). */
   openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[];
 

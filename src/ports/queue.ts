@@ -18,7 +18,7 @@ export interface Delivery {
   extend(): Promise<void>;
   /** The outcomes are durable: the queue may forget the task. Never before (truth 9). */
   ack(): Promise<void>;
-  /** Not done here; it comes back after `delayMs`. */
+  /** Not done here: this task, and no other one, comes back after `delayMs`. Called when nothing of it is being written by the caller any more. */
   release(delayMs: number): Promise<void>;
 }
 
@@ -55,11 +55,14 @@ export interface TaskQueue {
   readonly ranges?: RangeQueue;
   /** Waits for work, of one size class or of any; resolves empty after the driver's poll time. Rejects with kind `cancelled` on the signal. */
   receive(most: number, signal: AbortSignal, size?: SizeClass): Promise<readonly Delivery[]>;
+  /** Nobody works here any more: whatever is still held goes back. */
   close(): Promise<void>;
 }
 
 /** Where a worker makes outcomes durable before it acknowledges. */
 export interface Recorder {
+  /** Unfinished uploads of this task with their stored parts, whoever recorded them: as they are now, not as they were when the task was leased. */
+  uploads(task: number): Promise<readonly RecordedUpload[]>;
   /** Resolves when durable. `close`: the last word on this task. */
   record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void>;
   recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void>;

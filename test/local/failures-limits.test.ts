@@ -1,5 +1,6 @@
 /** Limits, metadata, tags, classes and policies of stores: decided before byte 0 where they can be, one object's matter where not. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { MiB } from '../../src/core/units.ts';
 import { type Ended, Lab, stateOf } from './failures-lab.ts';
@@ -157,6 +158,31 @@ describe('uploads and classes', () => {
     assert.ok(parts <= 9, `${parts} parts sent of 8`);
     assert.deepEqual(lab.bytes('dest', 'big'), lab.bytes('from', 'big'));
     assert.deepEqual(lab.layout.uploads('dest').map(({ key }) => key), [theirs.key]);
+  });
+
+  test('F072: another try of the same object goes on with its upload: one part fails for good, the others are not sent again', async () => {
+    const lab = await Lab.open({ rules: [{ name: 'part', match: { operation: 'UploadPart', bucket: 'dest', where: ({ query }) => query.get('partNumber') === '6' }, fault: { kind: 'status', status: 500 }, max: 5 }] });
+    await lab.put('big', randomBytes(40 * MiB));
+    const ended = await lab.run({ more: 'transfer: { server_side_copy: never, multipart_threshold: 6 MiB, part_size: 5 MiB, part_concurrency: 1 }' });
+    assert.deepEqual([ended.exit, stateOf(ended, 'big'), ended.rows.get('big')?.attempts], [0, 'copied', 2]);
+    const count = (name: string): number => lab.requests.filter(({ operation, bucket, key }) => operation === name && bucket === 'dest' && key === 'big').length;
+    assert.deepEqual([count('CreateMultipartUpload'), count('UploadPart'), count('CompleteMultipartUpload'), count('AbortMultipartUpload')], [1, 8, 1, 0]);
+    assert.ok(lab.bytes('dest', 'big')?.equals(lab.bytes('from', 'big') as Buffer));
+    lab.assertClean();
+  });
+
+  test('F072: parts that the store changed its mind about are sent again, into a new upload where looking at them tells nothing', async () => {
+    let completes = 0;
+    const refuse = { code: 'InvalidPart', message: 'One or more of the specified parts could not be found.' };
+    // Each try asks five times.
+    const lab = await Lab.open({ onRequest: ({ operation, bucket }) => (operation === 'CompleteMultipartUpload' && bucket === 'dest' && ++completes <= 10 ? refuse : undefined) });
+    await lab.put('big', randomBytes(11 * MiB));
+    const ended = await lab.run({ more: PARTS });
+    assert.deepEqual([ended.exit, stateOf(ended, 'big'), completes], [0, 'copied', 11]);
+    const count = (name: string): number => lab.requests.filter(({ operation, bucket, key }) => operation === name && bucket === 'dest' && key === 'big').length;
+    assert.deepEqual([count('CreateMultipartUpload'), count('AbortMultipartUpload')], [2, 1]);
+    assert.ok(lab.bytes('dest', 'big')?.equals(lab.bytes('from', 'big') as Buffer));
+    lab.assertClean();
   });
 
   test('F072: what an object that fails leaves is aborted by the end of the run', async () => {

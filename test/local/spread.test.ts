@@ -15,6 +15,7 @@ import { runWorker } from '../../src/engine/worker.ts';
 import { openLedger } from '../../src/ledger/sqlite/index.ts';
 import type { RunEvent } from '../../src/ports/events.ts';
 import { LocalQueue } from '../../src/queues/local/local-queue.ts';
+import type { Multipart } from '../../src/ports/storage.ts';
 import { createMemoryStore } from '../../src/stores/memory/index.ts';
 import { systemClock } from '../../src/telemetry/clock.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
@@ -28,11 +29,15 @@ const content = (seed: number): Buffer => Buffer.from(Array.from({ length: PARTS
 
 /** `machine` is killed at its `step`-th call to a store, the recorder or the queue: before the call, or after it before its answer. */
 interface Kill { readonly machine: number; readonly step: number; readonly after: boolean }
+/** `machine` is told to stop at that call, and ends what it has in hand. */
+interface Stop { readonly machine: number; readonly step: number; readonly stop: true }
 
 interface Result {
   readonly bytes: Buffer | undefined;
   readonly source: Buffer | undefined;
   readonly puts: number;
+  /** Parts that somebody began to put while somebody else still put the same. */
+  readonly overlaps: number;
   readonly completes: number;
   readonly aborts: number;
   readonly steps: readonly number[];
@@ -42,7 +47,7 @@ interface Result {
   readonly failed: number;
 }
 
-async function scene(seed: number, kill?: Kill, onPut?: (puts: number, change: () => void) => void): Promise<Result> {
+async function scene(seed: number, fate?: Kill | Stop, onPut?: (puts: number, change: () => void) => void): Promise<Result> {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-spread-'));
   const clock = systemClock();
   const random = seededRandom(seed);
@@ -55,9 +60,28 @@ async function scene(seed: number, kill?: Kill, onPut?: (puts: number, change: (
   const item = { key: 'big', kind: 'object', size: head.size, state: 'pending', source: { token: head.token }, evidence: 'none', attempts: 0 } as const;
   ledger.addPlan(run, { tasks: [{ items: [item], problems: new Map() }], shards: [], listing: { sealed: true, sourceObjects: 1, sourceBytes: head.size, destinationObjects: 0 } });
   const queue = new LocalQueue(ledger, run);
-  const counts = { puts: 0, completes: 0, aborts: 0 };
+  const counts = { puts: 0, completes: 0, aborts: 0, overlaps: 0 };
+  const kill = fate !== undefined && 'after' in fate ? fate : undefined;
+  const stopping = fate !== undefined && 'stop' in fate ? fate : undefined;
+  /** Parts on their way to the destination. */
+  const underway = new Set<unknown>();
   const steps = Array.from({ length: WORKERS }, () => 0);
   const by = Array.from({ length: WORKERS }, () => 0);
+
+  const multipart = destination.multipart as Multipart;
+  /** As a store that has all bytes of a part already: whoever asked may be stopped meanwhile, the part lands. */
+  const slow: Multipart = {
+    create: (request) => multipart.create(request), complete: (request) => multipart.complete(request), abort: (upload) => multipart.abort(upload),
+    listParts: (upload) => multipart.listParts(upload), listUploads: () => multipart.listUploads(),
+    putPart: async (upload, number, body) => {
+      if (underway.has(number)) counts.overlaps++;
+      underway.add(number);
+      // Now and then long enough for another one to take the task over and come as far as this part.
+      for (let turns = stopping !== undefined && random.next() < 0.2 ? 1000 : 5; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+      underway.delete(number);
+      return multipart.putPart(upload, number, body);
+    },
+  };
 
   const machine = (index: number): { end(): Promise<void> } => {
     const holder = `machine-${index}`;
@@ -75,6 +99,7 @@ async function scene(seed: number, kill?: Kill, onPut?: (puts: number, change: (
       if (dead) throw cancelled('dead');
       const now = (steps[index] = (steps[index] ?? 0) + 1);
       const killed = kill?.machine === index && kill.step === now;
+      if (stopping?.machine === index && stopping.step === now) stop.abort();
       if (killed && !kill.after) die();
       const result = await call();
       if (killed) die();
@@ -103,7 +128,7 @@ async function scene(seed: number, kill?: Kill, onPut?: (puts: number, change: (
       receive: async (most: number, signal: AbortSignal, size?: 'small' | 'large') => (await tasks.receive(most, signal, size)).map((delivery) => ({ ...delivery, ack: () => step(() => delivery.ack()), release: (ms: number) => (dead ? Promise.resolve() : delivery.release(ms)) })),
     };
     const context: CopyContext = {
-      source: wrapped(source), destination: wrapped(destination, note), recorder: wrapped(queue.recorder()), memory: new Budget(64 * MiB), clock, events: { emit: (_: RunEvent) => undefined },
+      source: wrapped(source), destination: wrapped({ ...destination, multipart: slow }, note), recorder: wrapped(queue.recorder()), memory: new Budget(64 * MiB), clock, events: { emit: (_: RunEvent) => undefined },
       options: { ...COPY, cut: { bufferUpTo: 5, streamUpTo: 5, partSize: PART }, partConcurrency: LANES }, spreading: { ranges: mine.ranges, share: WORKERS },
     };
     const working = runWorker({
@@ -149,6 +174,17 @@ test('I4: one executor killed between any two steps: the object is whole, at mos
     assert.ok(puts <= PARTS + LANES, `${puts} puts of ${PARTS} parts`);
     assert.ok(completes <= 2);
   }), { numRuns: 30 });
+});
+
+test('I4: one executor stopped at any step ends what it has in hand: the object is whole, and no part is put by two at once', { timeout: 120_000 }, async () => {
+  const { steps } = await scene(1);
+  const most = Math.max(...steps);
+  await fc.assert(fc.asyncProperty(fc.record({ machine: fc.nat(WORKERS - 1), step: fc.integer({ min: 1, max: most }), stop: fc.constant(true as const) }), fc.nat(1000), async (stop, seed) => {
+    const { bytes, source, puts, overlaps, openUploads, failed } = await scene(seed, stop);
+    assert.deepEqual([failed, openUploads, overlaps], [0, 0, 0]);
+    assert.deepEqual(bytes, source);
+    assert.ok(puts <= PARTS + LANES, `${puts} puts of ${PARTS} parts`);
+  }), { numRuns: 15 });
 });
 
 test('F027: a source that changes while its parts travel by several executors arrives as one version, and its first upload is aborted', async () => {

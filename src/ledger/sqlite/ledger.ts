@@ -62,6 +62,7 @@ export class SqliteLedger implements Ledger {
   item(run: number, key: Key): ObjectRow | undefined { return this.#reader.item(run, key); }
   objects(run: number, filter: ObjectFilter): Iterable<ObjectRow> { return this.#reader.objects(run, filter); }
   openUploads(): readonly (RecordedUpload & { readonly run: number; readonly task: number })[] { return this.#reader.openUploads(); }
+  uploadsOf(task: number): readonly RecordedUpload[] { return this.#reader.uploadsOfTask(task); }
   verifySummary(run: number): VerifySummary | undefined { return this.#reader.verifySummary(run); }
   findings(run: number, limit?: number): readonly Finding[] { return this.#reader.findings(run, limit); }
 
@@ -108,10 +109,10 @@ export class SqliteLedger implements Ledger {
     });
   }
 
-  releaseTasks(run: number, holder?: string): number {
+  releaseTasks(run: number, holder?: string, task?: number): number {
     return this.#group.commit('releaseTasks', () => {
-      const result = holder === undefined ? this.#connection.sql('releaseAll').run(run) : this.#connection.sql('releaseOf').run(run, holder);
-      return Number(result.changes);
+      if (holder === undefined) return Number(this.#connection.sql('releaseAll').run(run).changes);
+      return Number((task === undefined ? this.#connection.sql('releaseOf').run(run, holder) : this.#connection.sql('releaseOne').run(run, holder, task)).changes);
     });
   }
 
@@ -223,7 +224,7 @@ export class SqliteLedger implements Ledger {
     const task = this.#tasks.open(id);
     task.reported.clear();
     const items = [...task.lines.values()].map((line) => line.item).filter((item) => item.state === 'pending');
-    return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) + 1, uploads: this.#reader.uploadsOfTask(id) };
+    return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) + 1 };
   }
 
   /** Tasks must not overlap, or a key could be found twice. They come in any order: the neighbours in the order of keys tell. */

@@ -37,6 +37,7 @@ export const SQL = {
   settleTask: 'UPDATE tasks SET state = ?, holder = NULL, in_doubt = ? WHERE id = ?',
   releaseAll: "UPDATE tasks SET state = 'ready', holder = NULL, in_doubt = 1 WHERE run = ? AND state = 'leased'",
   releaseOf: "UPDATE tasks SET state = 'ready', holder = NULL, in_doubt = 1 WHERE run = ? AND state = 'leased' AND holder = ?",
+  releaseOne: "UPDATE tasks SET state = 'ready', holder = NULL, in_doubt = 1 WHERE run = ? AND state = 'leased' AND holder = ? AND id = ?",
   doubtOpen: "UPDATE tasks SET in_doubt = 1 WHERE state <> 'done'",
   countTask: `UPDATE tasks SET ${addCounts} WHERE id = ?`,
 

@@ -80,6 +80,21 @@ const CHECKS: Readonly<Record<string, (opened: OpenedQueue) => Promise<void>>> =
     assert.deepEqual([keysOf(second), second.task.inDoubt], [['b', 'c'], true]);
   },
 
+  'a task that is released goes back alone: what its worker holds besides stays with it until it leaves': async ({ queue, another, offer }) => {
+    offer([['a'], ['b'], ['c']]);
+    const held: Delivery[] = [];
+    while (held.length < 2) held.push(await receiveOne(queue));
+    const [first, second] = held as [Delivery, Delivery];
+    await first.release(0);
+    const other = another();
+    const theirs = [await receiveOne(other.queue), await receiveOne(other.queue)].flatMap(keysOf);
+    const untaken = ['a', 'b', 'c'].filter((key) => !held.flatMap(keysOf).includes(key));
+    assert.deepEqual(new Set(theirs), new Set([...keysOf(first), ...untaken]));
+    assert.deepEqual(await other.queue.receive(1, forever()), [], 'the second one is still at work');
+    await queue.close();
+    assert.deepEqual(keysOf(await receiveOne(other.queue)), keysOf(second));
+  },
+
   'tasks of a worker that leaves come to another one': async ({ queue, another, offer }) => {
     offer([['a']]);
     await receiveOne(queue);
@@ -102,18 +117,20 @@ const CHECKS: Readonly<Record<string, (opened: OpenedQueue) => Promise<void>>> =
     await delivery.extend();
   },
 
-  'an upload and its parts travel with the task to the next holder': async ({ queue, recorder, another, offer }) => {
+  'an upload and its parts are known to this holder of the task and to the next one': async ({ queue, recorder, another, offer }) => {
     offer([['big']]);
     const delivery = await receiveOne(queue);
     const upload: Upload = { key: 'big', id: 'u1', size: 10, partSize: 5 };
     await recorder.recordUpload(delivery.task.id, upload, 'source-token');
     await recorder.recordPart(delivery.task.id, 'u1', { number: 1, size: 5, token: 'p1', checksum: { algorithm: 'crc32', hex: '00000000' } });
+    const recorded = [{ upload, sourceToken: 'source-token', parts: [{ number: 1, size: 5, token: 'p1', checksum: { algorithm: 'crc32', hex: '00000000' } }] }];
+    assert.deepEqual(await recorder.uploads(delivery.task.id), recorded);
     await delivery.release(0);
-    const next = await receiveOne(another().queue);
-    assert.deepEqual(next.task.uploads, [{ upload, sourceToken: 'source-token', parts: [{ number: 1, size: 5, token: 'p1', checksum: { algorithm: 'crc32', hex: '00000000' } }] }]);
+    const other = another();
+    const next = await receiveOne(other.queue);
+    assert.deepEqual(await other.recorder.uploads(next.task.id), recorded);
     await recorder.forgetUpload(next.task.id, 'u1');
-    await next.release(0);
-    assert.deepEqual((await receiveOne(another().queue)).task.uploads, []);
+    assert.deepEqual(await other.recorder.uploads(next.task.id), []);
   },
 
   'an error of the recorder reaches the worker as it was': async ({ queue, recorder, offer }) => {

@@ -21,14 +21,16 @@ export interface Wire {
 type Call =
   | { readonly op: 'receive'; readonly most: number; readonly size?: SizeClass | undefined }
   | { readonly op: 'record'; readonly task: number; readonly outcomes: readonly Outcome[]; readonly close: boolean }
+  | { readonly op: 'uploads'; readonly task: number }
   | { readonly op: 'recordUpload'; readonly task: number; readonly upload: Upload; readonly token: string }
   | { readonly op: 'recordPart'; readonly task: number; readonly id: string; readonly part: Part }
   | { readonly op: 'forgetUpload'; readonly task: number; readonly id: string }
   | { readonly op: 'spread'; readonly spread: Spread }
   | { readonly op: 'receiveRanges'; readonly most: number }
   | { readonly op: 'endRange'; readonly range: Pick<PartRange, 'upload' | 'id'>; readonly error?: ErrorFacts }
-  | { readonly op: 'ack'; readonly size?: SizeClass | undefined }
-  | { readonly op: 'release' };
+  | { readonly op: 'ack'; readonly task: number }
+  | { readonly op: 'release'; readonly task: number }
+  | { readonly op: 'close' };
 
 /** What an executor says without being asked. */
 export type Report =
@@ -77,14 +79,16 @@ async function perform(call: Call, queue: LocalQueue, recorder: Recorder, holder
   switch (call.op) {
     case 'receive': return queue.lease(call.most, holder, gone, call.size);
     case 'record': return recorder.record(call.task, call.outcomes, call.close);
+    case 'uploads': return recorder.uploads(call.task);
     case 'recordUpload': return recorder.recordUpload(call.task, call.upload, call.token);
     case 'recordPart': return recorder.recordPart(call.task, call.id, call.part);
     case 'forgetUpload': return recorder.forgetUpload(call.task, call.id);
     case 'spread': return queue.spread(holder, call.spread);
     case 'receiveRanges': return queue.leaseRanges(call.most, holder, gone);
     case 'endRange': return queue.endRange(holder, call.range, call.error === undefined ? undefined : new BrigadeError(call.error));
-    case 'ack': return queue.done(holder, call.size);
-    case 'release': return queue.forfeit(holder);
+    case 'ack': return queue.done(holder, call.task);
+    case 'release': return queue.giveBack(holder, call.task);
+    case 'close': return queue.forfeit(holder);
   }
 }
 
@@ -118,21 +122,21 @@ export function connectCoordinator<Spec>(wire: Wire, onOrder: (order: Order<Spec
 type Caller = <T>(what: Call) => Promise<T>;
 
 function remoteQueue(call: Caller): TaskQueue {
-  const deliver = (size: SizeClass | undefined) => (task: Task): Delivery => ({
+  const deliver = (task: Task): Delivery => ({
     task,
     extend: async () => {}, // The process's own beat stands for all its tasks.
-    ack: () => call({ op: 'ack', size }),
-    release: () => call({ op: 'release' }),
+    ack: () => call({ op: 'ack', task: task.id }),
+    release: () => call({ op: 'release', task: task.id }),
   });
   return {
     ranges: remoteRanges(call),
     receive: async (most, signal, size) => {
       const tasks = await call<readonly Task[]>({ op: 'receive', most, size });
-      if (signal.aborted && tasks.length > 0) await call({ op: 'release' });
-      if (signal.aborted) throw cancelled('receive');
-      return tasks.map(deliver(size));
+      if (!signal.aborted) return tasks.map(deliver);
+      for (const { id } of tasks) await call({ op: 'release', task: id });
+      throw cancelled('receive');
     },
-    close: () => call({ op: 'release' }),
+    close: () => call({ op: 'close' }),
   };
 }
 
@@ -153,6 +157,7 @@ function remoteRanges(call: Caller): RangeQueue {
 
 function remoteRecorder(call: Caller): Recorder {
   return {
+    uploads: (task) => call({ op: 'uploads', task }),
     record: (task, outcomes, close) => call({ op: 'record', task, outcomes, close }),
     recordUpload: (task, upload, token) => call({ op: 'recordUpload', task, upload, token }),
     recordPart: (task, id, part) => call({ op: 'recordPart', task, id, part }),

@@ -16,9 +16,10 @@ export class LocalQueue {
   readonly #ledger: Ledger;
   readonly #run: number;
   readonly #waiting = new Set<() => void>();
-  readonly #holding = new Map<string, number>();
-  /** Everybody who takes work, with the large tasks that each holds. */
-  readonly #large = new Map<string, number>();
+  /** The tasks that each holds. */
+  readonly #holding = new Map<string, Map<number, SizeClass | undefined>>();
+  /** Everybody who takes work. */
+  readonly #joined = new Set<string>();
   readonly #spreads = new Spreads();
   #held = false;
   #lastBusy = 0;
@@ -32,7 +33,7 @@ export class LocalQueue {
 
   /** Tasks handed out and neither closed nor given back. */
   get open(): number {
-    return [...this.#holding.values()].reduce((sum, tasks) => sum + tasks, 0);
+    return [...this.#holding.values()].reduce((sum, tasks) => sum + tasks.size, 0);
   }
 
   /** Executors that hold at least one task, or parts of another's object: those that share the limits. */
@@ -77,33 +78,46 @@ export class LocalQueue {
 
   /** Somebody who will take work: large tasks are dealt out evenly among all who joined. */
   join(holder: string): void {
-    this.#large.set(holder, 0);
+    this.#joined.add(holder);
   }
 
   /** Gone for good; what it held goes back, in doubt. */
   leave(holder: string): void {
     this.forfeit(holder);
-    this.#large.delete(holder);
+    this.#joined.delete(holder);
   }
 
-  /** What an executor held goes back, in doubt. */
+  /** All that an executor held goes back, in doubt: nobody works there any more. */
   forfeit(holder: string): void {
     this.#ledger.releaseTasks(this.#run, holder);
     this.#spreads.forfeit(holder);
-    if (this.#large.has(holder)) this.#large.set(holder, 0);
-    this.#count(holder, 0);
+    this.#holding.delete(holder);
+    this.#told(undefined);
     this.wake();
   }
 
-  done(holder: string, size?: SizeClass): void {
-    if (size === 'large') this.#large.set(holder, Math.max(0, (this.#large.get(holder) ?? 0) - 1));
-    this.#count(holder, (this.#holding.get(holder) ?? 0) - 1);
+  /**
+   * One task goes back, in doubt. Parts that this executor's lanes still put, of this object or another, stay leased until those lanes say so:
+   * two at work on one part would leave it to chance which of their tokens the store keeps.
+   */
+  giveBack(holder: string, task: number): void {
+    this.#ledger.releaseTasks(this.#run, holder, task);
+    this.#spreads.disown(holder, task);
+    this.done(holder, task);
+  }
+
+  done(holder: string, task: number): void {
+    const held = this.#holding.get(holder);
+    held?.delete(task);
+    if (held?.size === 0) this.#holding.delete(holder);
+    this.#told(undefined);
     this.wake();
   }
 
   recorder(): Recorder {
     const ledger = this.#ledger;
     return {
+      uploads: async (task) => ledger.uploadsOf(task),
       record: (task, outcomes, close) => ledger.record(task, outcomes, close),
       recordUpload: (task, upload, token) => ledger.recordUpload(task, upload, token),
       recordPart: async (task, id, part) => {
@@ -127,46 +141,46 @@ export class LocalQueue {
         receive: (most, signal) => this.leaseRanges(most, holder, signal),
         end: async (range, error) => this.endRange(holder, range, error),
       },
-      receive: async (most, signal, size) => (await this.lease(most, holder, signal, size)).map((task) => this.#delivery(task, holder, size)),
+      receive: async (most, signal, size) => (await this.lease(most, holder, signal, size)).map((task) => this.#delivery(task, holder)),
       close: async () => this.leave(holder),
     };
   }
 
-  #delivery(task: Task, holder: string, size: SizeClass | undefined): Delivery {
+  #delivery(task: Task, holder: string): Delivery {
     return {
       task,
       extend: async () => {},
-      ack: async () => this.done(holder, size),
-      release: async () => this.forfeit(holder),
+      ack: async () => this.done(holder, task.id),
+      release: async () => this.giveBack(holder, task.id),
     };
   }
 
   #claim(most: number, holder: string, size: SizeClass | undefined): readonly Task[] {
     if (this.#held) return [];
     if (size === 'large') return this.#claimLarge(holder);
-    return this.#counted(this.#ledger.claim(this.#run, most, holder, size), holder);
+    return this.#hand(holder, most, size);
   }
 
   /** One by one, and never a second one for somebody while another has none (S1.15). */
   #claimLarge(holder: string): readonly Task[] {
-    const held = this.#large.get(holder) ?? 0;
-    if (held > Math.min(...this.#large.values())) return [];
-    const tasks = this.#counted(this.#ledger.claim(this.#run, 1, holder, 'large'), holder);
-    this.#large.set(holder, held + tasks.length);
+    if (this.#largeOf(holder) > Math.min(...[...this.#joined].map((one) => this.#largeOf(one)))) return [];
+    const tasks = this.#hand(holder, 1, 'large');
     // Whoever was told to wait for others may be next now.
     if (tasks.length > 0) this.wake();
     return tasks;
   }
 
-  #counted(tasks: readonly Task[], holder: string): readonly Task[] {
-    if (tasks.length > 0) this.#count(holder, (this.#holding.get(holder) ?? 0) + tasks.length);
-    return tasks;
+  #largeOf(holder: string): number {
+    return [...(this.#holding.get(holder)?.values() ?? [])].filter((size) => size === 'large').length;
   }
 
-  #count(holder: string, tasks: number): void {
-    if (tasks > 0) this.#holding.set(holder, tasks);
-    else this.#holding.delete(holder);
-    this.#told(undefined);
+  #hand(holder: string, most: number, size: SizeClass | undefined): readonly Task[] {
+    const tasks = this.#ledger.claim(this.#run, most, holder, size);
+    if (tasks.length === 0) return tasks;
+    const held = this.#holding.get(holder) ?? new Map<number, SizeClass | undefined>();
+    for (const { id } of tasks) held.set(id, size);
+    this.#holding.set(holder, held);
+    return this.#told(tasks);
   }
 
   /** Whoever shares the limits hears when there are more or fewer of them. */

@@ -91,7 +91,12 @@ export class Spreads {
     this.#open.delete(uploadId);
   }
 
-  /** Gone, or stopped: its ranges wait for others; what it owned waits for its next owner. */
+  /** What it owned of this task waits for its next owner; ranges that it is at work on stay its own. */
+  disown(holder: string, task: number): void {
+    for (const spreading of this.#open.values()) if (spreading.owner === holder && spreading.spread.task === task) this.#disown(spreading);
+  }
+
+  /** Gone: its ranges wait for others; what it owned waits for its next owner. */
   forfeit(holder: string): void {
     for (const spreading of this.#open.values()) {
       if (spreading.owner === holder) this.#disown(spreading);
