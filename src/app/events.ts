@@ -77,16 +77,17 @@ function count(counts: Map<string, number>, name: string, by = 1): void {
 
 const SAVE_MS = 2000;
 
-/** Keeps the run's sums that no item row holds: requests by operation, retries by cause, stalls. */
+/** Keeps the run's sums that no item row holds: requests by operation, retries by cause, stalls, hedges. */
 export class TotalsKeeper implements Events {
-  readonly #save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls'>) => void;
+  readonly #save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls' | 'hedges'>) => void;
   readonly #requests = new Map<string, number>();
   readonly #retries = new Map<string, number>();
   #stalls = 0;
+  #hedges = { sent: 0, won: 0 };
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls'>) => void) {
+  constructor(save: (totals: Pick<RunTotals, 'requests' | 'retries' | 'stalls' | 'hedges'>) => void) {
     this.#save = save;
   }
 
@@ -96,6 +97,7 @@ export class TotalsKeeper implements Events {
     else if (event.type === 'requests') for (const [op, by] of Object.entries(event.counts)) count(this.#requests, `${event.side} ${op}`, by);
     else if (event.type === 'retry') count(this.#retries, event.problem.code);
     else if (event.type === 'stalled') this.#stalls++;
+    else if (event.type === 'hedged') this.#hedges = { sent: this.#hedges.sent + 1, won: this.#hedges.won + (event.won ? 1 : 0) };
     else return;
     this.#timer ??= setTimeout(() => this.#flush(), SAVE_MS);
   }
@@ -109,9 +111,10 @@ export class TotalsKeeper implements Events {
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#save({ requests: Object.fromEntries(this.#requests), retries: Object.fromEntries(this.#retries), stalls: this.#stalls });
+    this.#save({ requests: Object.fromEntries(this.#requests), retries: Object.fromEntries(this.#retries), stalls: this.#stalls, hedges: this.#hedges });
     this.#requests.clear();
     this.#retries.clear();
     this.#stalls = 0;
+    this.#hedges = { sent: 0, won: 0 };
   }
 }

@@ -10,6 +10,7 @@ import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
 import { type Counters, createCounters } from '../stores/decorators/instrumented.ts';
 import { createGovernor } from '../stores/decorators/governor.ts';
+import { createHedging } from '../stores/decorators/hedging.ts';
 import { createLimiter, type Limiter, type Limits } from '../stores/decorators/limited.ts';
 import { createRetryBudget, type RetryBudget } from '../stores/decorators/retrying.ts';
 import { openStore } from '../stores/registry.ts';
@@ -134,7 +135,9 @@ function dependable(side: Side, store: Store, migration: Migration, deps: StoreD
     if (!open) deps.events.emit({ type: 'note', level: 'info', text: `${store.address} answers again after ${Math.round((deps.clock.monotonic() - openedAt) / 1000)} s` });
   };
   const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit, patienceMs: SILENT_NETWORK_MS });
-  return stack(store, { side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs, leastBytesPerSecond: migration.transfer.stallRate ?? 0 });
+  // A disk has one way to its bytes; a second request would only take it from the first.
+  const hedging = migration[side].kind === 's3' && migration.transfer.hedgeReads !== 'never' ? { hedging: createHedging(deps.clock) } : {};
+  return stack(store, { ...hedging, side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs, leastBytesPerSecond: migration.transfer.stallRate ?? 0 });
 }
 
 async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed?: ProbedSide }> {

@@ -46,6 +46,7 @@ function record(log: Log, event: RunEvent): void {
     case 'resumed': log.info('resumed'); return;
     case 'retry': log.warn('retry', { side: event.side, op: event.op, problem: event.problem, waitMs: event.waitMs }); return;
     case 'stalled': log.warn('stalled', { key: event.key }); return;
+    case 'hedged': log.info('hedged', { side: event.side, key: event.key, won: event.won }); return;
     case 'throttled': log.debug('throttled', { side: event.side }); return;
     case 'started': log.debug('started', { key: event.key, size: event.size }); return;
     case 'ended': recordEnd(log, event); return;

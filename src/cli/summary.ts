@@ -57,11 +57,16 @@ function factsText({ run, tally, totals, verify }: Account): string {
     ['evidence', evidence.length === 0 ? '' : evidence.join(', ')],
     ['verified', verify === undefined ? '' : `level ${verify.level}: ${showCount(verify.checked)} objects checked, ${showBytes(verify.bytesRead)} read, ${countOf(verify.findings, 'difference')}`],
     ['sent', seconds <= 0 || totals.bytesSent === 0 ? '' : `${showBytes(totals.bytesSent)}, ${showBytes(Math.round(totals.bytesSent / seconds))}/s; ${showCount(tally.copied.objects)} objects, ${(tally.copied.objects / seconds).toFixed(1)}/s`],
-    ['requests', requests === 0 ? '' : `${showCount(requests)}${retries === 0 ? '' : `, ${showCount(retries)} of them again`}${totals.stalls === 0 ? '' : `, ${showCount(totals.stalls)} stalled`}`],
+    ['requests', requests === 0 ? '' : requestsText(requests, retries, totals)],
     ['not carried', lost.join(', ')],
     ['unguarded', totals.unguarded === 0 ? '' : `${showCount(totals.unguarded)} writes: this store has no conditional writes, the check came just before`],
   ].filter(([, text]) => text !== '');
   return facts.map(([name = '', text = '']) => `${name.padEnd(12)}${text}`).join('\n');
+}
+
+function requestsText(requests: number, retries: number, { stalls, hedges }: Account['totals']): string {
+  const facts = [[retries, 'of them again'], [stalls, 'stalled'], [hedges.sent, `slow reads asked for twice (${showCount(hedges.won)} won)`]] as const;
+  return [showCount(requests), ...facts.flatMap(([count, what]) => (count === 0 ? [] : [`${showCount(count)} ${what}`]))].join(', ');
 }
 
 function reasonsText({ groups }: Account): string {

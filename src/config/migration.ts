@@ -212,6 +212,8 @@ export interface Transfer {
   readonly stallTimeoutMs: number;
   /** Bytes per second: a body slower than this for as long, and than others, is given up likewise; 0: none is. Absent in what older builds saved. */
   readonly stallRate?: number;
+  /** A read that is far slower than others is asked for a second time. Absent in what older builds saved: `auto`. */
+  readonly hedgeReads?: 'auto' | 'never';
 }
 
 export interface FilesystemOptions {

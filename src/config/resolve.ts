@@ -228,6 +228,7 @@ function resolveTransfer(given: Input<'transfer'>): Transfer {
   return {
     partSize: given.part_size, partConcurrency: given.part_concurrency, serverSideCopy: given.server_side_copy,
     multipartThreshold: given.multipart_threshold, singleCopyLimit: given.single_copy_limit, stallTimeoutMs: given.stall_timeout, stallRate: given.stall_rate,
+    hedgeReads: given.hedge_reads,
   };
 }
 

@@ -20,6 +20,8 @@ export type RunEvent =
   | { readonly type: 'retry'; readonly side: 'source' | 'destination'; readonly op: string; readonly problem: Problem; readonly waitMs: number }
   | { readonly type: 'throttled'; readonly side: 'source' | 'destination' }
   | { readonly type: 'stalled'; readonly key: Key }
+  /** Slow bytes were asked for a second time; `won`: that request brought them. */
+  | { readonly type: 'hedged'; readonly side: 'source' | 'destination'; readonly key: Key; readonly won: boolean }
   | { readonly type: 'waiting'; readonly problem: Problem; readonly sinceMs: number }
   | { readonly type: 'resumed' }
   /** Other limits hold from now on; `zone` is that of the timetable, absent: the machine's. */

@@ -120,6 +120,8 @@ export interface RunTotals {
   readonly requests: Readonly<Record<string, number>>;
   readonly retries: Readonly<Record<string, number>>;
   readonly stalls: number;
+  /** Slow reads that were asked for a second time, and those of them that the second request brought. */
+  readonly hedges: { readonly sent: number; readonly won: number };
 }
 
 export interface Retried {

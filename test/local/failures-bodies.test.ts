@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { KiB, MiB } from '../../src/core/units.ts';
 import type { Rule } from '../../src/faults/rules.ts';
+import { systemClock } from '../../src/telemetry/clock.ts';
 import { Lab, retriesOf, stateOf } from './failures-lab.ts';
 
 const pattern = (size: number, seed = 7): Buffer => {
@@ -48,6 +49,19 @@ describe('a body that ends too early', () => {
     assert.deepEqual([ended.exit, stateOf(ended, 'big')], [0, 'copied']);
     assert.deepEqual(lab.bytes('dest', 'big'), content);
     assert.ok(ended.totals.stalls >= 1, 'the stall is in the account');
+  });
+
+  test('F002: a body in a trickle among quick ones is asked for once more over another connection; whoever is first, it arrives whole', async () => {
+    // By itself it would take half a minute.
+    const lab = await Lab.open({ rules: [{ name: 'drip', match: { ...reads, key: 'k00030' }, fault: { kind: 'drip', bytes: 16 * KiB, ms: 500 }, max: 1 }] });
+    const contents = [pattern(MiB, 3), pattern(MiB, 11)] as const;
+    const keys = Array.from({ length: 80 }, (_, i) => `k${String(i).padStart(5, '0')}`);
+    for (const [i, key] of keys.entries()) await lab.put(key, contents[i & 1]);
+    const ended = await lab.run({ more: 'limits: { concurrency: 6 }' }, {}, { clock: systemClock() });
+    assert.deepEqual([ended.exit, ended.rows.get('k00030')?.attempts, ended.totals.hedges], [0, 1, { sent: 1, won: 1 }]);
+    for (const [i, key] of keys.entries()) assert.ok(lab.bytes('dest', key)?.equals(contents[i & 1] as Buffer), key);
+    const gets = lab.requests.filter(({ operation, bucket, key }) => operation === 'GetObject' && bucket === 'from' && key === 'k00030');
+    assert.deepEqual(gets.map(({ headers }) => [headers.has('if-match'), headers.has('range')]), [[true, false], [true, true]], 'the rest of the same version');
   });
 
   test('F003: without Content-Length the listed size decides: short is resumed, never taken as whole', async () => {

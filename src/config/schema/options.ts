@@ -130,6 +130,7 @@ export const transfer = z.strictObject({
   single_copy_limit: size({ least: '5 MiB', most: '5 GiB' }).prefault('5 GiB').meta({ description: 'Objects larger than this are copied server-side in parts.' }),
   stall_timeout: duration(1000).prefault('30s').meta({ description: 'No byte for this long: the connection is given up and the read goes on from there.' }),
   stall_rate: leastRate().prefault('16 KiB/s').meta({ description: 'A read slower than this for the time of `stall_timeout`, and than a quarter of the other reads, is given up likewise and goes on over another connection.', examples: ['off'] }),
+  hedge_reads: choice(['auto', 'never']).prefault('auto').meta({ description: '`auto`: a read of 1 MiB and more that is three times slower than nearly all others, and overtaken by them, is asked for once more over another connection; who is first wins. At most 2 % of the requests.' }),
 }).prefault({}).meta({ title: 'Transfer', description: 'How one object travels. The automatic values are right for nearly everybody.' });
 
 export const filesystem = z.strictObject({

@@ -58,7 +58,7 @@ test('the same outcome twice counts once, and a late failure never hides a succe
   await ledger.record(task.id, [failed(keyNumber(0)), lossy], true);
   assert.equal(ledger.tally(1).copied.objects, 1);
   assert.equal(ledger.item(1, keyNumber(0))?.problem, undefined);
-  assert.deepEqual(ledger.totals(1), { bytesSent: 10, unguarded: 1, stalls: 0, lost: { tags: 1 }, requests: {}, retries: {} });
+  assert.deepEqual(ledger.totals(1), { bytesSent: 10, unguarded: 1, stalls: 0, hedges: { sent: 0, won: 0 }, lost: { tags: 1 }, requests: {}, retries: {} });
 });
 
 test('a success replaces a failure that was recorded before it, with its code and its row', async (t) => {
@@ -242,9 +242,9 @@ test('verify findings and totals are kept; saving again replaces findings and ad
   ledger.saveVerify(1, summary, [{ ...finding, key: 'gone' }]);
   ledger.saveVerify(1, summary, [finding]);
   assert.deepEqual([ledger.verifySummary(1), ledger.findings(1), ledger.verifySummary(2)], [summary, [finding], undefined]);
-  ledger.addTotals(1, { requests: { GetObject: 2 }, retries: { throttled: 1 }, stalls: 1 });
+  ledger.addTotals(1, { requests: { GetObject: 2 }, retries: { throttled: 1 }, stalls: 1, hedges: { sent: 2, won: 1 } });
   ledger.addTotals(1, { requests: { GetObject: 3, HeadObject: 1 } });
-  assert.deepEqual(ledger.totals(1), { bytesSent: 0, unguarded: 0, stalls: 1, lost: {}, requests: { GetObject: 5, HeadObject: 1 }, retries: { throttled: 1 } });
+  assert.deepEqual(ledger.totals(1), { bytesSent: 0, unguarded: 0, stalls: 1, hedges: { sent: 2, won: 1 }, lost: {}, requests: { GetObject: 5, HeadObject: 1 }, retries: { throttled: 1 } });
 });
 
 test('prune drops the objects of old runs, keeps their sums, and never those of the newest finished or an open run', async (t) => {

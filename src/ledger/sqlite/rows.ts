@@ -75,6 +75,7 @@ export function totalsOf(rows: readonly Row[]): RunTotals {
   const group = (prefix: string) => Object.fromEntries([...sums].filter(([name, sum]) => name.startsWith(prefix) && sum !== 0).map(([name, sum]) => [name.slice(prefix.length), sum]));
   return {
     bytesSent: sums.get('bytesSent') ?? 0, unguarded: sums.get('unguarded') ?? 0, stalls: sums.get('stalls') ?? 0,
+    hedges: { sent: sums.get('hedges') ?? 0, won: sums.get('hedges won') ?? 0 },
     lost: group('lost:'), requests: group('requests:'), retries: group('retries:'),
   };
 }
@@ -83,6 +84,7 @@ export function totalRows(totals: Partial<RunTotals>): [string, number][] {
   const group = (prefix: string, sums: Readonly<Record<string, number>> = {}) => Object.entries(sums).map(([name, sum]): [string, number] => [prefix + name, sum]);
   return [
     ['bytesSent', totals.bytesSent ?? 0], ['unguarded', totals.unguarded ?? 0], ['stalls', totals.stalls ?? 0],
+    ['hedges', totals.hedges?.sent ?? 0], ['hedges won', totals.hedges?.won ?? 0],
     ...group('lost:', totals.lost), ...group('requests:', totals.requests), ...group('retries:', totals.retries),
   ];
 }

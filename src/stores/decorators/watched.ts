@@ -7,6 +7,7 @@ import { showKey, type Key } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ObjectRead, Store } from '../../ports/storage.ts';
 import { layer } from './layer.ts';
+import { Rounds } from './rounds.ts';
 
 export interface WatchedOptions {
   readonly clock: Clock;
@@ -84,24 +85,23 @@ function paceOf({ bytes, waitedMs, pace }: Watch): number | undefined {
   return waitedMs < MEASURED_MS ? pace : (bytes / waitedMs) * 1000;
 }
 
-/** One timer for all open bodies of a store: one for each would cost more than a small body itself. */
+/** Watches all open bodies of a store. */
 class Watchdog {
   readonly #clock: Clock;
   readonly #idleMs: number;
   readonly #least: number;
-  readonly #open = new Set<Watch>();
-  #round: AbortController | undefined;
+  readonly #rounds: Rounds<Watch>;
 
   constructor(clock: Clock, idleMs: number, leastBytesPerSecond: number) {
     this.#clock = clock;
     this.#idleMs = idleMs;
     this.#least = leastBytesPerSecond;
+    this.#rounds = new Rounds(clock, idleMs, (open) => this.#look(open));
   }
 
   begin(stalled: Watch['stalled']): Watch {
     const watch: Watch = { stalled, since: 0, waitedMs: 0, bytes: 0 };
-    this.#open.add(watch);
-    this.#round ??= this.#start();
+    this.#rounds.add(watch);
     return watch;
   }
 
@@ -129,35 +129,20 @@ class Watchdog {
   }
 
   #isBehind(watch: Watch, pace: number): boolean {
-    const others = [...this.#open].filter((one) => one !== watch).map(paceOf).filter((one) => one !== undefined);
+    const others = [...this.#rounds.open].filter((one) => one !== watch).map(paceOf).filter((one) => one !== undefined);
     const mean = others.reduce((sum, one) => sum + one, 0) / others.length;
     return others.length === 0 || pace < mean * FAR_BEHIND;
   }
 
   end(watch: Watch): void {
-    this.#open.delete(watch);
-    if (this.#open.size > 0) return;
-    this.#round?.abort();
-    this.#round = undefined;
-  }
-
-  #start(): AbortController {
-    const stop = new AbortController();
-    this.#walk(stop.signal).catch((thrown: unknown) => {
-      if (!stop.signal.aborted) throw thrown;
-    });
-    return stop;
-  }
-
-  async #walk(stop: AbortSignal): Promise<void> {
-    for (let ms = this.#idleMs; ; ms = this.#look()) await this.#clock.sleep(ms, stop);
+    this.#rounds.delete(watch);
   }
 
   /** Barks at all that have been silent too long; milliseconds until the next one could be. */
-  #look(): number {
+  #look(open: ReadonlySet<Watch>): number {
     const now = this.#clock.monotonic();
     let longest = 0;
-    for (const watch of this.#open) {
+    for (const watch of open) {
       if (watch.bark === undefined) continue;
       const idle = now - watch.since;
       if (idle < this.#idleMs) longest = Math.max(longest, idle);
