@@ -77,16 +77,17 @@ function sections(root: JsonSchema): Section[] {
   const definition = (name: string) => must(root.definitions?.[name], name);
   const sourceKeys = mapping(at('source')).properties ?? {};
   const destination = mapping(at('destination'));
+  const destinationKeys = destination.properties ?? {};
   const connectionKeys = definition('connection').properties ?? {};
   const transform = at('transform').properties ?? {};
   const credentials = mapping(definition('credentials'));
   return [
     { title: 'Keys', anchor: '', schema: root },
     {
-      title: 'Source and destination', anchor: 'source', schema: destination,
+      title: 'Source and destination', anchor: 'source', schema: { ...destination, properties: { ...sourceKeys, ...destinationKeys } },
       note: 'A URL or path alone, or a mapping: one of `s3`, `path` or `url`, and how to reach it. For a bucket the keys of a [connection](#connection) stand here too, or `connection` names one. The source is read, never written.',
       keys: (key) => !(key in connectionKeys),
-      rowNote: (key) => (key in sourceKeys ? '' : ' Destination only.'),
+      rowNote: (key) => (!(key in sourceKeys) ? ' Destination only.' : !(key in destinationKeys) ? ' Source only.' : ''),
     },
     { title: 'Connection', anchor: 'connection', schema: definition('connection'), note: 'Written inside a location, or under a name in `connections`.' },
     { title: 'Credentials', anchor: 'credentials', schema: credentials, note: `${definition('credentials').description ?? ''}\n\nOr by part:` },

@@ -81,8 +81,9 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
   const limits = sharedLimits(migration.limits, deps);
+  const dependent = (store: Store): Store => dependable('source', store, migration, deps, counters.source, budget, limits.source);
   return {
-    source: await listedBy(migration, dependable('source', source.store, migration, deps, counters.source, budget, limits.source)),
+    source: await listedBy(migration, dependent(source.store), async (location) => dependent((await openBucket('source', location, migration, deps, undefined)).store)),
     destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limits.destination),
     raw: { source: source.store, destination: destination.store },
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
@@ -91,11 +92,12 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   };
 }
 
-/** What a file lists is asked of the file; all else of the store. */
-async function listedBy({ source, sourceListing }: Migration, store: Store): Promise<Store> {
+/** What a file lists is asked of the file; all else of the store. The bucket of an inventory is opened when it is listed, by one process. */
+async function listedBy({ source, sourceListing }: Migration, store: Store, open: (location: S3Location) => Promise<Store>): Promise<Store> {
   if (sourceListing === undefined || source.kind !== 's3') return store;
   const { listedFrom } = await import('../stores/decorators/listed/index.ts');
-  return listedFrom(store, { path: sourceListing, bucket: source.bucket, prefix: source.prefix });
+  const at = typeof sourceListing === 'string' ? sourceListing : { manifest: sourceListing.manifest, open: () => open(sourceListing.location) };
+  return listedFrom(store, { at, bucket: source.bucket, prefix: source.prefix });
 }
 
 async function forgetOrder(...stores: readonly Store[]): Promise<void> {

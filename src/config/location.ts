@@ -44,6 +44,16 @@ function parseS3(rest: string): Place {
   return written === '' || written.endsWith('/') ? place : { ...place, maybeObject: written };
 }
 
+/** `s3://bucket/…/manifest.json`, an S3 Inventory where it was written. Throws Problem. */
+export function parseManifest(text: string): { readonly bucket: string; readonly key: string } {
+  const place = parseS3(text.slice('s3://'.length));
+  const key = place.kind === 's3' ? place.maybeObject : undefined;
+  if (place.kind !== 's3' || key === undefined || !/(?:^|\/)manifest\.json$/.test(key)) {
+    throw new Problem('is in a bucket and no S3 Inventory', 'name its manifest.json, or fetch the file and name that');
+  }
+  return { bucket: place.bucket, key };
+}
+
 export function checkBucket(bucket: string): string {
   if (bucket === '') throw new Problem('names no bucket', 'write s3://bucket/prefix');
   if (bucket.includes('/')) throw new Problem('is not a bucket name: it holds a /', 'write the bucket alone and the rest under prefix:');

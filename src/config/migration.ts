@@ -11,8 +11,8 @@ export interface Migration {
   /** Absolute path of the migration file; absent for an ad-hoc copy. */
   readonly file?: string;
   readonly source: Location;
-  /** Absolute path of a file that lists the source, instead of the store. */
-  readonly sourceListing?: string;
+  /** What lists the source instead of the store: the absolute path of a file, or an inventory in a bucket. */
+  readonly sourceListing?: string | S3Listing;
   readonly destination: Destination;
   readonly select: Select;
   readonly transform: Transform;
@@ -48,6 +48,14 @@ export interface S3Location {
    */
   readonly maybeObject?: string;
   readonly connection: Connection;
+}
+
+/** An S3 Inventory where it was written. */
+export interface S3Listing {
+  /** The whole bucket that holds it. */
+  readonly location: S3Location;
+  /** Key of its manifest.json. */
+  readonly manifest: string;
 }
 
 export interface FileLocation {

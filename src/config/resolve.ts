@@ -1,6 +1,6 @@
 /** Checked input → Migration: names looked up, paths made absolute, defaults of connections filled in, contradictions refused. */
 import { resolve as resolvePath } from 'node:path';
-import { checkBucket, checkKeyPrefix, parsePath, parsePlace, type Place } from './location.ts';
+import { checkBucket, checkKeyPrefix, parseManifest, parsePath, parsePlace, type Place } from './location.ts';
 import type {
   AssumeRoleRef, Connection, CredentialRef, Destination, Fidelity, Limits, Location, Migration, Select, Transfer, ValueRef,
 } from './migration.ts';
@@ -59,10 +59,18 @@ function resolveSource(input: MigrationInput, origin: Origin): Location {
   return location;
 }
 
-function resolveListing(input: MigrationInput, origin: Origin): string | undefined {
-  if (typeof input.source === 'string' || input.source.listing === undefined) return undefined;
-  if (resolveSource(input, origin).kind !== 's3') fail(['source', 'listing'], 'has no meaning: the source is not a bucket', 'remove it');
-  return resolvePath(origin.base, input.source.listing);
+function resolveListing(input: MigrationInput, origin: Origin): Migration['sourceListing'] {
+  if (typeof input.source === 'string') return undefined;
+  const { listing, listing_connection: name } = input.source;
+  const isInBucket = listing?.startsWith('s3://') === true;
+  if (name !== undefined && !isInBucket) fail(['source', 'listing_connection'], 'has no meaning: the listing is not in a bucket', 'remove it');
+  if (listing === undefined) return undefined;
+  const source = resolveSource(input, origin);
+  if (source.kind !== 's3') fail(['source', 'listing'], 'has no meaning: the source is not a bucket', 'remove it');
+  if (!isInBucket) return resolvePath(origin.base, listing);
+  const { bucket, key } = placeOf(['source', 'listing'], () => parseManifest(listing));
+  const connection = name === undefined ? source.connection : namedConnection(name, ['source', 'listing_connection'], input.connections, origin);
+  return { location: { kind: 's3', bucket, prefix: '', connection }, manifest: key };
 }
 
 function resolveDestination(input: MigrationInput, origin: Origin): Destination {
@@ -117,7 +125,7 @@ function withConnection(place: Place, given: Partial<LocationInput>, path: Path,
   const object = origin.mayBeObject === true ? optional('maybeObject', maybeObject) : {};
   if (given.connection === undefined) return { ...bucket, ...object, connection: resolveConnection(given, path, origin) };
   if (inline[0] !== undefined) fail([...path, inline[0]], `stands beside connection: ${given.connection}`, 'write it under connections:, or drop the connection: line');
-  return { ...bucket, ...object, connection: namedConnection(given.connection, path, connections, origin) };
+  return { ...bucket, ...object, connection: namedConnection(given.connection, [...path, 'connection'], connections, origin) };
 }
 
 function namedConnection(name: string, path: Path, connections: Input<'connections'>, origin: Origin): Connection {
@@ -126,7 +134,7 @@ function namedConnection(name: string, path: Path, connections: Input<'connectio
   if (found === undefined) {
     const near = nearestWord(name, names);
     const fix = near !== undefined ? `did you mean ${near}?` : names.length > 0 ? `known: ${names.join(', ')}` : 'add it under connections:';
-    fail([...path, 'connection'], 'names no entry under connections', fix, 'value');
+    fail(path, 'names no entry under connections', fix, 'value');
   }
   return { name, ...resolveConnection(found, ['connections', name], origin) };
 }

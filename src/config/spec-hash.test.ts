@@ -23,12 +23,14 @@ test('F032: what the ledger is bound to changes the hash', () => {
     'fidelity: { tags: strict }', 'filesystem: { names: escaped }',
   ]) seen.add(hash(more));
   for (const ends of [
-    'source: { url: "s3://one/a", listing: ./keys.csv }\ndestination: s3://two/b\n',
+    'source: { url: "s3://one/a", listing: ./keys.csv }\ndestination: s3://two/b\n', 'source: { url: "s3://one/a", listing: "s3://inv/x/manifest.json" }\ndestination: s3://two/b\n', 'source: { url: "s3://one/a", listing: "s3://inv/y/manifest.json" }\ndestination: s3://two/b\n',
     'source: s3://one/b\ndestination: s3://two/b\n', 'source: s3://one/a\ndestination: s3://three/b\n', 'source: s3://one/a\ndestination: { url: "s3://two/b", sse: AES256 }\n',
     'source: { url: "s3://one/a", endpoint: "https://s3.example.com" }\ndestination: s3://two/b\n', 'source: /a\ndestination: s3://two/b\n',
   ]) seen.add(hash('', ends));
-  assert.equal(seen.size, 16);
+  assert.equal(seen.size, 18);
   assert.match(base, /^[0-9a-f]{64}$/);
+  const reached = (by: string) => hash('', `connections: { c: { endpoint: "https://s3.example.com", credentials: env:X }, d: { endpoint: "https://s3.example.com", proxy: "http://p:1" } }\nsource: { url: "s3://one/a", listing: "s3://inv/x/manifest.json", listing_connection: ${by} }\ndestination: s3://two/b\n`);
+  assert.equal(reached('c'), reached('d'));
 });
 
 test('property: canonical JSON is the same for every order of names, and parses back', () => {

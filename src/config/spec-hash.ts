@@ -11,7 +11,7 @@ export function specHash(migration: Migration): string {
   const bound = {
     v: 1,
     source: addressOf(migration.source),
-    sourceListing: migration.sourceListing,
+    sourceListing: listingOf(migration),
     destination: { ...addressOf(destination), sse: destination.sse, kmsKeyId: destination.kmsKeyId, storageClass: destination.storageClass },
     select: migration.select,
     transform: migration.transform,
@@ -19,6 +19,11 @@ export function specHash(migration: Migration): string {
     filesystem: migration.filesystem,
   };
   return createHash('sha256').update(canonicalJson(bound)).digest('hex');
+}
+
+/** Another manifest is another listing; how its bucket is reached is not. */
+function listingOf({ sourceListing }: Migration): unknown {
+  return typeof sourceListing === 'object' ? { ...addressOf(sourceListing.location), manifest: sourceListing.manifest } : sourceListing;
 }
 
 /** JSON with the names of every mapping in one order, so that the order of the lines in a file means nothing. */

@@ -92,9 +92,10 @@ export const storageClass = () => text(STORAGE_CLASS);
 
 const sourceMapping = z.strictObject({
   ...placeKeys, ...connectionKeys,
-  listing: text({ type: 'path', pattern: /(?:\.(?:csv|jsonl)(?:\.gz)?|manifest\.json)$/i, what: 'is not a listing that can be read', fix: 'name a .csv or .jsonl file (also .gz), or the manifest.json of an S3 Inventory as CSV' })
+  listing: text({ type: 'path', pattern: /(?:\.(?:csv|jsonl)(?:\.gz)?|manifest\.json)$/i, what: 'is not a listing that can be read', fix: 'name a .csv or .jsonl file (also .gz), or the manifest.json of an S3 Inventory' })
     .optional().meta({ 'x-default': 'the store is listed', description: 'With `s3`: a file that names the objects, instead of asking the store. CSV with a first row of names, or JSON by line: `key` (whole), and if known `size`, `etag`, `last_modified`, `storage_class`; '
-      + 'or the `manifest.json` of an S3 Inventory (CSV), beside its files. What is not said costs a HEAD for each object. Sizes and ETags may be old: an object that has changed is copied as it is now, one that is gone is skipped, a new one is not seen. The file must not change while a run is unfinished.', examples: ['./keys.csv', './inventory/2026-11-20T01-00Z/manifest.json'] }),
+      + 'or the `manifest.json` of an S3 Inventory (CSV or Parquet), beside its files or, as `s3://bucket/…/manifest.json`, where S3 put it: its files are then fetched one by one to the temporary folder (`TMPDIR`). All are held against the sizes and MD5s of the manifest; rows of old versions and delete markers are left out. What is not said costs a HEAD for each object. Sizes and ETags may be old: an object that has changed is copied as it is now, one that is gone is skipped, a new one is not seen. The file must not change while a run is unfinished.', examples: ['./keys.csv', './inventory/2026-11-20T01-00Z/manifest.json', 's3://inventories/media-archive/all/2026-11-20T01-00Z/manifest.json'] }),
+  listing_connection: text({ type: 'name' }).optional().meta({ 'x-default': 'that of the source', description: 'Name of an entry under `connections`: how to reach the bucket of a `listing` that is in one.', examples: ['archive'] }),
 });
 const destinationMapping = z.strictObject({
   ...placeKeys,

@@ -4,19 +4,27 @@
  * say, the object is asked for (one HEAD).
  */
 import { isKind } from '../../../core/errors.ts';
-import { keyFromBytes, type Key } from '../../../core/key.ts';
+import type { Key } from '../../../core/key.ts';
 import type { ObjectEntry } from '../../../core/object.ts';
 import type { ListPage, ListRequest, Store } from '../../../ports/storage.ts';
 import { layer } from '../layer.ts';
+import { broken, readable } from './file.ts';
 import { inventoryRows } from './inventory.ts';
-import { broken, csvRows, jsonRows, type Row } from './rows.ts';
+import { inBucket, inFolder } from './places.ts';
+import { csvRows, jsonRows, type Row } from './rows.ts';
 
 export interface ListingFile {
-  /** `….csv`, `….jsonl`, each also with `.gz`; or the `manifest.json` of an S3 Inventory. */
-  readonly path: string;
+  /** Of this machine: `….csv`, `….jsonl`, each also with `.gz`; or the `manifest.json` of an S3 Inventory. Or a manifest where it was written. */
+  readonly at: string | InventoryInBucket;
   readonly bucket: string;
   /** The root of the store: keys of the file are whole, and those outside are left out. */
   readonly prefix: Key;
+}
+
+export interface InventoryInBucket {
+  /** Opens the whole bucket that holds the inventory; it is closed when the listing ends. */
+  open(): Promise<Store>;
+  readonly manifest: Key;
 }
 
 const PAGE = 1000;
@@ -30,7 +38,7 @@ export function listedFrom(store: Store, file: ListingFile): Store {
 
 async function* pages(store: Store, file: ListingFile, { prefix = '', signal }: ListRequest): AsyncGenerator<ListPage> {
   let drafts: Draft[] = [];
-  for await (const row of rowsOf(file)) {
+  for await (const row of rowsOf(file, signal)) {
     const draft = draftOf(file, row);
     if (draft === undefined || !draft.key.startsWith(prefix)) continue;
     drafts.push(draft);
@@ -42,37 +50,46 @@ async function* pages(store: Store, file: ListingFile, { prefix = '', signal }: 
   if (drafts.length > 0) yield { entries: await complete(store, drafts, signal) };
 }
 
-function rowsOf({ path, bucket }: ListingFile): AsyncGenerator<Row> {
-  const name = path.toLowerCase().replace(/\.gz$/, '');
-  if (name.endsWith('.csv')) return csvRows(path);
-  return name.endsWith('manifest.json') ? decoded(inventoryRows(path, bucket)) : jsonRows(path);
+async function* rowsOf({ at, bucket }: ListingFile, signal: AbortSignal | undefined): AsyncGenerator<Row> {
+  if (typeof at === 'string') return yield* rowsOfFile(at, bucket, signal);
+  const holder = await at.open();
+  try {
+    yield* inventoryRows(inBucket(holder, at.manifest), bucket, signal);
+  } finally {
+    await holder.close();
+  }
 }
 
-/** Keys of an inventory are percent-encoded, spaces as `+`; versions that are not the latest, and delete markers, are no objects. */
-async function* decoded(rows: AsyncGenerator<Row>): AsyncGenerator<Row> {
-  for await (const { line, fields } of rows) {
-    if (fields.get('isdeletemarker') === 'true' || fields.get('islatest') === 'false') continue;
-    const bytes = (fields.get('key') ?? '').replaceAll('+', ' ').replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-    yield { line, fields: new Map([...fields, ['key', keyFromBytes(Buffer.from(bytes, 'latin1'))]]) };
-  }
+function rowsOfFile(path: string, bucket: string, signal: AbortSignal | undefined): AsyncGenerator<Row> {
+  const name = path.toLowerCase().replace(/\.gz$/, '');
+  if (name.endsWith('.csv')) return csvRows(readable(path));
+  return name.endsWith('manifest.json') ? inventoryRows(inFolder(path), bucket, signal) : jsonRows(readable(path));
 }
 
 type Draft = Pick<ObjectEntry, 'key'> & Partial<ObjectEntry>;
 
-function draftOf({ path, prefix }: ListingFile, { line, fields }: Row): Draft | undefined {
-  const key = fields.get('key');
-  if (key === undefined) throw broken(path, line, 'says no key: a listing has a column key');
+function draftOf({ at, prefix }: ListingFile, row: Row): Draft | undefined {
+  const { fields } = row;
+  const text = (name: string): string => String(fields.get(name) ?? '');
+  const key = text('key');
+  if (key === '') throw brokenRow(at, row, 'says no key: a listing has a column key');
   if (!key.startsWith(prefix) || key.length === prefix.length) return undefined;
-  const field = (...names: readonly string[]): string => names.map((name) => fields.get(name)).find((value) => value !== undefined) ?? '';
-  const [size, token] = [field('size'), field('etag').replace(/^"(.*)"$/, '$1')];
-  const modifiedMs = Date.parse(field('lastmodifieddate', 'last_modified'));
-  const storageClass = field('storageclass', 'storage_class');
-  if (size !== '' && !/^\d{1,15}$/.test(size)) throw broken(path, line, 'has a size that is not a number of bytes');
+  const [size, token, storageClass] = [text('size'), text('etag').replace(/^"(.*)"$/, '$1'), text('storageclass')];
+  if (size !== '' && !/^\d{1,15}$/.test(size)) throw brokenRow(at, row, 'has a size that is not a number of bytes');
+  const modifiedMs = millisecondsOf(fields.get('lastmodifieddate') ?? fields.get('lastmodified'));
   return {
     key: key.slice(prefix.length), kind: 'object',
     ...(size === '' ? {} : { size: Number(size) }), ...(token === '' ? {} : { token }),
     ...(Number.isNaN(modifiedMs) ? {} : { modifiedMs }), ...(storageClass === '' ? {} : { storageClass }),
   };
+}
+
+function millisecondsOf(time: string | number | boolean | undefined): number {
+  return typeof time === 'number' ? time : Date.parse(String(time));
+}
+
+function brokenRow(at: ListingFile['at'], { file, unit, number }: Row, why: string): Error {
+  return broken(file, `${unit} ${number} ${why}`, typeof at === 'string' ? 'mend the listing, or make it again' : 'have the inventory made again');
 }
 
 async function complete(store: Store, drafts: readonly Draft[], signal: AbortSignal | undefined): Promise<ObjectEntry[]> {

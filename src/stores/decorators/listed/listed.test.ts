@@ -21,7 +21,7 @@ const tokens = Object.fromEntries(['p/a', 'p/b,"c"\nd', 'p/日 +'].map((key) => 
 
 async function entriesOf(path: string, prefix = 'p/', bucket = 'b'): Promise<ObjectEntry[]> {
   const entries: ObjectEntry[] = [];
-  for await (const page of listedFrom(store, { path, bucket, prefix }).list({})) entries.push(...page.entries);
+  for await (const page of listedFrom(store, { at: path, bucket, prefix }).list({})) entries.push(...page.entries);
   return entries;
 }
 
@@ -36,7 +36,7 @@ test('a CSV of keys alone is completed by asking the store; a gone one is skippe
   const entries = await entriesOf(path);
   assert.deepEqual(entries.map(({ key, token }) => [key, token]), [['a', tokens['p/a']], ['b,"c"\nd', tokens['p/b,"c"\nd']], ['gone', ''], ['日 +', tokens['p/日 +']]]);
   assert.deepEqual([entries[2]?.reason?.state, entries[2]?.reason?.code], ['skipped', 'source_gone']);
-  assert.equal(listedFrom(store, { path, bucket: 'b', prefix: '' }).facts.ordered, false);
+  assert.equal(listedFrom(store, { at: path, bucket: 'b', prefix: '' }).facts.ordered, false);
 });
 
 test('what the file says is taken as it says it, in CSV and JSON by line, plain and gzip', async (t) => {
@@ -82,7 +82,7 @@ test('half an inventory, one of another bucket, and a file that is no listing en
     return true;
   });
   await fails(inventory(dir, { sourceBucket: 'other' }), /of other, not of b/);
-  await fails(inventory(dir, { fileFormat: 'Parquet' }), /Parquet/);
+  await fails(inventory(dir, { fileFormat: 'ORC' }), /lists ORC files/);
   await fails(inventory(dir, { files: [{ key: 'd/x.csv.gz', MD5checksum: 'no' }] }), /MD5 differs/);
   await fails(inventory(dir, { files: [{ key: 'd/y.csv.gz', MD5checksum: 'no' }] }), /names y\.csv\.gz/);
   await fails(inventory(dir, { files: 'none' }), /not the manifest/);
