@@ -80,6 +80,37 @@ function wrongAnswer(one: Case, outcome: Whole, arrived: Buffer | undefined): st
   return one.name !== 'mutated head' && outcome.status !== one.status ? `status ${outcome.status} instead of ${one.status}` : undefined;
 }
 
+/** A transport, closed once it is given up and the last that went over it is over: a busy machine is no reason to cut that off. */
+class Line {
+  readonly transport: Transport;
+  #inUse = 0;
+  #givenUp = false;
+
+  constructor() {
+    const never: Transport = { send: () => Promise.reject(new HandedOver()), close: () => Promise.resolve() };
+    this.transport = createLaneTransport({ connections: CONNECTIONS, timeouts: TIMEOUTS }, new ConnectionBudget(CONNECTIONS), never);
+  }
+
+  async use<T>(work: (transport: Transport) => Promise<T>): Promise<T> {
+    this.#inUse++;
+    try {
+      return await work(this.transport);
+    } finally {
+      this.#inUse--;
+      this.#closeIfDone();
+    }
+  }
+
+  giveUp(): void {
+    this.#givenUp = true;
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#givenUp && this.#inUse === 0) void this.transport.close();
+  }
+}
+
 class Run {
   readonly #server: BrokenServer;
   readonly #seed: number;
@@ -87,17 +118,11 @@ class Run {
   readonly wrong: string[] = [];
   handedOver = 0;
   goodFailed = 0;
-  #transport: Transport;
+  #line = new Line();
 
   constructor(server: BrokenServer, seed: number) {
     this.#server = server;
     this.#seed = seed;
-    this.#transport = this.#open();
-  }
-
-  #open(): Transport {
-    const never: Transport = { send: () => Promise.reject(new HandedOver()), close: () => Promise.resolve() };
-    return createLaneTransport({ connections: CONNECTIONS, timeouts: TIMEOUTS }, new ConnectionBudget(CONNECTIONS), never);
   }
 
   async one(number: number): Promise<void> {
@@ -105,7 +130,7 @@ class Run {
     let hangs: NodeJS.Timeout | undefined;
     const late = new Promise<Outcome>((resolve) => { hangs = setTimeout(() => { resolve(new Error('it hangs')); }, HANGS_MS); });
     this.#server.cases.set(number, made);
-    const outcome = await Promise.race([play(this.#transport, this.#server.origin, number, made), late]);
+    const outcome = await this.#line.use((transport) => Promise.race([play(transport, this.#server.origin, number, made), late]));
     clearTimeout(hangs);
     const problem = judge(made, outcome, made.method === 'PUT' && !(outcome instanceof Error) ? await this.#server.taken(number) : undefined);
     this.#server.forget(number);
@@ -121,17 +146,12 @@ class Run {
     if (!(outcome instanceof HandedOver)) return;
     // It has given up this origin, as it should: the next ones are for a new one.
     this.handedOver++;
-    const old = this.#transport;
-    this.#transport = this.#open();
-    setTimeout(() => { void old.close(); }, HANGS_MS / 10).unref();
-    this.#old.push(old);
-    if (this.#old.length > 200) void this.#old.shift()?.close();
+    this.#line.giveUp();
+    this.#line = new Line();
   }
 
-  readonly #old: Transport[] = [];
-
   async close(): Promise<void> {
-    await Promise.all([this.#transport, ...this.#old].map((transport) => transport.close()));
+    await this.#line.transport.close();
   }
 }
 
