@@ -29,7 +29,7 @@ function listed(job: Job): { readonly key: string; readonly size: string }[] {
 
 export function floor(): Subject {
   return {
-    name: 'relay in C', note: 'no listing, ledger, check or signature',
+    name: 'relay in C', note: 'no listing, ledger, check or signature', rival: false,
     version: () => `${execFileSync('cc', ['--version']).toString().split('\n')[0] ?? 'cc'}, ${execFileSync('openssl', ['version']).toString().trim()}`,
     commands: (job) => {
       const { hostname, port, protocol } = new URL(job.from);

@@ -1,30 +1,25 @@
 /**
- * Listings of made-up keys over a server with a latency: `node bench/listing.ts [keys=10000000] [shapes=flat,deep,skewed,unicode] [latency=50] [lanes=32]`.
+ * Listings of made-up keys over a server with a latency (P4): `node bench/listing.ts [keys=10000000] [shapes=flat,deep,skewed,unicode] [latency=50] [lanes=32]`.
  * Serial is measured on a tenth of the keys and scaled. The server (null-server) counts the requests; those beyond one for each 1,000 keys are
  * wasted. Serial and parallel run one after the other, so that what a busy machine does to one it does to the other. Then a whole run
- * is begun on the largest bucket, until its first object is copied.
+ * is begun on the largest bucket, until its first object is copied (P5).
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Command } from './measure.ts';
+import { inScratch, nullJob } from './arenas.ts';
 import { type NullServer, startNullServer } from './null-server.ts';
-import { brigade, buildProduct } from './subjects.ts';
+import type { Reached, Section } from './section.ts';
+import { buildProduct, ourRun } from './subjects.ts';
 
 const CLIENT = fileURLToPath(new URL('./listing-client.ts', import.meta.url));
 /** As the product sets them for a coordinator (src/app/heap.ts). */
 const MEMORY_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=40'];
 const PAGE = 1000;
 const SERIAL_SHARE = 10;
-const LEAST_RATIO = 30;
-const MOST_WASTED = 5;
-const MOST_RSS = 256 * 2 ** 20;
-const FIRST_COPY_MS = 2000;
-const LEAST_KEYS_PER_CPU_SECOND = 500_000;
+const MiB = 2 ** 20;
 
 interface Measured { readonly keys: number; readonly wallMs: number; readonly cpuMs: number; readonly rss: number; readonly lists: number }
 
@@ -36,10 +31,12 @@ async function list(server: NullServer, bucket: string, lanes: number, flags: re
   return { ...(JSON.parse(stdout) as Omit<Measured, 'lists'>), lists };
 }
 
-const verdict = (holds: boolean): string => (holds ? '' : ' (!)');
-const perSecond = ({ keys, cpuMs }: Measured): number => Math.round((keys / cpuMs) * 1000);
+const perSecond = ({ keys, cpuMs }: Measured): number => (keys / cpuMs) * 1000;
+const show = (value: number): string => Math.round(value).toLocaleString('en');
 
-async function compare(server: NullServer, shape: string, keys: number, lanes: number): Promise<string> {
+interface Line { readonly text: string; readonly reached: readonly Reached[] }
+
+async function compare(server: NullServer, shape: string, keys: number, lanes: number): Promise<Line> {
   await server.fill(shape, keys / SERIAL_SHARE, 4096, shape);
   const serial = await list(server, shape, 1);
   await server.fill(shape, keys, 4096, shape);
@@ -47,62 +44,88 @@ async function compare(server: NullServer, shape: string, keys: number, lanes: n
   if (parallel.keys !== keys || serial.keys !== keys / SERIAL_SHARE) throw new Error(`${shape}: ${parallel.keys} of ${keys} keys`);
   const ratio = (serial.wallMs * SERIAL_SHARE) / parallel.wallMs;
   const wasted = (parallel.lists / Math.ceil(keys / PAGE) - 1) * 100;
-  return [
-    shape, `${((serial.wallMs * SERIAL_SHARE) / 1000).toFixed(0)} s`, `${(parallel.wallMs / 1000).toFixed(1)} s`, `${ratio.toFixed(1)}${verdict(ratio >= LEAST_RATIO)}`,
-    `${wasted.toFixed(1)} %${verdict(wasted <= MOST_WASTED)}`, perSecond(serial), perSecond(parallel),
-    `${Math.round(parallel.rss / 2 ** 20)} MiB${verdict(parallel.rss <= MOST_RSS)}`, `${((parallel.cpuMs / parallel.wallMs) * 100).toFixed(0)} %`,
-  ].join(' | ');
+  const text = [
+    '', shape, ((serial.wallMs * SERIAL_SHARE) / 1000).toFixed(0), (parallel.wallMs / 1000).toFixed(1), `${ratio.toFixed(1)} ×`, `${wasted.toFixed(1)} %`, show(perSecond(serial)), show(perSecond(parallel)),
+    show(parallel.rss / MiB), `${((parallel.cpuMs / parallel.wallMs) * 100).toFixed(0)} %`, '',
+  ].join(' | ').trim();
+  process.stderr.write(`${text}\n`);
+  const only = keys < 10_000_000 ? { only: `${keys.toLocaleString('en')} keys` } : {};
+  return {
+    text,
+    reached: [
+      { aspect: 'listing-rate', values: [perSecond(parallel)], of: shape, ...only }, { aspect: 'listing-wasted', values: [wasted], of: shape, ...only },
+      ...(shape === 'skewed' ? [{ aspect: 'listing-serial' as const, values: [ratio], ...only }] : []),
+    ],
+  };
 }
 
 /** The driver and its scanner alone: no latency, one stream, V8's memory as it comes. */
-async function alone(keys: number): Promise<string> {
+async function alone(keys: number): Promise<number> {
   const server = await startNullServer();
   try {
     await server.fill('alone', keys, 4096, 'flat');
-    const rate = perSecond(await list(server, 'alone', 1, []));
-    return `Driver and scanner alone (flat, no latency, one stream): ${rate} keys per CPU-second${verdict(rate >= LEAST_KEYS_PER_CPU_SECOND)}.`;
+    return perSecond(await list(server, 'alone', 1, []));
   } finally {
     await server.stop();
   }
 }
 
-/** What the run itself writes to look at the destination is less than this. */
-const CANARIES = 30;
-
-/** From the start of `brigade run` to the first objects at the destination. */
-async function firstCopy(server: NullServer, bucket: string): Promise<string> {
-  const dir = mkdtempSync(join(tmpdir(), 'brigade-first-'));
-  try {
+/** Seconds from the start of `brigade run` to the first object at the destination. */
+async function firstCopy(bin: string, server: NullServer, bucket: string): Promise<number> {
+  return inScratch(async (dir) => {
     await server.empty('target');
     await server.reset();
-    const job = { from: server.endpoint, to: server.endpoint, fromBucket: bucket, toBucket: 'target', region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null', dir, server: 'null', large: false } as const;
-    const [{ argv, env }] = brigade(buildProduct(join(dir, 'product')), 'brigade', { transform: { tags: { copy: false } } }).commands(job) as [Command];
+    const { argv, env } = ourRun(bin, { ...nullJob(server, dir), fromBucket: bucket }, { file: { transform: { tags: { copy: false } } } });
     const started = performance.now();
     const child = spawn(argv[0] as string, argv.slice(1), { env: { ...process.env, ...env }, stdio: 'ignore' });
     const ended = once(child, 'exit');
-    let ms: number | undefined;
-    while (ms === undefined && child.exitCode === null) {
-      const { requests } = await server.counts();
-      if ((requests['target']?.['PutObject'] ?? 0) > CANARIES) ms = performance.now() - started;
+    let seconds: number | undefined;
+    while (seconds === undefined && child.exitCode === null) {
+      const { requests: { target = {} } } = await server.counts();
+      if ((target['PutObject'] ?? 0) + (target['CopyObject'] ?? 0) > 0) seconds = (performance.now() - started) / 1000;
       else await new Promise((resolve) => { setTimeout(resolve, 20); });
     }
     child.kill('SIGINT');
     await ended;
-    return ms === undefined ? 'No object was copied (!)' : `First object copied ${(ms / 1000).toFixed(2)} s after the start of the run${verdict(ms <= FIRST_COPY_MS)}.`;
+    if (seconds === undefined) throw new Error('no object was copied');
+    return seconds;
+  });
+}
+
+export interface Listings { readonly keys: number; readonly shapes: readonly string[]; readonly latencyMs: number; readonly lanes: number }
+
+export const USUAL: Listings = { keys: 10_000_000, shapes: ['flat', 'deep', 'skewed', 'unicode'], latencyMs: 50, lanes: 32 };
+
+export async function listingSection(bin: string, { keys, shapes, latencyMs, lanes }: Listings): Promise<Section> {
+  const rate = await alone(Math.min(keys, 1_000_000));
+  const server = await startNullServer({ latencyMs });
+  try {
+    await server.empty('empty');
+    const lines: Line[] = [];
+    for (const shape of shapes) lines.push(await compare(server, shape, keys, lanes));
+    const seconds = await firstCopy(bin, server, shapes[0] as string);
+    return {
+      title: `Bisection: ${keys.toLocaleString('en')} keys at ${latencyMs} ms`,
+      text: [
+        `At most ${lanes} listings at once; serial measured on ${(keys / SERIAL_SHARE).toLocaleString('en')} keys and scaled. Wasted are LISTs beyond one for each ${PAGE.toLocaleString('en')} keys.`, '',
+        '| shape | serial s, scaled | bisection s | as fast as serial | wasted LISTs | keys per CPU-s, serial | bisection | peak RSS, MiB | of one core |', '|---|---|---|---|---|---|---|---|---|',
+        ...lines.map(({ text }) => text), '', `Driver and scanner alone (flat, no latency, one stream): ${show(rate)} keys per CPU-second.`, '',
+        `A run on the ${shapes[0]} bucket: first object copied ${seconds.toFixed(2)} s after the start.`,
+      ].join('\n'),
+      losses: [], commands: [`node bench/listing.ts ${keys} ${shapes.join(',')} ${latencyMs} ${lanes}`],
+      reached: [
+        { aspect: 'listing-driver', values: [rate] }, ...lines.flatMap(({ reached }) => reached),
+        { aspect: 'first-copy', values: [seconds], of: `${keys.toLocaleString('en')} keys listed at ${latencyMs} ms` },
+      ],
+    };
   } finally {
-    rmSync(dir, { recursive: true, force: true });
+    await server.stop();
   }
 }
 
-const [keys = '10000000', shapes = 'flat,deep,skewed,unicode', latency = '50', lanes = '32'] = process.argv.slice(2);
-console.log(await alone(1_000_000));
-const server = await startNullServer({ latencyMs: Number(latency) });
-try {
-  await server.empty('empty');
-  console.log(`\n${keys} keys, ${latency} ms latency, at most ${lanes} lanes\n`);
-  console.log('shape | serial (scaled) | parallel | ratio | wasted LISTs | keys/CPU-s serial | parallel | peak RSS | of one core\n--- | --- | --- | --- | --- | --- | --- | --- | ---');
-  for (const shape of shapes.split(',')) console.log(await compare(server, shape, Number(keys), Number(lanes)));
-  console.log(`\n${await firstCopy(server, shapes.split(',')[0] as string)}`);
-} finally {
-  await server.stop();
+if (import.meta.main) {
+  const [keys = USUAL.keys, shapes = USUAL.shapes.join(','), latency = USUAL.latencyMs, lanes = USUAL.lanes] = process.argv.slice(2);
+  await inScratch(async (dir) => {
+    console.log((await listingSection(buildProduct(join(dir, 'product')), { keys: Number(keys), shapes: String(shapes).split(','), latencyMs: Number(latency), lanes: Number(lanes) })).text);
+  });
 }

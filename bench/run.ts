@@ -1,206 +1,136 @@
 /**
- * `npm run bench -- [--case small|bulk|throttle|workers|listing|scale|all] [--rounds 3] [--objects 10000] [--gib 1] [--servers null,versitygw] [--write]`
+ * `npm run bench -- [--case all] [--quick] [--write] [--servers null,versitygw] [--rounds 3] …`: the table of the goals P1–P9, and what it rests on.
+ *
+ * Cases, several with commas between them:
+ *
+ *   small      objects of 4 KiB from bucket to bucket, beside rclone and s5cmd (P3, P6)             --objects 50000
+ *              at other servers than null, and beside aws                                           --served 10000
+ *   bulk       four large objects, beside those, aws and a relay in C; also over TLS (P1, P2)       --gib 1
+ *   requests   a second run with nothing to do (P6)                                                 --objects 50000
+ *   listing    the whole of a bucket, beside rclone and s5cmd                                       --keys 1000000
+ *   bisection  four shapes of keys at 50 ms, serial and parallel; the first copy (P4, P5)           --listed 10000000
+ *   scale      many objects, and one in parts of 110 MiB: memory (P5)                               --keys 1000000 --scale s3,large[,fs]
+ *   throttle   a hidden limit that changes (P8)                                                     --limits 400,150,700 --seconds 40
+ *   workers    one to eight executors; one object over five (P7)                                    --spread 20
+ *   ledger     bytes per object (P9)                                                                --ledger 1000000
+ *   resume     how soon a killed run goes on (P9)                                                   --resumed 1000000
+ *   kills      parts redone after kill -9 (P9)                                                      --kills 12
+ *
+ * The goals of P5 and P9 are about 10 M objects: `--resumed 10000000` plans as many before it kills the run, which takes some minutes more;
+ * smaller ones are marked in the table. Servers for small and bulk: null, versitygw, seaweedfs, agent-files, agent-objects.
  *
  * Every subject does every job in each round, one after the other, so that what a busy machine does to one it does to all; figures are
- * medians with lowest and highest. CPU-seconds are of the whole process tree of the client, requests by the server's count. `--write` makes
- * docs/benchmarks.md of it, with where we lose.
+ * medians with lowest and highest. CPU-seconds are of the whole process tree of the client, requests by the server's count. A case that
+ * fails is told in its section, and the exit code is then 1. `--write` makes docs/benchmarks.md of it, with where we lose. `--quick`: small sizes and one
+ * round, to try the whole of it within five minutes; its figures mean nothing. Temporary files go to BENCH_DIR, if that is set.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startVersitygw } from '../test/servers/harness/index.ts';
-import { selfSigned } from '../test/servers/harness/certificate.ts';
-import { credentials } from '../test/servers/harness/process.ts';
-import { losses, type Row, type Sample, table } from './figures.ts';
-import { floor } from './floor.ts';
-import { cpuSeconds, measure, peakRss } from './measure.ts';
-import { type Counts, startNullServer } from './null-server.ts';
+import { type Arena, ARENAS, inScratch, nullArena, openArena } from './arenas.ts';
+import { compareAws, compareBulk, compareListing, compareSmall, peers } from './compare.ts';
+import { killsSection } from './kills.ts';
+import { ledgerSection } from './ledger.ts';
+import { listingSection, USUAL } from './listing.ts';
 import { writePage } from './page.ts';
+import { requestsSection } from './requests.ts';
+import { resumeSection } from './resume.ts';
 import { scaleSection } from './scale.ts';
-import { brigade, buildProduct, type Job, rclone, s5cmd, type Subject } from './subjects.ts';
-import { throttled, throttleSection } from './throttle.ts';
+import type { Section } from './section.ts';
+import { brigade, buildProduct } from './subjects.ts';
+import { throttleCase } from './throttle.ts';
 import { workersSection } from './workers.ts';
 
-const GiB = 2 ** 30;
-/** Requests per second that the store takes, one after the other, and how long each. */
-const THROTTLE = { limits: [400, 150, 700], seconds: 40 };
+const DEFAULTS = {
+  rounds: '3', objects: '50000', served: '10000', gib: '1', keys: '1000000', listed: '10000000', scale: 's3,large', large: '64', limits: '400,150,700', seconds: '40', small: '3000', spread: '20', ledger: '1000000',
+  resumed: '1000000', kills: '12', killed: '2048',
+};
+const QUICK: typeof DEFAULTS = {
+  ...DEFAULTS, rounds: '1', objects: '1000', served: '500', gib: '0.25', keys: '50000', listed: '200000', large: '4', limits: '150', seconds: '25', small: '300', spread: '2', ledger: '50000',
+  resumed: '50000', kills: '3', killed: '512',
+};
 
-interface Arena {
-  readonly name: 'null' | 'versitygw';
-  readonly endpoint: string;
-  readonly ca?: string;
-  readonly region: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Makes the source bucket `source` of so many objects. */
-  fill(count: number, size: number): Promise<void>;
-  /** An empty bucket of this name, counts at zero. */
-  fresh(bucket: string): Promise<void>;
-  drop(bucket: string): Promise<void>;
-  counts(): Promise<Counts | undefined>;
-  stop(): Promise<void>;
+type Size = keyof typeof DEFAULTS;
+
+interface Options extends Readonly<Record<Size, string>> {
+  readonly cases: readonly string[];
+  readonly servers: readonly string[];
+  readonly write: boolean;
 }
 
-export interface Section {
-  readonly title: string;
-  readonly text: string;
-  readonly losses: readonly string[];
-  readonly commands: readonly string[];
-}
+interface Case { readonly name: string; readonly title: string; readonly run: () => Promise<Section> }
 
-/** `tls`: a folder for the certificate. */
-async function nullArena(tls?: string): Promise<Arena> {
-  const certificate = tls === undefined ? undefined : await selfSigned(tls);
-  const server = await startNullServer(certificate === undefined ? {} : { tls: certificate });
-  return {
-    name: 'null', endpoint: server.secureEndpoint ?? server.endpoint, ...(certificate === undefined ? {} : { ca: certificate.cert }), region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null',
-    fill: (count, size) => server.fill('source', count, size),
-    fresh: async (bucket) => { await server.empty(bucket); await server.reset(); },
-    drop: (bucket) => server.empty(bucket),
-    counts: () => server.counts(), stop: () => server.stop(),
-  };
-}
-
-/** A real server over a real disk. Its objects come from the null server, through our own program. */
-async function versitygwArena(bin: string): Promise<Arena> {
-  const server = await startVersitygw();
-  const { accessKeyId, secretAccessKey, region } = credentials;
-  const arena = { name: 'versitygw' as const, endpoint: server.endpoint, region, accessKeyId, secretAccessKey };
-  const bucket = (what: string, name: string) => measure(bucketCommand(what, name, arena));
-  return {
-    ...arena,
-    fill: async (count, size) => {
-      const made = await nullArena();
-      await made.fill(count, size);
-      await bucket('mkdir', 'source');
-      await inScratch(async (dir) => {
-        const job: Job = { ...arena, from: made.endpoint, to: arena.endpoint, fromBucket: 'source', toBucket: 'source', dir, server: 'versitygw', large: false };
-        for (const command of brigade(bin, 'fill', {}).commands(job)) await measure(command);
-      });
-      await made.stop();
-    },
-    fresh: async (name) => { await bucket('mkdir', name); },
-    drop: async (name) => { await bucket('purge', name); },
-    counts: async () => undefined,
-    stop: () => server.stop(),
-  };
-}
-
-function bucketCommand(what: string, bucket: string, arena: Pick<Arena, 'endpoint' | 'region' | 'accessKeyId' | 'secretAccessKey'>) {
-  const [command] = rclone().commands({ ...arena, from: arena.endpoint, to: arena.endpoint, fromBucket: bucket, toBucket: bucket, dir: '', server: 'versitygw', large: false });
-  const argv = command?.argv ?? [];
-  return { argv: [argv[0] as string, '--config', '/dev/null', what, `A:${bucket}`], env: command?.env ?? {} };
-}
-
-async function inScratch<T>(work: (dir: string) => Promise<T>): Promise<T> {
-  const dir = mkdtempSync(join(tmpdir(), 'brigade-bench-'));
+async function at(arena: Promise<Arena>, work: (arena: Arena) => Promise<Section>): Promise<Section> {
+  const open = await arena;
   try {
-    return await work(dir);
+    return await work(open);
   } finally {
-    rmSync(dir, { recursive: true, force: true });
+    await open.stop();
   }
 }
 
-interface Work { readonly objects: number; readonly size: number; readonly large: boolean }
-
-async function once(subject: Subject, arena: Arena, work: Work, serial: number): Promise<{ sample: Sample; command: string }> {
-  const toBucket = `target-${serial}`;
-  await arena.fresh(toBucket);
-  return inScratch(async (dir) => {
-    mkdirSync(join(dir, 'scratch'));
-    const { endpoint, ca, region, accessKeyId, secretAccessKey } = arena;
-    const commands = subject.commands({ from: endpoint, to: endpoint, fromBucket: 'source', toBucket, region, accessKeyId, secretAccessKey, dir, server: arena.name, large: work.large, ...(ca === undefined ? {} : { ca }) });
-    let sum: Sample = { wallSeconds: 0, cpuSeconds: 0, rssBytes: 0 };
-    for (const command of commands) {
-      const cost = await measure(command);
-      sum = { wallSeconds: sum.wallSeconds + cost.wallSeconds, cpuSeconds: sum.cpuSeconds + cpuSeconds(cost), rssBytes: Math.max(sum.rssBytes, peakRss(cost)) };
-    }
-    const counts = await arena.counts();
-    await arena.drop(toBucket);
-    return { sample: { ...sum, ...(counts === undefined ? {} : { counts }) }, command: commands.map(({ argv }) => argv.map((word) => (word.includes('/') && !word.includes('://') && !word.startsWith(dir) ? basename(word) : word)).join(' ').replaceAll(dir, 'DIR')).join(' && ') };
-  });
+function casesOf(bin: string, chosen: Options): Case[] {
+  const number = (size: Size): number => Number(chosen[size]);
+  const { servers } = chosen;
+  const rounds = number('rounds');
+  const withNull = servers.includes('null');
+  const each = (name: string, work: (arena: Arena) => Promise<Section>): Case[] => servers.map((server) => ({ name, title: `${name}, ${server} server`, run: () => at(openArena(server, bin), work) }));
+  const one = (name: string, run: () => Promise<Section>): Case => ({ name, title: name, run });
+  const large = (arena: Arena): Promise<Section> => compareBulk(bin, arena, number('gib'), rounds);
+  return [
+    ...each('small', (arena) => compareSmall(bin, arena, number(arena.name === 'null' ? 'objects' : 'served'), rounds)),
+    ...(withNull ? [{ name: 'small', title: 'small, beside aws', run: () => at(nullArena(), (arena) => compareAws(bin, arena, number('served'))) }] : []),
+    ...each('bulk', large),
+    ...(withNull ? [{ name: 'bulk', title: 'bulk, null server over TLS', run: () => inScratch((dir) => at(nullArena(dir), large)) }] : []),
+    one('requests', () => requestsSection(bin, number('objects'))),
+    one('listing', () => at(nullArena(), (arena) => compareListing(bin, arena, number('keys'), rounds))),
+    one('bisection', () => listingSection(bin, { ...USUAL, keys: number('listed') })),
+    one('scale', () => scaleSection(bin, number('keys'), number('large'), chosen.scale)),
+    one('throttle', () => throttleCase(bin, chosen.limits.split(',').map(Number), number('seconds'))),
+    one('workers', () => workersSection(bin, number('small'), number('spread'))),
+    one('ledger', () => ledgerSection(number('ledger'))),
+    one('resume', () => resumeSection(bin, number('resumed'), rounds)),
+    one('kills', () => killsSection(number('kills'), number('killed'))),
+  ];
 }
-
-async function compare(title: string, arena: Arena, subjects: readonly Subject[], work: Work, rounds: number): Promise<Section> {
-  await arena.fill(work.objects, work.size);
-  const samples = subjects.map((): Sample[] => []);
-  const commands = new Map<string, string>();
-  let serial = 0;
-  for (let round = 1; round <= rounds; round++) {
-    for (const [i, subject] of subjects.entries()) {
-      const { sample, command } = await once(subject, arena, work, ++serial);
-      samples[i]?.push(sample);
-      commands.set(subject.name, command);
-      process.stderr.write(`${title}, round ${round}, ${subject.name}: ${sample.wallSeconds.toFixed(1)} s, ${sample.cpuSeconds.toFixed(2)} CPU-s, ${Math.round(sample.rssBytes / 2 ** 20)} MiB\n`);
-    }
-  }
-  const rows: Row[] = subjects.map(({ name, note }, i) => ({ subject: name, ...(note === undefined ? {} : { note }), objects: work.objects, bytes: work.objects * work.size, samples: samples[i] ?? [] }));
-  return { title, text: table(rows, work.large), losses: losses(title, rows), commands: [...commands].map(([name, command]) => `${name}: ${command}`) };
-}
-
-/** The null server takes no signature for what it is, so that none over the bodies need be made: the same for all subjects. */
-const RELAY = { transfer: { server_side_copy: 'never' } };
-
-function smallSubjects(bin: string): Subject[] {
-  return [brigade(bin, 'brigade', RELAY), rclone(), s5cmd()];
-}
-
-function bulkSubjects(bin: string, server: string): Subject[] {
-  return [brigade(bin, 'brigade', RELAY), rclone(), s5cmd(), ...(server === 'null' ? [floor()] : [])];
-}
-
-/** Listing alone: nothing is copied, the source is listed to its end. */
-function listingSubjects(bin: string): Subject[] {
-  const [ours, theirs] = [brigade(bin, 'brigade', {}), rclone()];
-  const plan = (job: Job) => ours.commands(job).map(({ argv, env }) => ({ argv: [...argv.slice(0, 4), 'plan', argv[5] as string], ...(env === undefined ? {} : { env }) }));
-  const size = (job: Job) => theirs.commands(job).map(({ argv, env }) => ({ argv: [argv[0] as string, '--config', '/dev/null', 'size', '--fast-list', `A:${job.fromBucket}`], ...(env === undefined ? {} : { env }) }));
-  const du = (job: Job) => s5cmd().commands(job).slice(0, 1).map(({ argv, env }) => ({ argv: [...argv.slice(0, 5), 'du', `s3://${job.fromBucket}/*`], ...(env === undefined ? {} : { env }) }));
-  return [{ ...ours, name: 'brigade plan', commands: plan }, { ...theirs, name: 'rclone size', commands: size }, { ...s5cmd(), name: 's5cmd du', commands: du }];
-}
-
-interface Options { readonly which: string; readonly rounds: number; readonly objects: number; readonly gib: number; readonly keys: number; readonly servers: readonly string[]; readonly write: boolean }
 
 function options(): Options {
-  const { values } = parseArgs({ options: { case: { type: 'string', default: 'all' }, rounds: { type: 'string', default: '3' }, objects: { type: 'string', default: '10000' }, gib: { type: 'string', default: '1' }, keys: { type: 'string', default: '1000000' }, servers: { type: 'string', default: 'null,versitygw' }, write: { type: 'boolean', default: false } } });
-  return { which: values.case, rounds: Number(values.rounds), objects: Number(values.objects), gib: Number(values.gib), keys: Number(values.keys), servers: values.servers.split(','), write: values.write };
+  const text = { type: 'string' } as const;
+  const sizes = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, text])) as Record<Size, typeof text>;
+  const { values } = parseArgs({ options: { ...sizes, case: { type: 'string', default: 'all' }, servers: { type: 'string', default: 'null,versitygw' }, quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } } });
+  const { case: cases, servers, quick, write, ...given } = values;
+  const unknown = servers.split(',').find((name) => !ARENAS.includes(name));
+  if (unknown !== undefined) throw new Error(`no server "${unknown}"; there are ${ARENAS.join(', ')}`);
+  return { ...(quick ? QUICK : DEFAULTS), ...given, cases: cases.split(','), servers: servers.split(','), write };
 }
 
-async function sections(bin: string, chosen: Options): Promise<Section[]> {
-  const wants = (name: string): boolean => chosen.which === name || chosen.which === 'all';
-  const done: Section[] = [];
-  const on = async (name: string, work: (arena: Arena) => Promise<Section>): Promise<void> => {
-    if (!chosen.servers.includes(name)) return;
-    const arena = name === 'null' ? await nullArena() : await versitygwArena(bin);
-    try {
-      done.push(await work(arena));
-    } finally {
-      await arena.stop();
-    }
-  };
-  const { rounds, objects, gib } = chosen;
-  for (const server of ['null', 'versitygw']) {
-    if (wants('small')) await on(server, (arena) => compare(`${objects.toLocaleString('en')} × 4 KiB, S3 → S3, ${server} server`, arena, smallSubjects(bin), { objects, size: 4096, large: false }, rounds));
-    if (wants('bulk')) await on(server, (arena) => compare(`4 × ${gib} GiB, S3 → S3, ${server} server`, arena, bulkSubjects(bin, server), { objects: 4, size: Math.round(gib * GiB), large: true }, rounds));
+/** One that fails costs its own figures only, not those of half an hour before it. */
+async function tried({ title, run }: Case): Promise<Section> {
+  const started = performance.now();
+  try {
+    return await run();
+  } catch (error) {
+    process.exitCode = 1;
+    const said = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`${title} failed: ${error instanceof Error ? error.stack : said}\n`);
+    return { title, text: `Failed: ${said.split('\n', 1)[0]}`, losses: [`- ${title}: the case failed.`], commands: [], reached: [] };
+  } finally {
+    process.stderr.write(`${title}: ${((performance.now() - started) / 1000).toFixed(0)} s in all\n`);
   }
-  if (wants('bulk') && chosen.servers.includes('null')) {
-    await inScratch(async (dir) => {
-      const arena = await nullArena(dir);
-      done.push(await compare(`4 × ${gib} GiB, S3 → S3, null server over TLS`, arena, bulkSubjects(bin, 'null'), { objects: 4, size: Math.round(gib * GiB), large: true }, rounds).finally(() => arena.stop()));
-    });
-  }
-  if (wants('throttle')) done.push(throttleSection(THROTTLE.limits, await throttled(bin, THROTTLE.limits, THROTTLE.seconds), THROTTLE.seconds));
-  if (wants('workers')) done.push(await workersSection(bin, 3000, 4));
-  if (wants('listing')) await on('null', (arena) => compare(`Listing ${chosen.keys.toLocaleString('en')} keys, null server`, arena, listingSubjects(bin), { objects: chosen.keys, size: 4096, large: false }, rounds));
-  if (wants('scale')) done.push(await scaleSection(bin, chosen.keys));
-  return done;
+}
+
+function wanted(all: readonly Case[], names: readonly string[]): readonly Case[] {
+  const unknown = names.find((name) => name !== 'all' && !all.some((one) => one.name === name));
+  if (unknown !== undefined) throw new Error(`no case "${unknown}"; there are ${[...new Set(all.map(({ name }) => name))].join(', ')}`);
+  return all.filter(({ name }) => names.includes('all') || names.includes(name));
 }
 
 await inScratch(async (dir) => {
-  const bin = buildProduct(join(dir, 'product'));
+  const started = performance.now();
   const chosen = options();
-  const done = await sections(bin, chosen);
-  const versions = smallSubjects(bin).map((subject) => subject.version());
-  const text = writePage(done, versions, process.argv.slice(2).join(' '), chosen.write);
-  process.stdout.write(`${text}\n`);
+  const bin = buildProduct(join(dir, 'product'));
+  const versions = [brigade(bin, 'brigade'), ...peers()].map((subject) => subject.version());
+  const sections: Section[] = [];
+  for (const one of wanted(casesOf(bin, chosen), chosen.cases)) sections.push(await tried(one));
+  const minutes = (performance.now() - started) / 60_000;
+  process.stdout.write(`${writePage({ sections, versions, flags: process.argv.slice(2).join(' '), minutes }, chosen.write)}\n`);
 });

@@ -3,15 +3,15 @@
  * 256 MiB of resident memory per process, 2.1 requests per small object. `node bench/scale.ts [objects=1000000] [GiB=64] [fs,s3,large]`;
  * BENCH_MORE holds more of the migration file as JSON, for the million between stores, such as {"transform":{"tags":{"copy":false}}}.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { requestsPerObject, totalRequests } from './figures.ts';
 import { type Cost, cpuSeconds, measure } from './measure.ts';
 import { type Counts, type NullServer, startNullServer } from './null-server.ts';
-import type { Section } from './run.ts';
-import { brigade, buildProduct, type Job } from './subjects.ts';
+import { inScratch, nullJob } from './arenas.ts';
+import { RELAY } from './compare.ts';
+import type { Reached, Section } from './section.ts';
+import { buildProduct, ourRun } from './subjects.ts';
 
 const MiB = 2 ** 20;
 const RSS_LIMIT = 256 * MiB;
@@ -24,15 +24,6 @@ interface Outcome {
   readonly ledgerBytes: number;
   readonly counts?: Counts;
   readonly broken: readonly string[];
-}
-
-async function inScratch<T>(work: (dir: string) => Promise<T>): Promise<T> {
-  const dir = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'brigade-scale-'));
-  try {
-    return await work(dir);
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
 }
 
 function filesIn(dir: string): string[] {
@@ -70,10 +61,7 @@ async function betweenStores(bin: string, server: NullServer, title: string, obj
     await server.fill('source', objects, size);
     await server.empty('target');
     await server.reset();
-    const job: Job = { from: server.endpoint, to: server.endpoint, fromBucket: 'source', toBucket: 'target', region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null', dir, server: 'null', large: false };
-    const [command] = brigade(bin, 'brigade', { transfer: { server_side_copy: 'never' }, ...more }).commands(job);
-    if (command === undefined) throw new Error('no command');
-    const cost = await measure(command);
+    const cost = await measure(ourRun(bin, nullJob(server, dir), { file: { transfer: RELAY, ...more } }));
     const counts = await server.counts();
     return { title, cost, objects, ledgerBytes: ledgerBytes(join(dir, 'state')), counts, broken: judge(cost, objects, counts) };
   });
@@ -90,21 +78,27 @@ function describe({ title, cost, objects, ledgerBytes: bytes, counts, broken }: 
   ].join('\n');
 }
 
-export async function scaleSection(bin: string, objects: number, gib = 64, which = 'fs,s3,large'): Promise<Section> {
+function reachedOf({ cost, objects }: Outcome): Reached {
+  const values = [Math.max(...memoryOf(cost).map(({ rssBytes }) => rssBytes)) / MiB];
+  if (objects === 1) return { aspect: 'rss-parts', values };
+  return { aspect: 'rss-many', values, of: 'copied', ...(objects < 10_000_000 ? { only: `${objects.toLocaleString('en')} objects` } : {}) };
+}
+
+export async function scaleSection(bin: string, objects: number, gib: number, which: string): Promise<Section> {
   const outcomes: Outcome[] = [];
   const tell = (outcome: Outcome): void => { outcomes.push(outcome); process.stderr.write(`${describe(outcome)}\n`); };
   const server = await startNullServer();
   try {
     if (which.includes('s3')) tell(await betweenStores(bin, server, `${objects.toLocaleString('en')} × 100 B, S3 → S3, null server`, objects, 100, JSON.parse(process.env['BENCH_MORE'] ?? '{}') as Record<string, unknown>));
-    if (which.includes('large')) tell(await betweenStores(bin, server, `one object of ${gib} GiB in parts of 110 MiB, null server`, 1, gib * 2 ** 30, { transfer: { server_side_copy: 'never', part_size: '110 MiB' } }));
+    if (which.includes('large')) tell(await betweenStores(bin, server, `one object of ${gib} GiB in parts of 110 MiB, null server`, 1, gib * 2 ** 30, { transfer: { ...RELAY, part_size: '110 MiB' } }));
     if (which.includes('fs')) tell(await toFiles(bin, objects));
   } finally {
     await server.stop();
   }
-  return { title: 'Scale', text: outcomes.map(describe).join('\n'), losses: outcomes.flatMap(({ title, broken }) => broken.map((what) => `- ${title}: over our own limit, ${what}.`)), commands: [] };
+  return { title: 'Scale', text: outcomes.map(describe).join('\n'), losses: outcomes.flatMap(({ title, broken }) => broken.map((what) => `- ${title}: over our own limit, ${what}.`)), commands: [`node bench/scale.ts ${objects} ${gib} ${which}`], reached: outcomes.map(reachedOf) };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (import.meta.main) {
   const [objects = '1000000', gib = '64', which = 'fs,s3,large'] = process.argv.slice(2);
   await inScratch(async (dir) => {
     const { losses } = await scaleSection(buildProduct(join(dir, 'product')), Number(objects), Number(gib), which);

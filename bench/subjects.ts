@@ -19,7 +19,8 @@ export interface Job {
   readonly secretAccessKey: string;
   /** An empty folder of its own, removed afterwards. */
   readonly dir: string;
-  readonly server: 'null' | 'versitygw';
+  /** `null`: it takes anything for a signature, and is spoken to as if it were AWS. */
+  readonly server: string;
   /** The authority of its certificate, a PEM file; absent over plain HTTP. */
   readonly ca?: string;
   readonly large: boolean;
@@ -28,6 +29,10 @@ export interface Job {
 export interface Subject {
   readonly name: string;
   readonly note?: string;
+  /** It is too slow for more. */
+  readonly rounds?: number;
+  /** It does another job than ours, or is ours: that it takes less is no loss. */
+  readonly rival?: false;
   version(): string;
   /** All of them together are the job. */
   commands(job: Job): readonly Command[];
@@ -48,22 +53,33 @@ export function buildProduct(dir: string): string {
   return join(dir, 'bin', 'brigade.cjs');
 }
 
-export function migrationFile(job: Job, more: Readonly<Record<string, unknown>> = {}): string {
-  const end = (endpoint: string, bucket: string) => ({ s3: bucket, endpoint, region: job.region, credentials: 'env:BENCH', ...(job.ca === undefined ? {} : { ca_file: job.ca }), ...(job.server === 'null' ? { provider: 'aws', path_style: true } : {}) });
+interface More {
+  /** Further keys of the migration file, and of both of its ends. */
+  readonly file?: Readonly<Record<string, unknown>>;
+  readonly ends?: Readonly<Record<string, unknown>>;
+}
+
+function migrationFile(job: Job, more: More): string {
+  const end = (endpoint: string, bucket: string) => ({ s3: bucket, endpoint, region: job.region, credentials: 'env:BENCH', ...(job.ca === undefined ? {} : { ca_file: job.ca }), ...(job.server === 'null' ? { provider: 'aws', path_style: true } : {}), ...more.ends });
   const path = join(job.dir, 'bench.yml');
   // YAML is a superset of JSON.
-  writeFileSync(path, JSON.stringify({ name: 'bench', source: end(job.from, job.fromBucket), destination: end(job.to, job.toBucket), ...more }, null, 2));
+  writeFileSync(path, JSON.stringify({ name: 'bench', source: end(job.from, job.fromBucket), destination: end(job.to, job.toBucket), ...more.file }, null, 2));
   return path;
 }
 
-export function brigade(bin: string, name: string, more: Readonly<Record<string, unknown>>, note?: string): Subject {
+/** `brigade run`; the state is in `state` of the job's folder. */
+export function ourRun(bin: string, job: Job, more: More = {}): Command {
   return {
-    name, ...(note === undefined ? {} : { note }),
+    argv: [process.execPath, bin, '--state', join(job.dir, 'state'), 'run', migrationFile(job, more), '--progress', 'none'],
+    env: { BENCH_ACCESS_KEY_ID: job.accessKeyId, BENCH_SECRET_ACCESS_KEY: job.secretAccessKey },
+  };
+}
+
+export function brigade(bin: string, name: string, more: More = {}): Subject {
+  return {
+    name,
     version: () => `${execFileSync(process.execPath, [bin, 'version']).toString().trim()}, git ${execFileSync('git', ['-C', ROOT, 'rev-parse', '--short', 'HEAD']).toString().trim()}`,
-    commands: (job) => [{
-      argv: [process.execPath, bin, '--state', join(job.dir, 'state'), 'run', migrationFile(job, more), '--progress', 'none'],
-      env: { BENCH_ACCESS_KEY_ID: job.accessKeyId, BENCH_SECRET_ACCESS_KEY: job.secretAccessKey },
-    }],
+    commands: (job) => [ourRun(bin, job, more)],
   };
 }
 
@@ -78,7 +94,7 @@ export function rclone(): Subject {
         [`RCLONE_CONFIG_${name}_TYPE`]: 's3', [`RCLONE_CONFIG_${name}_PROVIDER`]: 'Other', [`RCLONE_CONFIG_${name}_ENV_AUTH`]: 'true',
         [`RCLONE_CONFIG_${name}_ENDPOINT`]: endpoint, [`RCLONE_CONFIG_${name}_REGION`]: job.region,
       });
-      const flags = job.large ? ['--transfers', '4', '--checkers', '8', '--s3-upload-concurrency', '4', '--s3-chunk-size', '8M', '--s3-use-multipart-etag=false', '--s3-disable-checksum'] : ['--transfers', '32', '--checkers', '32'];
+      const flags = job.large ? ['--transfers', '4', '--checkers', '8', '--s3-upload-concurrency', '4', '--s3-chunk-size', '8M', '--s3-use-multipart-etag=false', '--s3-disable-checksum', '--s3-use-unsigned-payload=true'] : ['--transfers', '32', '--checkers', '32'];
       return [{
         argv: [binary, '--config', '/dev/null', 'copy', '--fast-list', ...flags, ...(job.ca === undefined ? [] : ['--ca-cert', job.ca]), '--s3-no-check-bucket', '--no-update-modtime', `A:${job.fromBucket}`, `B:${job.toBucket}`],
         env: { ...remote('A', job.from), ...remote('B', job.to), AWS_ACCESS_KEY_ID: job.accessKeyId, AWS_SECRET_ACCESS_KEY: job.secretAccessKey },
@@ -100,6 +116,24 @@ export function s5cmd(): Subject {
         { argv: [binary, '--endpoint-url', job.from, '--log', 'error', 'cp', `s3://${job.fromBucket}/*`, disk], env },
         { argv: [binary, '--endpoint-url', job.to, '--log', 'error', 'cp', disk, `s3://${job.toBucket}/`], env },
       ];
+    },
+  };
+}
+
+/** Down, then up, as s5cmd: between two endpoints it cannot copy. Once is enough: it takes minutes. */
+export function awsCli(): Subject {
+  const { aws: binary } = binaries();
+  return {
+    name: 'aws s3 sync', note: 'down to disk, then up; one round', rounds: 1,
+    version: () => execFileSync(binary, ['--version']).toString().trim(),
+    commands: (job) => {
+      const env = {
+        AWS_ACCESS_KEY_ID: job.accessKeyId, AWS_SECRET_ACCESS_KEY: job.secretAccessKey, AWS_DEFAULT_REGION: job.region, AWS_CONFIG_FILE: '/dev/null', AWS_EC2_METADATA_DISABLED: 'true',
+        ...(job.ca === undefined ? {} : { AWS_CA_BUNDLE: job.ca }),
+      };
+      const disk = join(job.dir, 'scratch');
+      const sync = (endpoint: string, from: string, to: string): Command => ({ argv: [binary, '--endpoint-url', endpoint, 's3', 'sync', '--only-show-errors', from, to], env });
+      return [sync(job.from, `s3://${job.fromBucket}`, disk), sync(job.to, disk, `s3://${job.toBucket}`)];
     },
   };
 }

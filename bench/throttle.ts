@@ -4,16 +4,15 @@
  * The destination refuses every request beyond so many a second with 503 SlowDown; nobody tells the program. Second by second the server's
  * own counts say how much of the limit was used and how much was refused. No flag is set.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measure } from './measure.ts';
-import { type Counts, startNullServer } from './null-server.ts';
-import type { Section } from './run.ts';
-import { brigade, buildProduct, type Job } from './subjects.ts';
+import type { Counts, NullServer } from './null-server.ts';
+import { inScratch, nullJob, withNullServer } from './arenas.ts';
+import { RELAY } from './compare.ts';
+import type { Section } from './section.ts';
+import { buildProduct, ourRun } from './subjects.ts';
 
 /** After a change of the limit so many seconds do not count towards how much of it is used; refusals always do. */
 const SETTLING = 20;
@@ -27,38 +26,26 @@ function countsOf({ requests }: Counts): { given: number; refused: number } {
   return { given: Object.values(rest).reduce((sum, n) => sum + n, 0), refused };
 }
 
-export async function throttled(bin: string, limits: readonly number[], seconds: number, more: Readonly<Record<string, unknown>> = {}): Promise<readonly Second[]> {
-  const server = await startNullServer({ latencyMs: 10 });
-  const dir = mkdtempSync(join(tmpdir(), 'brigade-throttle-'));
-  try {
-    const objects = Math.round(1.2 * seconds * limits.reduce((sum, limit) => sum + limit, 0));
-    await server.fill('source', objects, 4096);
-    await server.empty(TARGET);
-    const job: Job = { from: server.endpoint, to: server.endpoint, fromBucket: 'source', toBucket: TARGET, region: 'us-east-1', accessKeyId: 'null', secretAccessKey: 'null-null-null', dir, server: 'null', large: false };
-    const [command] = brigade(bin, 'brigade', { transfer: { server_side_copy: 'never' }, ...more }).commands(job);
-    if (command === undefined) throw new Error('no command');
+function throttled(bin: string, limits: readonly number[], seconds: number, more: Readonly<Record<string, unknown>> = {}): Promise<readonly Second[]> {
+  const enough = Math.round(1.2 * seconds * limits.reduce((sum, limit) => sum + limit, 0));
+  return withNullServer(10, enough, 4096, async (server, dir) => {
     await server.limit({ requests: limits[0] ?? 0, bucket: TARGET });
-    const enough = new AbortController();
-    const ended = measure(command, enough.signal).catch(() => undefined); // more objects than time: it is killed
+    const over = new AbortController();
+    const ended = measure(ourRun(bin, nullJob(server, dir), { file: { transfer: RELAY, ...more } }), over.signal).catch(() => undefined); // more objects than time: it is killed
     await begun(server);
     const all = await watch(server, limits, seconds);
-    enough.abort();
+    over.abort();
     await ended;
     return all;
-  } finally {
-    await server.stop();
-    rmSync(dir, { recursive: true, force: true });
-  }
+  });
 }
 
-type Server = Awaited<ReturnType<typeof startNullServer>>;
-
 /** Until the first object is written: what comes before is not about the limit. */
-async function begun(server: Server): Promise<void> {
+async function begun(server: NullServer): Promise<void> {
   while (((await server.counts()).requests[TARGET]?.['PutObject'] ?? 0) < 100) await setTimeout(50);
 }
 
-async function watch(server: Server, limits: readonly number[], seconds: number): Promise<Second[]> {
+async function watch(server: NullServer, limits: readonly number[], seconds: number): Promise<Second[]> {
   const all: Second[] = [];
   let before = countsOf(await server.counts());
   let at = performance.now();
@@ -76,11 +63,15 @@ async function watch(server: Server, limits: readonly number[], seconds: number)
   return all;
 }
 
+/** So many seconds at each limit, and what of them was used and refused. @throws Error where no second is left after settling */
+export async function throttleCase(bin: string, limits: readonly number[], seconds: number): Promise<Section> {
+  if (seconds <= SETTLING) throw new Error(`a limit must hold for more than ${SETTLING} s`);
+  return throttleSection(limits, await throttled(bin, limits, seconds), seconds);
+}
+
 const sum = (seconds: readonly Second[], of: (second: Second) => number): number => seconds.reduce((total, second) => total + of(second), 0);
 
-export interface Throttled { readonly used: number; readonly refused: number }
-
-export function throttleSection(limits: readonly number[], seconds: readonly Second[], perLimit: number): Section & Throttled {
+function throttleSection(limits: readonly number[], seconds: readonly Second[], perLimit: number): Section {
   const rows = limits.map((limit, i) => {
     const all = seconds.slice(i * perLimit, (i + 1) * perLimit);
     const settled = all.filter((second) => second.settled);
@@ -93,18 +84,18 @@ export function throttleSection(limits: readonly number[], seconds: readonly Sec
     `| hidden limit, requests per second | of it used from ${SETTLING} s after the change on | refused |`, '|---|---|---|',
     ...rows.map((row) => `| ${row.limit} | ${percent(row.used)} | ${percent(row.refused)} |`), `| all | ${percent(Math.min(...rows.map(({ used }) => used)))} at least | ${percent(refused)} |`,
   ].join('\n');
-  return { title: 'A hidden limit that changes', text, losses: [], commands: [], used: Math.min(...rows.map(({ used }) => used)), refused };
+  return {
+    title: 'A hidden limit that changes', text, losses: [], commands: ['node bench/throttle.ts'],
+    reached: [...rows.map(({ limit, used }) => ({ aspect: 'throttle-used' as const, values: [100 * used], of: `at ${limit} a second` })), { aspect: 'throttle-refused', values: [100 * refused] }],
+  };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (import.meta.main) {
   const { values } = parseArgs({ options: { limits: { type: 'string', default: '400,150,700' }, seconds: { type: 'string', default: '60' }, executors: { type: 'string', default: 'auto' }, each: { type: 'boolean', default: false } } });
-  const dir = mkdtempSync(join(tmpdir(), 'brigade-bench-'));
-  try {
+  await inScratch(async (dir) => {
     const limits = values.limits.split(',').map(Number);
     const seconds = await throttled(buildProduct(join(dir, 'product')), limits, Number(values.seconds), { executors: values.executors === 'auto' ? 'auto' : Number(values.executors) });
     if (values.each) for (const { limit, given, refused } of seconds) console.log(`${limit.toFixed(0)} ${given} ${refused}`);
     console.log(throttleSection(limits, seconds, Number(values.seconds)).text);
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  });
 }

@@ -10,7 +10,7 @@
 //	PUT /_bucket/NAME?count=N&size=BYTES   a bucket of N made-up objects
 //	  …&shape=flat|deep|skewed|unicode     of these keys (shaped.go), for listings
 //	PUT /_bucket/NAME                      an empty bucket to write to
-//	GET /_counts                           requests by bucket and operation, bytes in and out (JSON)
+//	GET /_counts                           requests by bucket and operation (keys below .brigade/ apart), bytes in and out (JSON)
 //	POST /_reset                           counts to zero
 //	PUT /_limits?requests=N&connection=N   what it gives per second (limits.go)
 package main
