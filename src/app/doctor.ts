@@ -7,6 +7,7 @@ import { DoctorCache } from './doctor-cache.ts';
 import type { ProbedSide } from './doctor-open.ts';
 import { examineSource } from './doctor-source.ts';
 import type { Doctor, DoctorAround, DoctorLine } from './doctor-types.ts';
+import { threadsFor } from './threads.ts';
 import type { Migration } from '../config/index.ts';
 
 /** Lines in the order of the checks; what cannot be checked any more has none. */
@@ -31,6 +32,7 @@ export interface Preflight {
  * @throws BrigadeError E_PREFLIGHT (usage): something blocks the run; nothing was moved.
  */
 export async function preflight(migration: Migration, around: DoctorAround): Promise<Preflight> {
+  threadsFor(migration);
   const exam: Examination = { migration, around };
   const cache = new DoctorCache(around.stateDir, around.clock);
   const lines: DoctorLine[] = [];

@@ -17,9 +17,11 @@ import type { Forecast, ForecastAround, Forecaster } from './forecast-types.ts';
 import { listingLanes, planOptions } from './options.ts';
 import { narrowToObject } from './single.ts';
 import type { OpenStores } from './stores.ts';
+import { threadsFor } from './threads.ts';
 
 /** @throws BrigadeError `usage`: a side cannot be listed, or the places overlap. */
 export const forecast: Forecaster = async (asked, around) => {
+  threadsFor(asked);
   checkOverlap(asked, around.stateDir);
   try {
     const migration = await narrowToObject(asked, { ...around, share: 1 });

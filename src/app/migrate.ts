@@ -25,6 +25,7 @@ import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
 import { isBetweenFolders, openStores, type OpenStores, type StoreDeps } from './stores.ts';
+import { threadsFor } from './threads.ts';
 
 export interface RunFlags {
   readonly stateDir: string;
@@ -64,6 +65,7 @@ const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIA
 
 /** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
 export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+  threadsFor(asked);
   try {
     return await runChecked(asked, flags, around);
   } catch (error) {

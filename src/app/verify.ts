@@ -12,6 +12,7 @@ import { keepLimits } from './limits.ts';
 import { bindingOf, openForChange, runOf } from './open-run.ts';
 import { listingLanes } from './options.ts';
 import { openStores } from './stores.ts';
+import { threadsFor } from './threads.ts';
 
 export interface VerifyFlags {
   readonly stateDir: string;
@@ -31,6 +32,7 @@ export interface VerifyResult extends Verified {
 
 /** The result is kept in the ledger. Throws E_NOT_FINISHED where the run has pending objects. */
 export async function verifyMigration(migration: Migration, flags: VerifyFlags, around: Surroundings, onProgress: (checked: number, bytesRead: number) => void): Promise<VerifyResult> {
+  threadsFor(migration);
   const { clock, events, signal } = around;
   const stores = await openStores(migration, { ...around, share: 1 });
   let stopLimits = (): void => undefined;

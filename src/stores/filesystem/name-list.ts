@@ -15,6 +15,11 @@ export class NameList {
   #count = 0;
   #taken = 0;
 
+  /** Memory it takes. */
+  get bytes(): number {
+    return this.#places.byteLength + (this.#blocks.length === 0 ? 0 : (this.#blocks.length - 1) * BLOCK + (this.#blocks.at(-1) as Buffer).length);
+  }
+
   /** At most 65,535 bytes; no file system has longer names. */
   push(name: Raw): void {
     const size = HEAD + name.length;

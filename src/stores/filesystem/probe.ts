@@ -1,4 +1,5 @@
 /** What only a try on the mount itself can tell: which names fall together there, and how finely it keeps times. */
+import { statfsSync } from 'node:fs';
 import { mkdir, open, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Key } from '../../core/key.ts';
@@ -75,12 +76,26 @@ export interface FilesystemType {
 /** The file system a path lies on, by statfs(2). Only Linux numbers are known; elsewhere `unknown`, not networked. */
 export async function filesystemType(path: string): Promise<FilesystemType> {
   try {
-    const magic = (await statfs(path)).type >>> 0;
-    const type = process.platform === 'linux' ? (KINDS.get(magic) ?? `0x${magic.toString(16)}`) : 'unknown';
-    return { type, network: NETWORKED.has(type) };
+    return typeOf((await statfs(path)).type);
   } catch (error) {
     throw fsError(error, 'statfs', path);
   }
+}
+
+/** The same on this thread, for who must not wake another one; undefined: nothing stands there, or it may not be asked. */
+export function filesystemTypeNow(path: string): FilesystemType | undefined {
+  try {
+    return typeOf(statfsSync(path).type);
+  } catch {
+    // Who needs the folder will say what is wrong with it.
+    return undefined;
+  }
+}
+
+function typeOf(magic: number): FilesystemType {
+  const number = magic >>> 0;
+  const type = process.platform === 'linux' ? (KINDS.get(number) ?? `0x${number.toString(16)}`) : 'unknown';
+  return { type, network: NETWORKED.has(type) };
 }
 
 async function withCanaries<T>(root: string, work: (folder: string) => Promise<T>): Promise<T> {

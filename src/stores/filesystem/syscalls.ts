@@ -1,5 +1,6 @@
 /** The system calls used here, as promises over plain descriptors: a FileHandle per file costs more than the call itself. */
-import fs, { type BigIntStats } from 'node:fs';
+import fs, { type BigIntStats, type Dirent } from 'node:fs';
+import { opendir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 export type FsPath = string | Buffer;
@@ -27,6 +28,17 @@ export const lstat = (path: FsPath): Promise<BigIntStats> => lstatBig(path, { bi
 export const stat = (path: FsPath): Promise<BigIntStats> => statBig(path, { bigint: true });
 /** The link's target, one character per byte. */
 export const readlink = (path: FsPath): Promise<string> => readlinkAs(path, 'latin1');
+
+/** What a walk asks of a tree; across a network each is a round trip. */
+export interface LookCalls {
+  open(path: FsPath, flags: number): Promise<number>;
+  lstat(path: FsPath): Promise<BigIntStats>;
+  stat(path: FsPath): Promise<BigIntStats>;
+  /** Names come as one character per byte. */
+  opendir(path: FsPath): Promise<AsyncIterable<Dirent>>;
+}
+
+export const lookCalls: LookCalls = { open, lstat, stat, opendir: (path) => opendir(path, { encoding: 'latin1', bufferSize: 1024 }) };
 
 /** Where an open descriptor stands now, in the kernel's own words: no disk and no server is asked, so it is not worth a thread. Linux. */
 export const placeOfDescriptor = (fd: number): string => fs.readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
