@@ -37,8 +37,13 @@ export class RefreshingSource implements CredentialSource {
     this.#clock = clock;
   }
 
+  current(): Credentials | undefined {
+    return this.#current !== undefined && !this.#due() ? this.#current : undefined;
+  }
+
   async resolve(signal?: AbortSignal): Promise<Credentials> {
-    if (this.#current !== undefined && !this.#due()) return this.#current;
+    const current = this.current();
+    if (current !== undefined) return current;
     this.#inFlight ??= this.#refresh().finally(() => {
       this.#inFlight = undefined;
     });

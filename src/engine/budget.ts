@@ -1,7 +1,10 @@
 /** A bounded number of bytes (or anything countable), handed out first come, first served. Everything that buffers takes from one (truth 12). */
+import { Aborts, type Stoppable } from '../core/aborts.ts';
 import { cancelled } from '../core/errors.ts';
 
-interface Waiting { readonly amount: number; readonly grant: () => void }
+interface Waiting extends Stoppable { readonly amount: number; readonly grant: () => void }
+
+const aborts = new Aborts();
 
 export class Budget {
   readonly #most: number;
@@ -27,16 +30,32 @@ export class Budget {
   async take(amount: number, signal?: AbortSignal): Promise<() => void> {
     const share = Math.min(amount, this.#most);
     if (signal?.aborted) throw cancelled();
-    if (this.#waiting.length > 0 || this.#used + share > this.#most) await this.#wait(share, signal);
+    if (!this.#fits(share)) await this.#wait(share, signal);
     else this.#used += share;
+    const giveBack = this.#giverOf(share);
+    return this.#whole === undefined ? giveBack : this.#alsoFrom(this.#whole, share, giveBack, signal);
+  }
+
+  /** At once, without a promise; undefined where somebody would have to wait, or has to stop. */
+  tryTake(amount: number, signal?: AbortSignal): (() => void) | undefined {
+    const share = Math.min(amount, this.#most);
+    if (signal?.aborted === true || this.#whole !== undefined || !this.#fits(share)) return undefined;
+    this.#used += share;
+    return this.#giverOf(share);
+  }
+
+  #fits(share: number): boolean {
+    return this.#waiting.length === 0 && this.#used + share <= this.#most;
+  }
+
+  #giverOf(share: number): () => void {
     let given = false;
-    const giveBack = (): void => {
+    return () => {
       if (given) return;
       given = true;
       this.#used -= share;
       this.#serve();
     };
-    return this.#whole === undefined ? giveBack : this.#alsoFrom(this.#whole, share, giveBack, signal);
   }
 
   async #alsoFrom(whole: Budget, share: number, giveBack: () => void, signal: AbortSignal | undefined): Promise<() => void> {
@@ -51,13 +70,19 @@ export class Budget {
 
   #wait(amount: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const entry: Waiting = { amount, grant: () => { signal?.removeEventListener('abort', stop); resolve(); } };
-      const stop = () => {
-        this.#waiting.splice(this.#waiting.indexOf(entry), 1);
-        reject(cancelled());
-        this.#serve();
+      const entry: Waiting = {
+        amount,
+        grant: () => {
+          if (signal !== undefined) aborts.delete(signal, entry);
+          resolve();
+        },
+        stop: () => {
+          this.#waiting.splice(this.#waiting.indexOf(entry), 1);
+          reject(cancelled());
+          this.#serve();
+        },
       };
-      signal?.addEventListener('abort', stop, { once: true });
+      if (signal !== undefined) aborts.add(signal, entry);
       this.#waiting.push(entry);
     });
   }

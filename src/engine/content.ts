@@ -31,11 +31,7 @@ export async function readChecksum(store: Store, version: Version, algorithm: Ch
  * is shown to `hasher` as it comes, while it is still in the processor's cache.
  */
 export async function collect(read: ObjectRead, size: number, into: Uint8Array | undefined, hasher: Pick<Hasher, 'update'>): Promise<Uint8Array> {
-  if (read.bytes !== undefined) {
-    if (read.bytes.length !== size) throw shortRead(read.bytes.length, size);
-    hasher.update(read.bytes);
-    return read.bytes;
-  }
+  if (read.bytes !== undefined) return wholeOf(read.bytes, size, hasher);
   const bytes = into ?? Buffer.allocUnsafe(size);
   let at = 0;
   for await (const chunk of read.chunks) {
@@ -49,6 +45,13 @@ export async function collect(read: ObjectRead, size: number, into: Uint8Array |
     at += chunk.length;
   }
   if (at !== size) throw shortRead(at, size);
+  return bytes;
+}
+
+/** The same, of a body that is in memory already. */
+export function wholeOf(bytes: Uint8Array, size: number, hasher: Pick<Hasher, 'update'>): Uint8Array {
+  if (bytes.length !== size) throw shortRead(bytes.length, size);
+  hasher.update(bytes);
   return bytes;
 }
 

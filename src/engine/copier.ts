@@ -49,7 +49,7 @@ export interface CopyStep {
   readonly guard: Guard;
   readonly signal: AbortSignal;
   /** Attributes for the destination, from what the read said; some stores lose more of an object that is written in parts. */
-  carry(info: ObjectInfo, inParts?: boolean): Promise<Carried>;
+  carry(info: ObjectInfo, inParts?: boolean): Promise<Carried> | Carried;
   /** Progress: bytes that went to the destination. */
   sent(bytes: number): void;
   /** Bytes of this object that others sent, who told of them themselves. */
@@ -71,9 +71,14 @@ export async function copyItem(context: CopyContext, task: Task, item: Item, sig
   const progress: Progress = { bytesSent: 0 };
   const seal = (outcome: Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>): Outcome =>
     ({ key: item.key, attempts: item.attempts, bytesSent: progress.bytesSent, ms: context.clock.monotonic() - started, ...outcome });
-  const settled = (await skipArchived(context, item, signal)) ?? (await settleWithoutCopy(context, task, item, signal));
+  const settled = isPlain(task, item) ? undefined : (await skipArchived(context, item, signal)) ?? (await settleWithoutCopy(context, task, item, signal));
   if (settled !== undefined) return seal(settled);
   return seal(await followVersions(context, task, item, progress, signal));
+}
+
+/** Nothing is to be looked at before it is copied: most are, and they should not pay for those that are not. */
+function isPlain(task: Task, { code, storageClass }: Item): boolean {
+  return !task.inDoubt && code === undefined && (storageClass === undefined || !ARCHIVE_CLASSES.has(storageClass));
 }
 
 type Ending = Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>;
@@ -173,11 +178,12 @@ async function copyVersion(context: CopyContext, task: Task, item: Item, version
     sent: (bytes) => { progress.bytesSent += bytes; context.events.emit({ type: 'bytes', key: version.key, bytes }); },
     sentByOthers: (bytes) => { progress.bytesSent += bytes; },
   };
-  const copied = (await copyOnServer(step)) ?? (await copyThrough(step));
+  const onServer = copyOnServer(step);
+  const copied = (onServer === undefined ? undefined : await onServer) ?? (await copyThrough(step));
   return endingOf(context, version, copied, guard);
 }
 
-async function copyThrough(step: CopyStep): Promise<Copied> {
+function copyThrough(step: CopyStep): Promise<Copied> {
   const cut = cutFor(step.context, step.version.size);
   switch (cut.way) {
     case 'buffer': return copyBuffered(step);
@@ -217,12 +223,16 @@ async function copyDirectory(context: CopyContext, item: Item, version: Version,
   return { state: 'copied', destination: written.token, evidence: 'none', ...(lost.length > 0 ? { lost } : {}) };
 }
 
-async function carry(context: CopyContext, version: Version, info: ObjectInfo, inParts: boolean, signal: AbortSignal): Promise<Carried> {
+/** A promise only where tags are to be asked for. */
+function carry(context: CopyContext, version: Version, info: ObjectInfo, inParts: boolean, signal: AbortSignal): Promise<Carried> | Carried {
   const { source, destination, options } = context;
-  const wanted = options.tags.copy && options.fidelity.tags !== 'ignore' && source.readTags !== undefined && info.tagCount !== 0;
-  const tags = info.tags ?? (wanted ? await source.readTags?.(version.key, version.pin, signal) : undefined) ?? new Map();
-  return carryAttributes(info, options.tags.copy ? tags : new Map(), source.facts, destination.facts, options, inParts);
+  const carried = (tags: ReadonlyMap<string, string>): Carried => carryAttributes(info, options.tags.copy ? tags : NO_TAGS, source.facts, destination.facts, options, inParts);
+  const wanted = options.tags.copy && options.fidelity.tags !== 'ignore' && info.tagCount !== 0;
+  if (info.tags !== undefined || !wanted || source.readTags === undefined) return carried(info.tags ?? NO_TAGS);
+  return source.readTags(version.key, version.pin, signal).then(carried);
 }
+
+const NO_TAGS: ReadonlyMap<string, string> = new Map();
 
 function endingOf(context: CopyContext, version: Version, copied: Copied, guard: Guard): Ending {
   const { written, carried } = copied;

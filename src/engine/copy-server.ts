@@ -11,11 +11,21 @@ import { transferParts } from './copy-parts.ts';
 /** Destinations that refused to read the source: not asked again. */
 const refused = new WeakSet<Store>();
 
-/** Undefined: this pair does not copy by itself, or there is not a byte that would be saved (and markers of folders are nothing that every gateway copies). */
-export async function copyOnServer(step: CopyStep): Promise<Copied | undefined> {
+/** How, if this pair copies by itself and there is a byte that would be saved (and markers of folders are nothing that every gateway copies). */
+function serverCopyOf({ context: { source, destination, options }, version }: CopyStep): ServerCopy | undefined {
+  const { serverCopy } = destination;
+  if (serverCopy === undefined || version.size === 0 || options.serverSideCopy === 'never' || refused.has(destination) || !serverCopy.canCopyFrom(source)) return undefined;
+  return serverCopy;
+}
+
+/** Undefined at once, or in the end: it goes through us. */
+export function copyOnServer(step: CopyStep): Promise<Copied | undefined> | undefined {
+  const serverCopy = serverCopyOf(step);
+  return serverCopy === undefined ? undefined : copyBy(step, serverCopy);
+}
+
+async function copyBy(step: CopyStep, serverCopy: ServerCopy): Promise<Copied | undefined> {
   const { source, destination, options } = step.context;
-  const serverCopy = destination.serverCopy;
-  if (serverCopy === undefined || step.version.size === 0 || options.serverSideCopy === 'never' || refused.has(destination) || !serverCopy.canCopyFrom(source)) return undefined;
   try {
     return step.version.size <= Math.min(options.singleCopyLimit, destination.facts.maxSingleCopy) ? await copyWhole(step, serverCopy) : await copyParts(step, serverCopy);
   } catch (error) {

@@ -3,7 +3,7 @@ import { createHasher, type Hasher } from '../core/checksum.ts';
 import { BrigadeError } from '../core/errors.ts';
 import type { Checksum, ChecksumAlgorithm, ObjectInfo } from '../core/object.ts';
 import type { Body, ObjectRead, Store } from '../ports/storage.ts';
-import { bytesBody, collect, type Version } from './content.ts';
+import { bytesBody, collect, type Version, wholeOf } from './content.ts';
 import type { Copied, CopyStep } from './copier.ts';
 import { slabsOf } from './slabs.ts';
 
@@ -31,15 +31,16 @@ export function proveRead(computed: Checksum, source: Checksum | undefined): voi
 
 export async function copyBuffered(step: CopyStep): Promise<Copied> {
   const { context, version, guard, signal } = step;
-  const giveBack = await context.memory.take(version.size, signal);
+  const giveBack = context.memory.tryTake(version.size, signal) ?? await context.memory.take(version.size, signal);
   try {
     const slabs = slabsOf(context.memory);
     const slab = slabs.lend(version.size);
     const read = await openRead(step, slab);
     const told = toldBy(read.info);
     const hasher = createHasher(algorithmFor(context.destination, told));
-    const bytes = await collect(read, version.size, slab, hasher);
-    const carried = await step.carry(read.info);
+    const bytes = read.bytes === undefined ? await collect(read, version.size, slab, hasher) : wholeOf(read.bytes, version.size, hasher);
+    const carrying = step.carry(read.info);
+    const carried = carrying instanceof Promise ? await carrying : carrying;
     const computed = hasher.checksum();
     proveRead(computed, told);
     const written = await context.destination.write({ key: version.key, body: bytesBody(bytes, computed), attributes: carried.attributes, guard, signal });

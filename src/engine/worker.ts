@@ -158,11 +158,22 @@ class Worker {
   async #startItems(task: Task, size: SizeClass, writer: OutcomeWriter): Promise<Promise<void>[]> {
     const running: Promise<void>[] = [];
     for (const item of task.items.filter((one) => sizeClass(one.size) === size)) {
-      const giveBack = await this.#slots[size].take(1, this.#stop.signal).catch(() => undefined);
+      const slots = this.#slots[size];
+      const giveBack = slots.tryTake(1, this.#stop.signal) ?? await slots.take(1, this.#stop.signal).catch(() => undefined);
       if (giveBack === undefined) break;
-      running.push(this.#settle(task, item).then((outcome) => this.#end(outcome, item, writer)).catch((error: unknown) => this.#fail(asBrigadeError(error, 'item'))).finally(giveBack));
+      running.push(this.#copyOne(task, item, writer, giveBack));
     }
     return running;
+  }
+
+  async #copyOne(task: Task, item: Item, writer: OutcomeWriter, giveBack: () => void): Promise<void> {
+    try {
+      this.#end(await this.#settle(task, item), item, writer);
+    } catch (error) {
+      this.#fail(asBrigadeError(error, 'item'));
+    } finally {
+      giveBack();
+    }
   }
 
   #end(outcome: Outcome, item: Item, writer: OutcomeWriter): void {

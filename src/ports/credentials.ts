@@ -17,6 +17,8 @@ export interface CredentialSource {
    * The same object is returned until the credentials change (signers cache by it). Throws premise E_CREDENTIALS.
    */
   resolve(signal?: AbortSignal): Promise<Credentials | undefined>;
+  /** What resolve() would give, where it is at hand and need not be renewed; undefined: ask resolve(). */
+  current?(): Credentials | undefined;
   /** These were refused as expired: the next resolve() must fetch new ones. Other credentials are left alone, so that many callers refresh once. */
   invalidate(used: Credentials): void;
   /** For messages: `env:AWS_ACCESS_KEY_ID`, `profile:backup`. No secrets. */

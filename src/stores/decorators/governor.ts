@@ -4,6 +4,7 @@
  * just then (pace.ts); where too few requests go by to tell one, there are × 0.7 fewer at once. When nothing answers at all, the
  * circuit opens: one request at a time asks whether the endpoint is back, the others wait (F085).
  */
+import { Aborts, type Stoppable } from '../../core/aborts.ts';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { Circuit } from './circuit.ts';
@@ -50,10 +51,12 @@ export interface Governor {
   readonly open: boolean;
 }
 
-interface Waiter {
+interface Waiter extends Stoppable {
   go(permit: Permit): void;
   fail(error: Error): void;
 }
+
+const aborts = new Aborts();
 
 const DECREASE = 0.7;
 const PAUSE_MS = 1_000;
@@ -123,22 +126,23 @@ class AimdGovernor implements Governor {
   #queueUp(signal: AbortSignal | undefined): Promise<Permit> {
     if (this.#queue.length === 0 && this.#free()) return Promise.resolve(this.#permit());
     return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(waiter), 1);
-        if (this.#queue.length === 0) this.#alarm?.abort();
-        reject(cancelled());
-      };
+      const settled = (): void => { if (signal !== undefined) aborts.delete(signal, waiter); };
       const waiter: Waiter = {
         go(permit) {
-          signal?.removeEventListener('abort', leave);
+          settled();
           resolve(permit);
         },
         fail(error) {
-          signal?.removeEventListener('abort', leave);
+          settled();
           reject(error);
         },
+        stop: () => {
+          this.#queue.splice(this.#queue.indexOf(waiter), 1);
+          if (this.#queue.length === 0) this.#alarm?.abort();
+          reject(cancelled());
+        },
       };
-      signal?.addEventListener('abort', leave, { once: true });
+      if (signal !== undefined) aborts.add(signal, waiter);
       this.#queue.push(waiter);
       this.#wakeForProbe();
     });

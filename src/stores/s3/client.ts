@@ -152,7 +152,8 @@ export class S3Client {
   async send(call: S3Call): Promise<HttpResponse> {
     const cured = new Set<string>();
     for (;;) {
-      const credentials = await this.options.credentials.resolve(call.signal);
+      const source = this.options.credentials;
+      const credentials = source.current?.() ?? await source.resolve(call.signal);
       const response = await this.#attempt(call, credentials);
       if (response.status >= 200 && response.status < 300) return response;
       const failure = await readFailure(response);
@@ -212,14 +213,14 @@ export class S3Client {
     let signature: Signature | undefined;
     if (credentials !== undefined) signature = this.#signer.sign({ method: call.method, host, path, query, headers, payloadHash: framing.payloadHash }, credentials, this.#region, this.now());
     headers.push('user-agent', 'bucket-brigade');
-    return {
-      origin, method: call.method, path: query === '' ? path : `${path}?${query}`, headers,
-      bodySize: framing.size, ...framing.body(signature),
-      ...(call.answerSize === undefined ? {} : { answerSize: call.answerSize }),
-      ...(call.into === undefined ? {} : { into: call.into }),
-      ...(call.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: call.headersTimeoutMs }),
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
-    };
+    const request: Mutable<HttpRequest> = { origin, method: call.method, path: query === '' ? path : `${path}?${query}`, headers, bodySize: framing.size };
+    const { body } = framing.body(signature);
+    if (body !== undefined) request.body = body;
+    if (call.answerSize !== undefined) request.answerSize = call.answerSize;
+    if (call.into !== undefined) request.into = call.into;
+    if (call.headersTimeoutMs !== undefined) request.headersTimeoutMs = call.headersTimeoutMs;
+    if (call.signal !== undefined) request.signal = call.signal;
+    return request;
   }
 
   /** How the body goes out; adds the headers that say so. */
@@ -284,6 +285,9 @@ export class S3Client {
     return { origin: `${url.protocol}//${host}`, host, base: inPath ? `${root}/${encodePath(this.bucket)}/` : `${root}/` };
   }
 }
+
+/** While it is made: spreading what may be absent costs more than all the rest of a small request. */
+export type Mutable<T> = { -readonly [P in keyof T]: T[P] };
 
 interface Framing {
   readonly payloadHash: string;

@@ -6,7 +6,7 @@ import type { Attributes, Checksum, ChecksumAlgorithm, ObjectInfo, Pin, Token } 
 import { KiB, MiB } from '../../core/units.ts';
 import type { Body, Guard, ObjectRead, ReadRequest, WriteRequest, Written } from '../../ports/storage.ts';
 import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
-import type { Payload, S3Call, S3Client } from './client.ts';
+import type { Mutable, Payload, S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { failureOf, classify } from './errors.ts';
 import { acceptHeaders, askedChecksum, expectsFrames, framed, framesStreams, unframed } from './framing.ts';
@@ -184,15 +184,17 @@ function readError(client: S3Client, key: Key, code: string, kind: BrigadeError[
 
 export async function writeObject(client: S3Client, request: WriteRequest, choice: ChecksumChoice): Promise<Written> {
   const { key, guard, signal } = request;
-  const body = await emptyProven(request.body, () => client.locate(key));
-  await checkGuardBefore(client, key, guard, guard.kind === 'absent' ? client.profile.guards.absent : client.profile.guards.matches, signal);
+  const { guards } = client.profile;
+  const body = request.body.size === 0 ? await emptyProven(request.body, () => client.locate(key)) : request.body;
+  if (guard.kind !== 'none' && !(guard.kind === 'absent' ? guards.absent : guards.matches)) await checkGuardBefore(client, key, guard, false, signal);
   const plan = planChecksum(client, body, choice);
-  const wire = await framed(client, plan.payload, () => client.locate(key));
+  const wire = client.speaksFrames ? await framed(client, plan.payload, () => client.locate(key)) : { headers: [], payload: plan.payload };
   const later = laterTags(client, request.attributes, 'write');
   const headers = [...attributeHeaders(withoutTags(request.attributes, later), client.profile, client.options.defaults, () => client.locate(key)), ...guardHeaders(client, guard), ...plan.headers, ...wire.headers];
   const call: S3Call = { op: 'PutObject', method: 'PUT', key, headers, body: wire.payload, scope: 'object', guarded: guard.kind !== 'none', signal };
   const response = await client.send(call);
-  await refuseErrorInside(client, call, response);
+  if (header(response.headers, 'content-length') === '0') response.body.discard();
+  else await refuseErrorInside(client, call, response);
   const token = tokenOf(response.headers) ?? (await headObject(client, key, signal === undefined ? {} : { signal })).token;
   if (later !== undefined) await putTags(client, key, later, signal);
   return { token, ...plan.settle(response.headers, client.locate.bind(client), key) };
@@ -365,15 +367,14 @@ export function infoOf(key: Key, headers: ResponseHeaders, size: number, { check
   const checksum = checksumIn(headers, vouched);
   const declared = checksum === undefined ? checksumIn(headers, DECLARED) : undefined;
   const restore = header(headers, 'x-amz-restore');
-  return {
-    key, size, token: tokenOf(headers) ?? timeToken(modifiedMs), ...readAttributes(headers),
-    ...(versionId === undefined || versionId === 'null' ? {} : { versionId }),
-    ...(modifiedMs === undefined ? {} : { modifiedMs }),
-    ...(checksum === undefined ? {} : { checksum }),
-    ...(declared === undefined ? {} : { declared }),
-    ...(tagCount === undefined ? {} : { tagCount: Number(tagCount) }),
-    ...(restore === undefined ? {} : { restored: /ongoing-request="false"/.test(restore) }),
-  };
+  const info: Mutable<ObjectInfo> = { key, size, token: tokenOf(headers) ?? timeToken(modifiedMs), ...readAttributes(headers) };
+  if (versionId !== undefined && versionId !== 'null') info.versionId = versionId;
+  if (modifiedMs !== undefined) info.modifiedMs = modifiedMs;
+  if (checksum !== undefined) info.checksum = checksum;
+  if (declared !== undefined) info.declared = declared;
+  if (tagCount !== undefined) info.tagCount = Number(tagCount);
+  if (restore !== undefined) info.restored = /ongoing-request="false"/.test(restore);
+  return info;
 }
 
 /** Whatever may come with an object of a store that is not known to verify them, cheapest first. */

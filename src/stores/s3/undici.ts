@@ -7,7 +7,7 @@ import type { Dispatcher } from 'undici';
 import { cancelled } from '../../core/errors.ts';
 import type { BrigadeError } from '../../core/errors.ts';
 import { KiB } from '../../core/units.ts';
-import { Aborts } from './aborts.ts';
+import { Aborts } from '../../core/aborts.ts';
 import { ConnectionBudget } from './connections.ts';
 import type { Closable, Connections } from './connections.ts';
 import { cutShort, networkError } from './network.ts';

@@ -1,7 +1,7 @@
 /** One request and its answer on one connection: what the connection serves, and the body that the caller reads, in one object. */
 import { BrigadeError, cancelled } from '../../../core/errors.ts';
 import { KiB, MiB } from '../../../core/units.ts';
-import type { Aborts, Stoppable } from '../aborts.ts';
+import type { Aborts, Stoppable } from '../../../core/aborts.ts';
 import { cutShort, networkError } from '../network.ts';
 import { collectBody, headersTimeoutOf, SWALLOW } from '../transport.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, Timeouts } from '../transport.ts';

@@ -4,7 +4,7 @@
  */
 import tls from 'node:tls';
 import { BrigadeError, cancelled } from '../../../core/errors.ts';
-import { Aborts } from '../aborts.ts';
+import { Aborts } from '../../../core/aborts.ts';
 import type { ConnectionBudget, Connections } from '../connections.ts';
 import { networkError } from '../network.ts';
 import { tlsOptions } from '../transport.ts';

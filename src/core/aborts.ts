@@ -3,7 +3,7 @@ export interface Stoppable {
   stop(): void;
 }
 
-/** One listener for each signal, however many exchanges it would stop. */
+/** One listener for each signal, however many it would stop: adding and removing one for each costs as much as a small request's signature. */
 export class Aborts {
   readonly #watched = new WeakMap<AbortSignal, Set<Stoppable>>();
 
