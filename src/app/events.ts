@@ -99,16 +99,17 @@ export class TotalsKeeper implements Events {
     else if (event.type === 'stalled') this.#stalls++;
     else if (event.type === 'hedged') this.#hedges = { sent: this.#hedges.sent + 1, won: this.#hedges.won + (event.won ? 1 : 0) };
     else return;
-    this.#timer ??= setTimeout(() => this.#flush(), SAVE_MS);
+    this.#timer ??= setTimeout(() => this.flush(), SAVE_MS);
   }
 
   /** The last sums are saved. Requests that end later, of work that was given up, count no more: there may be no ledger to take them. */
   close(): void {
     this.#closed = true;
-    this.#flush();
+    this.flush();
   }
 
-  #flush(): void {
+  /** What was summed up so far is in the ledger. */
+  flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#save({ requests: Object.fromEntries(this.#requests), retries: Object.fromEntries(this.#retries), stalls: this.#stalls, hedges: this.#hedges });

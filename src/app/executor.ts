@@ -53,6 +53,8 @@ class Executor {
   async #hold(): Promise<void> {
     this.#stop.abort();
     await this.#working;
+    if (this.#stores !== undefined) this.#events.emit({ type: 'tuned', process: `executor ${process.pid}`, tuning: this.#stores.tuning() });
+    this.#events.flush();
     this.#connection.report({ type: 'held' });
   }
 

@@ -19,6 +19,7 @@ import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.
 import { preflight } from './doctor.ts';
 import { keepLimits } from './limits.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
+import { type Explanation, Tuned } from './explain.ts';
 import { makeFolder } from './folder.ts';
 import { listingLanes, planOptions } from './options.ts';
 import { saveMigration } from './saved-migration.ts';
@@ -58,6 +59,8 @@ export interface RunResult {
   readonly pause?: Problem;
   readonly findings?: number;
   readonly stopped?: boolean;
+  /** What self-tuning chose; absent where the run did not begin again. */
+  readonly explanation?: Explanation;
 }
 
 /** Codes of stores that cannot be used now, as against a wrong file or command. */
@@ -104,12 +107,13 @@ function pausedOrThrow(migration: Migration, flags: RunFlags, thrown: unknown): 
 
 async function runOnce(migration: Migration, flags: RunFlags, around: Surroundings & Pick<StoreDeps, 'measured'>, unordered: boolean): Promise<RunResult> {
   const totals: { keeper?: TotalsKeeper } = {};
-  const events = fanOut([around.events, { emit: (event) => totals.keeper?.emit(event) }]);
+  const tuned = new Tuned();
+  const events = fanOut([around.events, tuned, { emit: (event) => totals.keeper?.emit(event) }]);
   const stores = await openStores(migration, { ...around, events, share: 1, unordered }).catch(refuseToStart);
   try {
     const ledger = await openBound(migration, flags, stores, around);
     try {
-      return await carryOut(migration, flags, { ...around, events }, stores, ledger, totals);
+      return await carryOut(migration, flags, { ...around, events }, stores, ledger, { totals, tuned });
     } finally {
       await ledger.close();
     }
@@ -118,13 +122,14 @@ async function runOnce(migration: Migration, flags: RunFlags, around: Surroundin
   }
 }
 
-async function carryOut(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, totals: { keeper?: TotalsKeeper }): Promise<RunResult> {
+async function carryOut(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
   const run = startRun(ledger, flags);
   const keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
   totals.keeper = keeper;
   try {
     const end = await work(migration, flags, around, stores, ledger, run);
-    return resultOf(migration, flags, ledger, run.number, end);
+    keeper.flush();
+    return { ...resultOf(migration, flags, ledger, run.number, end), explanation: tuned.explain(migration, stores, ledger, run.number) };
   } finally {
     // Also on the way out with an error: nothing of it may outlive the ledger.
     keeper.close();

@@ -5,6 +5,7 @@ import { credentialSource, type Environment, type Migration, type S3Location } f
 import { createKeySelector, literalPrefix } from '../core/select.ts';
 import { isKind, usageError } from '../core/errors.ts';
 import type { Rates } from '../core/timetable.ts';
+import type { EndpointTuning, Tuning, Way } from '../core/tuning.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Store } from '../ports/storage.ts';
@@ -58,6 +59,8 @@ export interface OpenStores {
   readonly counters: { readonly source: Counters; readonly destination: Counters };
   readonly probed: Probed;
   readonly mtimeStepMs: number;
+  /** What this process has found out about them so far. */
+  tuning(): Tuning;
   /** So many processes share the limits from now on. */
   setShare(share: number): void;
   /** What holds from now on, for all processes together. */
@@ -81,10 +84,12 @@ export async function openStores(migration: Migration, deps: StoreDeps): Promise
   const counters = { source: createCounters(), destination: createCounters() };
   const budget = createRetryBudget(deps.clock);
   const limits = sharedLimits(migration.limits, deps);
-  const dependent = (store: Store): Store => dependable('source', store, migration, deps, counters.source, budget, limits.source);
+  const from = dependable('source', source, migration, deps, counters.source, budget, limits.source);
+  const to = dependable('destination', destination, migration, deps, counters.destination, budget, limits.destination);
+  const inventory = async (location: S3Location): Promise<Store> => dependable('source', await openBucket('source', location, migration, deps, undefined), migration, deps, counters.source, budget, limits.source).store;
   return {
-    source: await listedBy(migration, dependent(source.store), async (location) => dependent((await openBucket('source', location, migration, deps, undefined)).store)),
-    destination: dependable('destination', destination.store, migration, deps, counters.destination, budget, limits.destination),
+    source: await listedBy(migration, from.store, inventory), destination: to.store,
+    tuning: () => ({ source: from.tuning(), destination: to.tuning() }),
     raw: { source: source.store, destination: destination.store },
     counters, probed, mtimeStepMs: probed.mtimeStepMs,
     setShare: limits.setShare, setRates: limits.setRates,
@@ -129,7 +134,7 @@ function limitsOf(side: Side, { bandwidth, requests }: Rates, share: number): Li
   };
 }
 
-function dependable(side: Side, store: Store, migration: Migration, deps: StoreDeps, counters: Counters, budget: RetryBudget, limiter: Limiter): Store {
+function dependable(side: Side, { store, way }: Raw, migration: Migration, deps: StoreDeps, counters: Counters, budget: RetryBudget, limiter: Limiter): { readonly store: Store; tuning(): EndpointTuning } {
   let openedAt = 0;
   const onCircuit = (open: boolean): void => {
     if (open) openedAt = deps.clock.monotonic();
@@ -138,11 +143,25 @@ function dependable(side: Side, store: Store, migration: Migration, deps: StoreD
   };
   const governor = createGovernor({ clock: deps.clock, ...GATE, onCircuit, patienceMs: SILENT_NETWORK_MS });
   // A disk has one way to its bytes; a second request would only take it from the first.
-  const hedging = migration[side].kind === 's3' && migration.transfer.hedgeReads !== 'never' ? { hedging: createHedging(deps.clock) } : {};
-  return stack(store, { ...hedging, side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs, leastBytesPerSecond: migration.transfer.stallRate ?? 0 });
+  const hedging = migration[side].kind === 's3' && migration.transfer.hedgeReads !== 'never' ? createHedging(deps.clock) : undefined;
+  const stacked = stack(store, { ...(hedging === undefined ? {} : { hedging }), side, clock: deps.clock, random: deps.random, events: deps.events, counters, limiter, governor, budget, idleMs: migration.transfer.stallTimeoutMs, leastBytesPerSecond: migration.transfer.stallRate ?? 0 });
+  return {
+    store: stacked,
+    tuning() {
+      const spoken = way?.();
+      return { atOnce: governor.atOnce, hedges: hedging?.counts ?? { sent: 0, won: 0 }, ...(spoken === undefined ? {} : { way: spoken }) };
+    },
+  };
 }
 
-async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed?: ProbedSide }> {
+interface Raw {
+  readonly store: Store;
+  readonly probed?: ProbedSide;
+  /** Where there is a network in between. */
+  way?(): Way | undefined;
+}
+
+async function openRaw(side: Side, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<Raw> {
   const location = migration[side];
   switch (location.kind) {
     case 'file': return { store: await openFolder(side, location.path, migration, deps) };
@@ -172,16 +191,17 @@ function wantedBy(migration: Migration): (key: string, isDirectory: boolean) => 
   return (key, isDirectory) => (isDirectory ? key.startsWith(prefix) || prefix.startsWith(key) : takes(key));
 }
 
-async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<{ store: Store; probed: ProbedSide }> {
-  const { applyProbed, probeStore, profileOf } = await import('../stores/s3/index.ts');
+async function openBucket(side: Side, location: S3Location, migration: Migration, deps: StoreDeps, known: ProbedSide | undefined): Promise<Raw> {
+  const { applyProbed, probeStore, profileOf, wayOf } = await import('../stores/s3/index.ts');
   const make = (profile: ProviderProfile, region: string | undefined): Promise<Store> => openStore('s3', bucketOptions(side, location, migration, deps, profile, region));
   const found = known ?? (await patiently(deps, () => askBucket(side, location, migration, make)));
   const store = await make(profileOf(found.provider), found.region);
   if (found.facts !== undefined) applyProbed(store, found.facts);
-  if (known !== undefined || side === 'source') return { store, probed: found };
+  const opened = { store, way: () => wayOf(store) };
+  if (known !== undefined || side === 'source') return { ...opened, probed: found };
   // Measured only where we may write; a source is taken at its profile's word, which every page and answer is checked against.
   const facts = await patiently(deps, () => probeStore(store, deps.random));
-  return { store, probed: { ...found, ...(facts === undefined ? {} : { facts }) } };
+  return { ...opened, probed: { ...found, ...(facts === undefined ? {} : { facts }) } };
 }
 
 /** Somebody has a bucket of this name. Some stores say so of our own too: whether it is ours shows when it is looked at. */

@@ -1,5 +1,6 @@
 /** The account of a run for programs: `run -o json`, `status -o json`, `report -o json`. Times are ISO 8601, sizes bytes, durations milliseconds. */
 import type { Account } from '../app/account.ts';
+import type { Explanation } from '../app/explain.ts';
 import type { ObjectRow, Run } from '../ports/ledger.ts';
 import { identityText } from './summary.ts';
 
@@ -20,7 +21,7 @@ export function runJson(run: Run): object {
   };
 }
 
-export function accountJson(account: Account, more: { readonly exit?: number; readonly source?: string; readonly destination?: string } = {}): object {
+export function accountJson(account: Account, more: { readonly exit?: number; readonly source?: string; readonly destination?: string; readonly explain?: Explanation } = {}): object {
   const { migration, run, tally, totals, groups, failures, verify, findings } = account;
   const { byCode: _, evidence, ...counts } = tally;
   return {

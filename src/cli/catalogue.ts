@@ -52,6 +52,7 @@ const RUNNING: readonly OptionSpec[] = [
   ...WATCHING,
   { flags: '--on-pause <what>', description: 'when credentials, bucket, disk or network fail: exit at once, or wait and probe; without it the network is waited for (1 h), the rest exits', choices: ['exit', 'wait'] },
   { flags: '--drain <duration>', description: 'how long the first Ctrl-C lets objects in flight finish', value: 'duration', standard: '15s' },
+  { flags: '--explain', description: 'say at the end, on stderr, what was chosen by itself and why: requests at once and per second, ways, sizes, shards, checksum; with -o json as `explain` in the result' },
 ];
 const BEGINNING: readonly OptionSpec[] = [
   { flags: '--new', description: 'close an unfinished run and plan afresh' },

@@ -38,6 +38,7 @@ function isFrequent(event: RunEvent): event is Extract<RunEvent, { type: Frequen
 
 function record(log: Log, event: RunEvent): void {
   if (isFrequent(event)) return;
+  if (isTuning(event)) return recordTuning(log, event);
   switch (event.type) {
     case 'stage': log.info('stage', { stage: event.stage }); return;
     case 'note': log[event.level](event.text); return;
@@ -46,12 +47,23 @@ function record(log: Log, event: RunEvent): void {
     case 'resumed': log.info('resumed'); return;
     case 'retry': log.warn('retry', { side: event.side, op: event.op, problem: event.problem, waitMs: event.waitMs }); return;
     case 'stalled': log.warn('stalled', { key: event.key }); return;
-    case 'hedged': log.info('hedged', { side: event.side, key: event.key, won: event.won }); return;
     case 'throttled': log.debug('throttled', { side: event.side }); return;
     case 'started': log.debug('started', { key: event.key, size: event.size }); return;
     case 'ended': recordEnd(log, event); return;
     case 'request': log.debug('request', { side: event.side, op: event.op, ms: event.ms, error: event.error }); return;
   }
+}
+
+type Tuning = 'hedged' | 'tuned' | 'sharded';
+
+function isTuning(event: RunEvent): event is Extract<RunEvent, { type: Tuning }> {
+  return event.type === 'hedged' || event.type === 'tuned' || event.type === 'sharded';
+}
+
+function recordTuning(log: Log, event: Extract<RunEvent, { type: Tuning }>): void {
+  if (event.type === 'hedged') log.info('hedged', { side: event.side, key: event.key, won: event.won });
+  else if (event.type === 'tuned') log.info('tuned', { process: event.process, ...event.tuning });
+  else log.info('sharded', { atOnce: event.atOnce, shards: event.shards, divisible: event.divisible });
 }
 
 function recordEnd(log: Log, { outcome, size }: RunEvent & { type: 'ended' }): void {

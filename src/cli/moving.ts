@@ -10,6 +10,7 @@ import { EXIT } from '../core/exit-code.ts';
 import type { Problem } from '../core/item.ts';
 import { inspectLedger, type LedgerView } from '../ledger/sqlite/index.ts';
 import { accountJson } from './account-json.ts';
+import { renderExplanation } from './explain.ts';
 import { format, type Invocation, nextCommand, paintFor, shellWord, stateDir } from './invocation.ts';
 import { logging } from './logging.ts';
 import { createScreen, kindOf } from './progress/screen.ts';
@@ -64,8 +65,10 @@ async function showResult(invocation: Invocation, migration: Migration, result: 
     const run = view.run(result.run.number) ?? result.run;
     const account = accountOf(view, run);
     const options = summaryOptions(invocation, migration);
+    const explain = invocation.options.has('explain') ? result.explanation : undefined;
     if (format(invocation) === 'table') io.out.write(renderSummary(account, options));
-    else io.out.line(JSON.stringify(accountJson(account, { exit: result.exit, ...options.ends })));
+    else io.out.line(JSON.stringify(accountJson(account, { exit: result.exit, ...options.ends, ...(explain === undefined ? {} : { explain }) })));
+    if (format(invocation) === 'table' && explain !== undefined) io.err.write(`\n${renderExplanation(`${migration.name}@${run.number}`, explain, paintFor(invocation, io.err))}`);
     tellRemarks(invocation, migration, result);
     writeReport(invocation, migration, view, result);
   } finally {

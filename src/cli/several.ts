@@ -7,7 +7,9 @@ import { loadMigration } from '../config/index.ts';
 import { asBrigadeError, isKind, oneLine, usageError } from '../core/errors.ts';
 import { EXIT, EXIT_MEANINGS, worstExit } from '../core/exit-code.ts';
 import type { Tally } from '../core/item.ts';
+import type { Explanation } from '../app/explain.ts';
 import { complain } from './command-line.ts';
+import { renderExplanation } from './explain.ts';
 import { format, type Invocation, nextCommand, paintFor, stateDir } from './invocation.ts';
 import { renderLine, shortText } from './progress/bar.ts';
 import { type Frame, frameOn, kindOf, type ProgressKind } from './progress/screen.ts';
@@ -68,7 +70,7 @@ function pairsOf({ io }: Invocation, files: readonly string[]): Pair[] {
   });
 }
 
-const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file'];
+const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file', 'explain'];
 
 async function runOne(invocation: Invocation, pair: Pair, board: Board, children: Set<ChildProcess>): Promise<Ended> {
   const { io, options } = invocation;
@@ -183,6 +185,8 @@ function printEnded(invocation: Invocation, result: Ended): void {
   if (format(invocation) !== 'table') return;
   if (invocation.options.has('dry-run')) out.write(result.output);
   out.line(statusLine(invocation, result));
+  const { explain } = (resultIn(result.output) ?? {}) as { explain?: Explanation };
+  if (explain !== undefined) invocation.io.err.write(`${renderExplanation(result.pair.name, explain, paintFor(invocation, invocation.io.err))}\n`);
 }
 
 /** `[  OK] name` or `[FAIL] name (exit 1)`, then the account. */

@@ -82,7 +82,9 @@ class Planner implements ShardContext {
     const divisible = lanes > 1 && isDivisible(source.facts) && isDivisible(destination.facts);
     const options = { sides: SIDES, lanes, divisible, clock, prefix: this.#prefix, onSplit: (lower: Range, upper: Range): void => this.#split(lower, upper) };
     await inRanges(unfinished, options, (range, pool, signal) => this.#list(range, pool, signal), this.#signal);
-    return this.#seal();
+    const listing = this.#seal();
+    this.#context.events.emit({ type: 'sharded', atOnce: this.#pool?.most ?? 0, shards: this.#shards.size, divisible });
+    return listing;
   }
 
   async #list(range: Range, pool: Ranges, signal: AbortSignal): Promise<void> {

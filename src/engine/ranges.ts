@@ -131,6 +131,7 @@ export class Ranges {
   #largestPage = 1;
   #pages = 0;
   #misses = 0;
+  #most = 0;
 
   constructor(ranges: readonly Begun[], options: RangesOptions, work: (range: Range, pool: Ranges, signal: AbortSignal) => Promise<void>) {
     this.#options = options;
@@ -143,6 +144,11 @@ export class Ranges {
   /** Listings that found something, and those that found nothing. */
   get counts(): { readonly pages: number; readonly misses: number } {
     return { pages: this.#pages, misses: this.#misses };
+  }
+
+  /** Ranges that were at work at the same time, at most. */
+  get most(): number {
+    return this.#most;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -195,6 +201,7 @@ export class Ranges {
 
   async #start(range: Range, signal: AbortSignal): Promise<void> {
     this.#running.add(range);
+    this.#most = Math.max(this.#most, this.#running.size);
     try {
       await this.#work(range, this, signal);
       this.#tellParent(range, false);

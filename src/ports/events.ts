@@ -2,6 +2,7 @@
 import type { Key } from '../core/key.ts';
 import type { Outcome, Problem } from '../core/item.ts';
 import type { InForce } from '../core/timetable.ts';
+import type { Tuning } from '../core/tuning.ts';
 import type { Stage } from './ledger.ts';
 
 export type RunEvent =
@@ -26,6 +27,10 @@ export type RunEvent =
   | { readonly type: 'resumed' }
   /** Other limits hold from now on; `zone` is that of the timetable, absent: the machine's. */
   | { readonly type: 'limits'; readonly now: InForce; readonly zone?: string }
+  /** What self-tuning has found so far in one process. */
+  | { readonly type: 'tuned'; readonly process: string; readonly tuning: Tuning }
+  /** The listing is sealed: how many ranges of keys were listed at the same time at most, and how many there are. */
+  | { readonly type: 'sharded'; readonly atOnce: number; readonly shards: number; readonly divisible: boolean }
   | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
 
 export interface Events {

@@ -217,3 +217,20 @@ test('F085: with patience, those who wait behind an open circuit hear E_NETWORK 
   outage = false;
   assert.equal((await rig.clock.run(store.head('a'))).size, 1);
 });
+
+test('what was found is told with its reason: demand, the ceiling, growth, refusals', async () => {
+  const held = async (faults: readonly Fault[], at: number, requests: number, options: Partial<GovernorOptions> = {}) => {
+    const rig = rigOf(faults, options);
+    const lane = async (): Promise<void> => { for (let i = 0; i < requests; i++) await rig.gated.head('a'); };
+    await rig.clock.run(Promise.all(Array.from({ length: at }, lane)));
+    return rig;
+  };
+  assert.deepEqual((await held(slow(100), 2, 10)).governor.atOnce, { allowed: 4, most: 2, heldBy: 'demand', inflation: 1, refusals: 0 });
+  assert.equal((await held(slow(100), 20, 10, { max: 8 })).governor.atOnce.heldBy, 'ceiling');
+  assert.equal((await held(slow(100), 20, 3)).governor.atOnce.heldBy, 'growing');
+  const queueing = await held(slow(10), 4, 50);
+  queueing.governor.throttled();
+  await queueing.clock.run(queueing.gated.head('a'));
+  const { heldBy, refusals, lastRefusalMs } = queueing.governor.atOnce;
+  assert.deepEqual([heldBy, refusals, lastRefusalMs], ['refusals', 1, 10]);
+});

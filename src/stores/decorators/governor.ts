@@ -6,6 +6,7 @@
  */
 import { Aborts, type Stoppable } from '../../core/aborts.ts';
 import { BrigadeError, cancelled } from '../../core/errors.ts';
+import type { AtOnce, HeldBy } from '../../core/tuning.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { Circuit } from './circuit.ts';
 import { Pace } from './pace.ts';
@@ -49,6 +50,8 @@ export interface Governor {
   readonly inUse: number;
   readonly waiting: number;
   readonly open: boolean;
+  /** What was found, and what held it there. */
+  readonly atOnce: AtOnce;
 }
 
 interface Waiter extends Stoppable {
@@ -83,6 +86,10 @@ class AimdGovernor implements Governor {
   #saturated = false;
   #loweredAt = -Infinity;
   #raisedAt = -Infinity;
+  #most = 0;
+  #everSaturated = false;
+  #refusals = 0;
+  #refusedAt = -Infinity;
   #alarm: AbortController | undefined;
 
   constructor(options: GovernorOptions) {
@@ -111,6 +118,19 @@ class AimdGovernor implements Governor {
 
   get open(): boolean {
     return this.#circuit.open;
+  }
+
+  get atOnce(): AtOnce {
+    const refused = this.#refusals === 0 ? {} : { lastRefusalMs: this.#options.clock.monotonic() - this.#refusedAt };
+    const pace = this.perSecond === Infinity ? {} : { perSecond: this.perSecond };
+    return { allowed: this.limit, most: this.#most, heldBy: this.#heldBy(), inflation: Math.round(this.#latency.inflation * 100) / 100, refusals: this.#refusals, ...pace, ...refused };
+  }
+
+  #heldBy(): HeldBy {
+    if (this.perSecond < Infinity || this.#loweredAt > -Infinity) return 'refusals';
+    if (!this.#everSaturated) return 'demand';
+    if (this.limit >= this.#options.max) return 'ceiling';
+    return this.#latency.inflation >= INFLATED ? 'latency' : 'growing';
   }
 
   acquire(signal?: AbortSignal): Promise<Permit> {
@@ -149,6 +169,8 @@ class AimdGovernor implements Governor {
   }
 
   throttled(): void {
+    this.#refusals++;
+    this.#refusedAt = this.#options.clock.monotonic();
     if (this.#pace.throttled()) return;
     const now = this.#options.clock.monotonic();
     if (now - this.#loweredAt < PAUSE_MS) return;
@@ -165,7 +187,8 @@ class AimdGovernor implements Governor {
     const probe = this.open;
     if (probe) this.#circuit.startProbe();
     this.#inUse++;
-    if (this.#inUse >= this.limit) this.#saturated = true;
+    this.#most = Math.max(this.#most, this.#inUse);
+    if (this.#inUse >= this.limit) this.#saturated = this.#everSaturated = true;
     let held = true;
     return {
       release: (verdict, sample) => {

@@ -1,5 +1,5 @@
 /** What the registry and doctor use of the S3 driver. */
-export { applyProbed, controlOf, createS3Store, findProfile, probeStore } from './store.ts';
+export { applyProbed, controlOf, createS3Store, findProfile, probeStore, wayOf } from './store.ts';
 export type { S3Options } from './store.ts';
 export type { BucketFacts, S3Control } from './control.ts';
 export type { Encryption } from './metadata.ts';

@@ -17,11 +17,13 @@ import type { ChecksumChoice } from './objects.ts';
 import { probe } from './probe.ts';
 import { detectProfile, profileOf, withProbed } from './profiles.ts';
 import type { ProbedFacts, ProviderProfile } from './profiles.ts';
+import type { Way } from '../../core/tuning.ts';
 import { MiB } from '../../core/units.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { Timeouts, Transport } from './transport.ts';
 import { createMultipart } from './uploads.ts';
 import { createTransport } from './wire.ts';
+import type { WireTransport } from './wire.ts';
 
 export interface S3Options {
   /** `http(s)://host[:port]`; absent: Amazon S3 in `region`. */
@@ -63,7 +65,10 @@ const DEFAULT_CONNECTIONS = 64;
 const LANES_FROM = { auto: 1 * MiB, always: 0, never: Infinity };
 
 interface Driver {
+  readonly options: S3Options;
   readonly client: S3Client;
+  /** Absent where another way to the wire was given. */
+  readonly wire: WireTransport | undefined;
   readonly listing: ListingState;
 }
 
@@ -71,8 +76,9 @@ const drivers = new WeakMap<Store, Driver>();
 
 export function createS3Store(options: S3Options): Store {
   const profile = withChosen(options.profile, options.checksum ?? 'auto');
+  const wire = options.transport === undefined ? transportOf(options) : undefined;
   const client = new S3Client({
-    ...options, profile, transport: options.transport ?? transportOf(options),
+    ...options, profile, transport: (options.transport ?? wire) as Transport,
     defaults: { storageClass: options.storageClass, sse: options.sse, requesterPays: options.requesterPays },
   });
   const listing: ListingState = { ordered: profile.listing.ordered };
@@ -94,7 +100,7 @@ export function createS3Store(options: S3Options): Store {
     ...(profile.serverCopy ? { serverCopy: guardedCopies(client, createServerCopy(client, (other) => drivers.get(other)?.client, choice)) } : {}),
     close: () => client.close(),
   };
-  drivers.set(store, { client, listing });
+  drivers.set(store, { options, client, wire, listing });
   return store;
 }
 
@@ -102,6 +108,15 @@ export function createS3Store(options: S3Options): Store {
 export function controlOf(store: Store): S3Control | undefined {
   const driver = drivers.get(store);
   return driver === undefined ? undefined : createControl(driver.client);
+}
+
+/** How such a store was spoken to so far (undecorated). */
+export function wayOf(store: Store): Way | undefined {
+  const driver = drivers.get(store);
+  if (driver?.wire === undefined) return undefined;
+  const { options, client, wire } = driver;
+  const compression = options.compress !== true ? 'off' : client.speaksFrames ? 'on' : 'no peer';
+  return { mode: options.proxy === undefined ? options.lanes ?? 'auto' : 'proxy', ...wire.counts, tls: client.tls, signedPayloads: client.signsPayloads, compression };
 }
 
 /**
@@ -142,7 +157,7 @@ export function applyProbed(store: Store, found: ProbedFacts): void {
   driver.listing.ordered = driver.client.profile.listing.ordered;
 }
 
-function transportOf(options: S3Options): Transport {
+function transportOf(options: S3Options): WireTransport {
   const { ca, insecureTls, proxy } = options;
   return createTransport({
     lanesFrom: LANES_FROM[options.lanes ?? 'auto'],
