@@ -1,6 +1,6 @@
 /**
  * Threads for calls to file systems. Node has four, which is right for a disk: more of them take a fifth more CPU per file looked at, and
- * nothing goes faster. Across a network each waits for the server, and what runs at once is as many as there are threads; a walk has 32
+ * nothing goes faster. Across a network each waits for the server, and what runs at once is as many as there are threads; a walk has 64
  * looks on their way. They are made when the first is needed, and never again, so this comes before everything else. Executors inherit it.
  */
 import type { Migration } from '../config/index.ts';

@@ -18,8 +18,8 @@ import { Turns, type Opening } from './turns.ts';
 
 /** Names of a directory that are looked at together. */
 const WINDOW = 64;
-/** Looks at once. What really runs at once is as many as the process has threads for them (bin/brigade.cjs). */
-const WIDTH = 32;
+/** Looks on their way. What really runs at once is as many as the process has threads for them (bin/brigade.cjs). */
+const WIDTH = 64;
 /** What stands ready before its turn, beside two windows of each level. */
 const ROOM = { directories: 32, bytes: 8 << 20 };
 /** Names between two looks at how much is ready. */
@@ -39,7 +39,7 @@ export interface WalkOptions {
   readonly procfs: boolean;
   /** Hears of names kept for unfinished files, which are never listed as objects. */
   readonly onTemporary?: (directory: Raw, name: Raw) => void;
-  /** Default 32; 1: one after the other. */
+  /** Default 64; 1: one after the other. */
   readonly width?: number;
   /** Default: those of the system. */
   readonly calls?: LookCalls;
@@ -58,8 +58,9 @@ interface Level extends Opening {
   place: Place | undefined;
   /** The next names, being looked at. */
   window: Promise<readonly Looked[]> | undefined;
-  /** Looked at and not told, last first. */
-  ready: Looked[];
+  /** Looked at, and how many of them are told. */
+  ready: readonly Looked[];
+  told: number;
 }
 
 interface Place {
@@ -165,8 +166,8 @@ export class Walk {
   /** One step: an entry, or undefined where the step showed nothing, or the end. The root level stays open until the caller is done. */
   async #next(): Promise<ObjectEntry | undefined | 'end'> {
     const level = this.#levels.at(-1) as Level;
-    if (level.ready.length === 0) await this.#refill(level);
-    const looked = level.ready.pop();
+    if (level.told === level.ready.length) await this.#refill(level);
+    const looked = level.ready[level.told++];
     if (looked !== undefined) return looked.level === undefined ? this.#told(looked) : this.#enter(looked.level);
     if (this.#levels.length === 1) return 'end';
     this.#levels.pop();
@@ -196,9 +197,9 @@ export class Walk {
   /** The window that was begun, and behind it the next one is. */
   async #refill(level: Level): Promise<void> {
     const window = level.window ?? this.#look(level);
-    if (window === undefined) return;
-    level.window = this.#look(level);
-    level.ready = [...(await window)].reverse();
+    if (window !== undefined) level.window = this.#look(level);
+    level.ready = window === undefined ? [] : await window;
+    level.told = 0;
   }
 
   /** Looks at the next names of an open directory, and has the directories among them opened; undefined: there are none. */
@@ -206,44 +207,47 @@ export class Walk {
     const place = level.place as Place;
     const names = place.names.take(WINDOW);
     if (names.length === 0) return undefined;
-    const window: Looked[] = names.map((name) => this.#unlooked(level, place, name));
-    const openings = window.flatMap((looked) => looked.level ?? []);
+    const window = new Array<Looked>(names.length);
+    const openings: Level[] = [];
+    const files: number[] = [];
+    names.forEach((name, at) => {
+      const raw = level.raw + name;
+      const isDirectory = name.endsWith('/');
+      if (isTemporary(isDirectory ? name.slice(0, -1) : name)) window[at] = { raw, entry: reserved(raw) };
+      else if (isDirectory) openings.push((window[at] = { raw, level: this.#level(level, raw, this.#child(place, name)) }).level);
+      else files.push(at);
+    });
     if (openings.length > 0) this.#turns.open(openings);
-    const files = window.flatMap((looked, at) => (looked.entry === undefined && looked.level === undefined ? at : []));
     return files.length === 0 ? Promise.resolve(window) : this.#lookAll(level, place, names, window, files);
   }
 
-  #unlooked(level: Level, place: Place, name: Raw): Looked {
-    const raw = level.raw + name;
-    const isDirectory = name.endsWith('/');
-    if (isTemporary(isDirectory ? name.slice(0, -1) : name)) return { raw, entry: reserved(raw) };
-    return isDirectory ? { raw, level: this.#level(level, raw, this.#child(place, name)) } : { raw };
-  }
-
-  #lookAll(level: Level, place: Place, names: readonly Raw[], window: Looked[], files: readonly number[]): Promise<readonly Looked[]> {
+  #lookAll({ raw }: Level, place: Place, names: readonly Raw[], window: Looked[], files: readonly number[]): Promise<readonly Looked[]> {
     return new Promise((resolve) => {
       let [asked, answered] = [0, 0];
+      const answer = (at: number, looked: Looked): void => {
+        window[at] = looked;
+        if (++answered === files.length) resolve(window);
+        this.#turns.done();
+      };
       const ask = (): boolean => {
         const at = files[asked++] as number;
-        void this.#lookAt(place, (window[at] as Looked).raw, names[at] as Raw).then((looked) => {
-          window[at] = looked;
-          if (++answered === files.length) resolve(window);
-          this.#turns.done();
-        });
+        void this.#lookAt(place, raw + names[at], names[at] as Raw, (looked) => answer(at, looked));
         return asked < files.length;
       };
-      this.#turns.look({ raw: level.raw + names[files[0] as number], ask });
+      this.#turns.look({ raw: raw + names[files[0] as number], ask });
     });
   }
 
-  async #lookAt(place: Place, raw: Raw, name: Raw): Promise<Looked> {
+  async #lookAt(place: Place, raw: Raw, name: Raw, answer: (looked: Looked) => void): Promise<void> {
     const path = this.#child(place, name);
+    let looked: Looked;
     try {
       const stats = await this.#calls.lstat(path);
-      return { raw, entry: stats.isSymbolicLink() ? await this.#link(path, raw) : entryOf(raw, stats) };
+      looked = { raw, entry: stats.isSymbolicLink() ? await this.#link(path, raw) : entryOf(raw, stats) };
     } catch (error) {
-      return { raw, error };
+      looked = { raw, error };
     }
+    answer(looked);
   }
 
   #child({ base }: Place, name: Raw): FsPath {
@@ -283,7 +287,7 @@ export class Walk {
   #level(parent: Level | undefined, raw: Raw, path: FsPath): Level {
     const { promise, resolve } = Promise.withResolvers<Opened>();
     const level: Level = {
-      parent, raw, path, needed: false, wake: undefined, opened: promise, place: undefined, window: undefined, ready: [],
+      parent, raw, path, needed: false, wake: undefined, opened: promise, place: undefined, window: undefined, ready: [], told: 0,
       ask: () => {
         void this.#open(level).then(resolve);
         return false;
