@@ -4,14 +4,15 @@
  * Cases, several with commas between them:
  *
  *   small      objects of 4 KiB from bucket to bucket, beside rclone and s5cmd (P3, P6)             --objects 50000
- *              at other servers than null, and beside aws                                           --served 10000
+ *              at other servers, and beside aws                                                     --served 10000
  *   bulk       four large objects, beside those, aws and a relay in C; also over TLS (P1, P2)       --gib 1
+ *              at versitygw a quarter of it
  *   requests   a second run with nothing to do (P6)                                                 --objects 50000
  *   listing    the whole of a bucket, beside rclone and s5cmd                                       --keys 1000000
  *   bisection  four shapes of keys at 50 ms, serial and parallel; the first copy (P4, P5)           --listed 10000000
- *   scale      many objects, and one in parts of 110 MiB: memory (P5)                               --keys 1000000 --scale s3,large[,fs]
+ *   scale      many objects, and one in parts of 110 MiB: memory (P5)                               --keys 1000000 --large 32 --scale s3,large[,fs]
  *   throttle   a hidden limit that changes (P8)                                                     --limits 400,150,700 --seconds 40
- *   workers    one to eight executors; one object over five (P7)                                    --spread 20
+ *   workers    one to eight executors; one object over five (P7)                                    --small 2000 --spread 20
  *   ledger     bytes per object (P9)                                                                --ledger 1000000
  *   resume     how soon a killed run goes on (P9)                                                   --resumed 1000000
  *   kills      parts redone after kill -9 (P9)                                                      --kills 12
@@ -41,7 +42,7 @@ import { throttleCase } from './throttle.ts';
 import { workersSection } from './workers.ts';
 
 const DEFAULTS = {
-  rounds: '3', objects: '50000', served: '10000', gib: '1', keys: '1000000', listed: '10000000', scale: 's3,large', large: '64', limits: '400,150,700', seconds: '40', small: '3000', spread: '20', ledger: '1000000',
+  rounds: '3', objects: '50000', served: '10000', gib: '1', keys: '1000000', listed: '10000000', scale: 's3,large', large: '32', limits: '400,150,700', seconds: '40', small: '2000', spread: '20', ledger: '1000000',
   resumed: '1000000', kills: '12', killed: '2048',
 };
 const QUICK: typeof DEFAULTS = {
@@ -78,7 +79,7 @@ function casesOf(bin: string, chosen: Options): Case[] {
   const withNull = servers.includes('null');
   const each = (name: string, work: (arena: Arena) => Promise<Section>, some = servers): Case[] => some.map((server) => ({ name, title: `${name}, ${server} server`, run: () => at(openArena(server, bin), work) }));
   const one = (name: string, run: () => Promise<Section>): Case => ({ name, title: name, run });
-  const large = (arena: Arena): Promise<Section> => compareBulk(bin, arena, number('gib'), rounds);
+  const large = (arena: Arena): Promise<Section> => compareBulk(bin, arena, number('gib') / (arena.name === 'null' ? 1 : 4), rounds);
   return [
     ...each('small', (arena) => compareSmall(bin, arena, number(arena.name === 'null' ? 'objects' : 'served'), rounds)),
     ...(withNull ? [{ name: 'small', title: 'small, beside aws', run: () => at(nullArena(), (arena) => compareAws(bin, arena, number('served'))) }] : []),
@@ -99,8 +100,8 @@ function casesOf(bin: string, chosen: Options): Case[] {
 function options(): Options {
   const text = { type: 'string' } as const;
   const sizes = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, text])) as Record<Size, typeof text>;
-  const { values } = parseArgs({ options: { ...sizes, case: { type: 'string', default: 'all' }, servers: { type: 'string', default: 'null,versitygw' }, quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } } });
-  const { case: cases, servers, quick, write, ...given } = values;
+  const { values } = parseArgs({ options: { ...sizes, case: { type: 'string', default: 'all' }, servers: { type: 'string' }, quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } } });
+  const { case: cases, quick, servers = quick ? 'null' : 'null,versitygw', write, ...given } = values;
   const unknown = servers.split(',').find((name) => !ARENAS.includes(name));
   if (unknown !== undefined) throw new Error(`no server "${unknown}"; there are ${ARENAS.join(', ')}`);
   return { ...(quick ? QUICK : DEFAULTS), ...given, cases: cases.split(','), servers: servers.split(','), write };
