@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startAgent } from '../test/servers/harness/agent.ts';
 import { selfSigned } from '../test/servers/harness/certificate.ts';
+import { version } from '../test/servers/harness/binaries.ts';
 import { type Server, startSeaweedfs, startVersitygw } from '../test/servers/harness/index.ts';
 import { credentials } from '../test/servers/harness/process.ts';
 import { type Command, measure } from './measure.ts';
@@ -109,6 +110,11 @@ const REAL: Readonly<Record<string, (bin: string) => Promise<Server>>> = {
 };
 
 export const ARENAS = ['null', ...Object.keys(REAL)];
+
+/** Of a server that is not ours. */
+export function versionOf(name: string): string[] {
+  return name === 'versitygw' || name === 'seaweedfs' ? [`${name} ${version(name.toUpperCase())}`] : [];
+}
 
 /** `bin`: the built program. @throws Error on an unknown name, or where the server does not come up */
 export function openArena(name: string, bin: string): Promise<Arena> {

@@ -27,8 +27,9 @@
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Arena, ARENAS, inScratch, nullArena, openArena } from './arenas.ts';
+import { type Arena, ARENAS, inScratch, nullArena, openArena, versionOf } from './arenas.ts';
 import { compareAws, compareBulk, compareListing, compareSmall, peers } from './compare.ts';
+import { floor } from './floor.ts';
 import { killsSection } from './kills.ts';
 import { ledgerSection } from './ledger.ts';
 import { listingSection, USUAL } from './listing.ts';
@@ -132,7 +133,7 @@ await inScratch(async (dir) => {
   const started = performance.now();
   const chosen = options();
   const bin = buildProduct(join(dir, 'product'));
-  const versions = [brigade(bin, 'brigade'), ...peers()].map((subject) => subject.version());
+  const versions = [...[brigade(bin, 'brigade'), ...peers(), floor()].map((subject) => subject.version()), ...chosen.servers.flatMap(versionOf)];
   const sections: Section[] = [];
   for (const one of wanted(casesOf(bin, chosen), chosen.cases)) sections.push(await tried(one));
   const minutes = (performance.now() - started) / 60_000;
