@@ -4,6 +4,7 @@
  */
 import { describeCredentials, type S3Location, showLocation, usesEnvironment } from '../config/index.ts';
 import { BrigadeError } from '../core/errors.ts';
+import { together } from '../core/together.ts';
 import { showDuration } from '../core/units.ts';
 import type { ListPage, Store } from '../ports/storage.ts';
 import type { BucketFacts, S3Control } from '../stores/s3/index.ts';
@@ -62,9 +63,9 @@ interface Answer {
 async function knock(exam: Examination, store: Store): Promise<Answer> {
   const { clock, signal } = exam.around;
   const control = await controlFor(store);
-  let head = await settle(patiently(clock, signal, () => control.headBucket(signal)));
+  const [asked, page] = await together(settle(patiently(clock, signal, () => control.headBucket(signal))), settle(patiently(clock, signal, () => firstPage(store, signal))));
+  let head = asked;
   if (head.error !== undefined && head.error.status === undefined) return { error: head.error };
-  const page = await settle(patiently(clock, signal, () => firstPage(store, signal)));
   // A listing may have taught the region that the HEAD did not.
   if (head.error !== undefined && page.error === undefined) head = await settle(control.headBucket(signal));
   const facts = head.value === undefined ? {} : { facts: head.value };

@@ -7,7 +7,8 @@ import { checksumOf } from '../core/checksum.ts';
 
 import type { Key } from '../core/key.ts';
 import type { Attributes, ObjectInfo } from '../core/object.ts';
-import type { Body, Guard, Multipart, Store } from '../ports/storage.ts';
+import { together } from '../core/together.ts';
+import type { Body, Guard, Multipart, Store, Upload } from '../ports/storage.ts';
 import { type Examination, failure, type Findings, isDenied, ok, patiently, type Permissions, settle, warn } from './doctor-lines.ts';
 import { firstPage } from './doctor-bucket.ts';
 
@@ -84,20 +85,17 @@ class Canary {
   /** Everything that was written is read back and compared (F019, F068). */
   async *compare(): Findings {
     const { signal } = this.#exam.around;
-    const info = await this.#use('s3:GetObject', 'to verify', () => this.#store.head(this.#key, { checksum: true, signal }));
+    const [info, bytes, listed] = await together(
+      this.#use('s3:GetObject', 'to verify', () => this.#store.head(this.#key, { checksum: true, signal })),
+      this.#use('s3:GetObject', 'to verify', () => this.#readBack()),
+      this.#use('s3:ListBucket', 'to list', () => firstPage(this.#store, signal, this.#key)),
+    );
     const differing = info === undefined ? [] : differences(this.#attributes, info.value);
-    const bytes = await this.#use('s3:GetObject', 'to verify', () => this.#readBack());
     if (bytes !== undefined && !bytes.value.equals(BYTES)) differing.push('the bytes');
     if (this.#permissions.missing('s3:GetObject')) return;
     if (differing.length > 0) yield warn('destination: read back', `came back changed: ${differing.join(', ')}`, 'look for a proxy or gateway that rewrites answers; set the fidelity of what may be lost to ignore');
     else yield ok('destination: read back', 'bytes, content headers and metadata beyond ASCII came back as they were');
-    yield* this.#list();
-  }
-
-  async *#list(): Findings {
-    const listed = await this.#use('s3:ListBucket', 'to list', () => firstPage(this.#store, this.#exam.around.signal, this.#key));
-    if (listed === undefined) return;
-    if (listed.value.entries.some((entry) => entry.key === this.#key)) return;
+    if (listed === undefined || listed.value.entries.some((entry) => entry.key === this.#key)) return;
     yield warn('destination: list', 'the object just written is not in the listing yet', 'wait between runs: the closing listing may need several rounds at this store');
   }
 
@@ -122,15 +120,19 @@ class Canary {
     const { checksums, minPartSize } = this.#store.facts;
     const algorithm = checksums[0];
     const request = { key: this.#key, size: BYTES.length, partSize: minPartSize, attributes: this.#attributes, signal, ...(algorithm === undefined ? {} : { checksumAlgorithm: algorithm }) };
-    const first = await this.#use('s3:PutObject', MULTIPART, () => multipart.create(request));
-    if (first === undefined) return false;
-    const upload = first.value;
+    const create = (): Promise<{ readonly value: Upload } | undefined> => this.#use('s3:PutObject', MULTIPART, () => multipart.create(request));
+    const abort = (upload: Upload): Promise<unknown> => this.#use('s3:AbortMultipartUpload', 'to leave no open upload', () => multipart.abort(upload, signal));
+    const [filled, aborted] = await together(create().then((made) => made && this.#fill(multipart, made.value, abort)), create().then((made) => made && abort(made.value)));
+    return filled === true && aborted !== undefined;
+  }
+
+  async #fill(multipart: Multipart, upload: Upload, abort: (upload: Upload) => Promise<unknown>): Promise<boolean> {
+    const { signal } = this.#exam.around;
     const part = await this.#use('s3:PutObject', MULTIPART, () => multipart.putPart(upload, 1, bodyOf(BYTES), signal));
     const listed = await this.#use('s3:ListMultipartUploadParts', 'to resume large objects', () => multipart.listParts(upload, signal));
     const completed = part === undefined ? undefined : await this.#use('s3:PutObject', MULTIPART, () => multipart.complete({ upload, parts: [part.value], attributes: this.#attributes, guard: { kind: 'none' }, signal }));
-    const second = completed === undefined ? first : await this.#use('s3:PutObject', MULTIPART, () => multipart.create(request));
-    const aborted = second === undefined ? undefined : await this.#use('s3:AbortMultipartUpload', 'to leave no open upload', () => multipart.abort(second.value, signal));
-    return [listed, completed, aborted].every((step) => step !== undefined);
+    if (completed === undefined) await abort(upload);
+    return listed !== undefined && completed !== undefined;
   }
 
   /** A run deletes nothing, so it can go without: a warning that names what is left. */

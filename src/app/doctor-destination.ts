@@ -1,6 +1,7 @@
 /** Can the destination take what the run will write? In a bucket a canary tells; in a folder the mount itself is asked. */
 import { type S3Location, showLocation } from '../config/index.ts';
 import { canaryKey } from '../core/canary.ts';
+import { together } from '../core/together.ts';
 import type { StoreFacts } from '../ports/storage.ts';
 import type { S3Control } from '../stores/s3/index.ts';
 import { examineBucket, type ExaminedBucket } from './doctor-bucket.ts';
@@ -37,13 +38,12 @@ async function* examineDestinationBucket(exam: Examination, location: S3Location
 /** Settings that change what writing means. A question that is denied or unknown is no finding: the canary shows what matters. */
 async function* examineSettings(exam: Examination, control: S3Control): Findings<boolean> {
   const { signal } = exam.around;
-  const versioning = (await settle(control.versioning(signal))).value;
+  const [versions, owners, locks] = await together(settle(control.versioning(signal)), settle(control.ownership(signal)), settle(control.objectLock(signal)));
+  const [versioning, ownership, locked] = [versions.value, owners.value, locks.value === true];
   if (versioning === 'Enabled' || versioning === 'Suspended') yield ok('destination: versioning', `${versioning}: what is replaced stays as an older version and is paid for, as does the canary`);
   else if (versioning === 'Off') yield ok('destination: versioning', 'off');
-  const ownership = (await settle(control.ownership(signal))).value;
   if (ownership === 'BucketOwnerEnforced') yield ok('destination: ownership', 'BucketOwnerEnforced; no ACL is sent');
   else if (ownership === 'ObjectWriter') yield warn('destination: ownership', 'ObjectWriter: what another account writes belongs to that account', 'set object ownership to BucketOwnerEnforced, if these credentials are of another account');
-  const locked = (await settle(control.objectLock(signal))).value === true;
   if (locked) yield ok('destination: object lock', 'enabled');
   return locked;
 }

@@ -71,14 +71,20 @@ export async function patiently<T>(clock: Clock, signal: AbortSignal, work: () =
 export class Permissions {
   readonly #granted = new Set<string>();
   readonly #missing = new Map<string, string>();
+  #before: Promise<unknown> = Promise.resolve();
 
-  /** Undefined when the store denied it. `purpose` says what needs it. Other errors are thrown. */
+  /** Undefined when the store denied it. `purpose` says what needs it. Other errors are thrown. Those tried side by side are told in the order of the calls. */
   async use<T>(permission: string, purpose: string, work: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
+    const before = this.#before;
+    const working = work();
+    this.#before = Promise.allSettled([before, working]);
     try {
-      const value = await work();
+      const value = await working;
+      await before;
       this.#granted.add(permission);
       return { value };
     } catch (thrown) {
+      await before;
       if (!(thrown instanceof BrigadeError) || !isDenied(thrown)) throw thrown;
       this.#missing.set(/kms/i.test(thrown.message) ? permission === 's3:PutObject' ? 'kms:GenerateDataKey' : 'kms:Decrypt' : permission, purpose);
       return undefined;

@@ -6,6 +6,7 @@ import { examineMachine } from './doctor-machine.ts';
 import { DoctorCache } from './doctor-cache.ts';
 import type { ProbedSide } from './doctor-open.ts';
 import { examineSource } from './doctor-source.ts';
+import { together } from '../core/together.ts';
 import type { Doctor, DoctorAround, DoctorLine } from './doctor-types.ts';
 import { threadsFor } from './threads.ts';
 import type { Migration } from '../config/index.ts';
@@ -38,28 +39,32 @@ export async function preflight(migration: Migration, around: DoctorAround): Pro
   const lines: DoctorLine[] = [];
   await collect(examineMachine(exam), lines);
   refuse(lines);
-  const source = await once(exam, cache, 'source', lines);
-  const destination = await once(exam, cache, 'destination', lines);
+  const [source, destination] = await together(once(exam, cache, 'source'), once(exam, cache, 'destination'));
+  for (const { found } of [source, destination]) lines.push(...found);
+  refuse(lines);
+  for (const { keep } of [source, destination]) keep?.();
   return {
     warnings: lines.filter(({ status }) => status === 'WARN'), cached: source.cached && destination.cached,
     ...(destination.probed === undefined ? {} : { destination: destination.probed }),
   };
 }
 
-/** One side, from the cache or anew; its lines go behind the others. */
-async function once(exam: Examination, cache: DoctorCache, side: Side, lines: DoctorLine[]): Promise<{ readonly cached: boolean; readonly probed?: ProbedSide }> {
+interface Examined {
+  readonly found: readonly DoctorLine[];
+  readonly cached: boolean;
+  readonly probed?: ProbedSide;
+  /** Puts it into the cache. */
+  keep?(): void;
+}
+
+/** One side, from the cache or anew. */
+async function once(exam: Examination, cache: DoctorCache, side: Side): Promise<Examined> {
   const key = cache.keyOf(exam.migration, side);
   const known = key === undefined ? undefined : cache.get(key);
-  if (known !== undefined) {
-    lines.push(...known.lines);
-    return { cached: true, ...(known.probed === undefined ? {} : { probed: known.probed }) };
-  }
+  if (known !== undefined) return { found: known.lines, cached: true, ...(known.probed === undefined ? {} : { probed: known.probed }) };
   const found: DoctorLine[] = [];
   const probed = await collect(sideOf(exam, side), found);
-  refuse(found);
-  lines.push(...found);
-  if (key !== undefined) cache.put(key, found, probed);
-  return { cached: false, ...(probed === undefined ? {} : { probed }) };
+  return { found, cached: false, ...(probed === undefined ? {} : { probed }), ...(key === undefined ? {} : { keep: () => cache.put(key, found, probed) }) };
 }
 
 async function* sideOf(exam: Examination, side: Side): Findings<ProbedSide | undefined> {

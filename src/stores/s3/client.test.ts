@@ -59,6 +59,10 @@ test('F078: the region is learned from the header or the body, and signed for fr
     await write(store);
     assert.equal(server.asked.length, 3);
   }
+  await using both = await startScripted(({ headers }) => (headers.authorization?.includes('/eu-west-3/') === true ? ok : { status: 301, headers: { 'x-amz-bucket-region': 'eu-west-3' } }));
+  const shared = both.store();
+  await Promise.all([write(shared), write(shared), write(shared)]);
+  assert.equal(both.asked.length, 6, 'those that were under way when the first one learnt it are sent again too');
   await using server = await startScripted(() => ({ status: 301, body: errorXml('PermanentRedirect') }));
   assert.deepEqual([(await errorOf(write(server.store()))).code, server.asked.length], ['E_REGION', 1]);
 });

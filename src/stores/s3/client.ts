@@ -154,10 +154,11 @@ export class S3Client {
     for (;;) {
       const source = this.options.credentials;
       const credentials = source.current?.() ?? await source.resolve(call.signal);
+      const signedFor = this.#region;
       const response = await this.#attempt(call, credentials);
       if (response.status >= 200 && response.status < 300) return response;
       const failure = await readFailure(response);
-      const cure = this.#cureFor(failure, credentials);
+      const cure = this.#cureFor(failure, credentials, signedFor);
       if (cure !== undefined && !cured.has(cure.name)) {
         cured.add(cure.name);
         cure.apply();
@@ -252,14 +253,15 @@ export class S3Client {
     return encodePath(absolute);
   }
 
-  #cureFor(failure: Failure, credentials: Credentials | undefined): Cure | undefined {
+  /** `signedFor`: the region; another request may have learnt a better one meanwhile. */
+  #cureFor(failure: Failure, credentials: Credentials | undefined, signedFor: string): Cure | undefined {
     const { code } = failure;
     if (code === 'RequestTimeTooSkewed' || (failure.status === 403 && code === '' && Math.abs(this.#measureSkew(failure.headers)) > 5 * SKEW_WORTH_LEARNING)) {
       return { name: 'clock', apply: () => { this.#skewMs += this.#measureSkew(failure.headers); } };
     }
     if (REFRESHABLE.has(code) && credentials !== undefined) return { name: 'credentials', apply: () => this.options.credentials.invalidate(credentials) };
     const { region } = failure;
-    if (region !== undefined && region !== this.#region && (failure.status < 400 || MISDIRECTED.has(code) || code === '')) return { name: 'region', apply: () => this.#moveTo(region) };
+    if (region !== undefined && region !== signedFor && (failure.status < 400 || MISDIRECTED.has(code) || code === '')) return { name: 'region', apply: () => this.#moveTo(region) };
     return undefined;
   }
 

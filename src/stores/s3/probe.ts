@@ -8,6 +8,7 @@ import { BrigadeError, isKind } from '../../core/errors.ts';
 import { compareKeys } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import type { ChecksumAlgorithm } from '../../core/object.ts';
+import { together } from '../../core/together.ts';
 import type { Random } from '../../ports/clock.ts';
 import { base64Of, checksumHeader } from './chunked.ts';
 import { S3Client } from './client.ts';
@@ -27,10 +28,9 @@ const HEADERS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', '
 export async function probe(client: S3Client, random: Random, signal?: AbortSignal): Promise<ProbedFacts> {
   const canary = new Canary(client, canaryKey(() => random.next()), signal);
   try {
-    const guards = await canary.guards();
-    const checksums = await canary.checksums();
-    const listing = await canary.listing();
-    return { guards, checksums, listing, normalisesDots: await canary.normalisesDots(), countsTags: await canary.countsTags() };
+    // Each has canaries of its own: side by side, since the first object of a run waits for all of them.
+    const [guards, checksums, listing, normalisesDots, countsTags] = await together(canary.guards(), canary.checksums(), canary.listing(), canary.normalisesDots(), canary.countsTags());
+    return { guards, checksums, listing, normalisesDots, countsTags };
   } finally {
     await canary.remove();
   }
@@ -54,8 +54,7 @@ class Canary {
   async guards(): Promise<Partial<GuardProfile>> {
     const key = `${this.#key}/guard`;
     await this.#mustPut(key, []);
-    const absent = await this.#put(key, ['if-none-match', '*']);
-    const wrong = await this.#put(key, ['if-match', '"00000000000000000000000000000000"']);
+    const [absent, wrong] = await together(this.#put(key, ['if-none-match', '*']), this.#put(key, ['if-match', '"00000000000000000000000000000000"']));
     const token = (await headObject(this.#client, key)).token;
     const right = await this.#put(key, ['if-match', quoted(token)]);
     const bare = right === 'conflict' && await this.#put(key, ['if-match', token]) === 'ok';
@@ -64,11 +63,17 @@ class Canary {
   }
 
   async checksums(): Promise<Partial<ChecksumProfile>> {
-    const headers: ChecksumAlgorithm[] = [];
-    for (const algorithm of HEADERS) if (await this.#keepsChecksum(algorithm)) headers.push(algorithm);
-    const md5 = await this.#put(`${this.#key}/md5`, ['content-md5', base64Of(checksumOf('md5', OTHER))]) === 'other' && await this.#put(`${this.#key}/md5`, ['content-md5', base64Of(checksumOf('md5', TEXT))]) === 'ok';
-    const first = headers[0];
-    return { headers, md5, trailer: first !== undefined && await this.#takesTrailer(first), fullObject: first !== undefined && await this.#fullObject(first) };
+    const [md5, ...kept] = await together(this.#takesMd5(), ...HEADERS.map((algorithm) => this.#keepsChecksum(algorithm)));
+    const headers = HEADERS.filter((_, i) => kept[i]);
+    const [first] = headers;
+    if (first === undefined) return { headers, md5, trailer: false, fullObject: false };
+    const [trailer, fullObject] = await together(this.#takesTrailer(first), this.#fullObject(first));
+    return { headers, md5, trailer, fullObject };
+  }
+
+  async #takesMd5(): Promise<boolean> {
+    const put = (text: Buffer): Promise<Outcome> => this.#put(`${this.#key}/md5`, ['content-md5', base64Of(checksumOf('md5', text))]);
+    return await put(OTHER) === 'other' && await put(TEXT) === 'ok';
   }
 
   /** The right one is accepted and shown again, a wrong one refused. */
@@ -105,7 +110,7 @@ class Canary {
 
   async listing(): Promise<Partial<ListingProfile>> {
     const wanted = ['a-b', 'a/b', 'a0', 'p+q'].map((one) => `${this.#key}/order/${one}`);
-    for (const key of wanted) await this.#mustPut(key, []);
+    await together(...wanted.map((key) => this.#mustPut(key, [])));
     const seen: Key[] = [];
     for await (const page of listPages(this.#client, { prefix: `${this.#key}/order/`, ...(this.#signal === undefined ? {} : { signal: this.#signal }) }, { ordered: false })) seen.push(...page.entries.map((entry) => entry.key));
     const ordered = seen.length === wanted.length && seen.every((key, i) => i === 0 || compareKeys(seen[i - 1] as Key, key) < 0);
@@ -138,12 +143,10 @@ class Canary {
   }
 
   async remove(): Promise<void> {
-    for (const key of this.#made) {
-      await removeObject(this.#client, key, this.#signal).catch((thrown: unknown) => {
-        // A canary that was never made, or may not be deleted, must not hide what the probe found.
-        if (!(thrown instanceof BrigadeError)) throw thrown;
-      });
-    }
+    await together(...[...this.#made].map((key) => removeObject(this.#client, key, this.#signal).catch((thrown: unknown) => {
+      // A canary that was never made, or may not be deleted, must not hide what the probe found.
+      if (!(thrown instanceof BrigadeError)) throw thrown;
+    })));
   }
 
   async #mustPut(key: Key, headers: readonly string[]): Promise<void> {
