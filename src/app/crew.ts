@@ -130,6 +130,43 @@ interface Executor {
   held: boolean;
 }
 
+const LATER_MS = 150;
+
+function forkExecutor(): ChildProcess {
+  return fork(EXECUTOR, [], { env: { ...process.env, ...BUFFERS_APART }, serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+/**
+ * Processes of executors that start while the stores are still looked at. They do nothing before a crew takes them, and what nobody takes is
+ * ended: the first object need not wait for them.
+ */
+export class Spares implements Disposable {
+  #children: ChildProcess[] = [];
+  readonly #timer: NodeJS.Timeout;
+
+  /** Not at once: until its first requests are out, this process has enough to load itself. */
+  constructor(count: number) {
+    this.#timer = setTimeout(() => {
+      this.#children = Array.from({ length: count }, forkExecutor);
+      // One that cannot even start is missed when it is taken.
+      for (const child of this.#children) child.on('error', () => undefined);
+    }, LATER_MS);
+  }
+
+  take(): ChildProcess | undefined {
+    clearTimeout(this.#timer);
+    for (let child = this.#children.shift(); child !== undefined; child = this.#children.shift()) {
+      if (child.connected && child.exitCode === null && child.signalCode === null) return child;
+    }
+    return undefined;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    for (const child of this.#children.splice(0)) child.kill('SIGKILL');
+  }
+}
+
 /** One forked process per executor; a dead one is replaced, its tasks go back in doubt. */
 export class ForkedCrew implements ManagedCrew {
   readonly #queue: LocalQueue;
@@ -138,6 +175,7 @@ export class ForkedCrew implements ManagedCrew {
   readonly #clock: Clock;
   readonly #trouble = new Trouble();
   readonly #executors = new Map<string, Executor>();
+  readonly #spares: Spares | undefined;
   readonly #watch: NodeJS.Timeout;
   #deaths: number[] = [];
   #diedMs: number | undefined;
@@ -147,8 +185,9 @@ export class ForkedCrew implements ManagedCrew {
   #going = true;
   #rates: Rates | undefined;
 
-  constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock) {
+  constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock, spares?: Spares) {
     this.#queue = queue;
+    this.#spares = spares;
     this.#spec = { ...spec, each: events.each === true };
     this.#events = events;
     this.#clock = clock;
@@ -216,7 +255,7 @@ export class ForkedCrew implements ManagedCrew {
 
   #start(): void {
     const holder = `executor-${process.pid}-${++this.#serial}`;
-    const child = fork(EXECUTOR, [], { env: { ...process.env, ...BUFFERS_APART }, serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = this.#spares?.take() ?? forkExecutor();
     const order = serveExecutor<ExecutorSpec>(wireOf(child), this.#queue, holder, (report) => this.#hear(holder, report));
     this.#executors.set(holder, { child, holder, order, heardMs: this.#clock.monotonic(), held: false });
     child.once('exit', (code, signal) => this.#ended(holder, code, signal));

@@ -15,7 +15,7 @@ import type { Events } from '../ports/events.ts';
 import type { Ledger, Run } from '../ports/ledger.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
-import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS } from './crew.ts';
+import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS, Spares } from './crew.ts';
 import { preflight } from './doctor.ts';
 import { keepLimits } from './limits.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
@@ -79,6 +79,14 @@ export async function runMigration(asked: Migration, flags: RunFlags, around: Su
 async function runChecked(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
   checkOverlap(asked, flags.stateDir);
   const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
+  using spares = new Spares(executorsOf(migration));
+  return await runNarrowed(migration, { ...flags, spares }, around);
+}
+
+/** With executors that are on their way already. */
+type Flags = RunFlags & { readonly spares: Spares };
+
+async function runNarrowed(migration: Migration, flags: Flags, around: Surroundings): Promise<RunResult> {
   const checked = await preflight(migration, { ...around, stateDir: flags.stateDir });
   for (const { name, message } of checked.cached ? [] : checked.warnings) around.events.emit({ type: 'note', level: 'warn', text: `${name}: ${message}` });
   const deps = { ...around, ...(checked.destination === undefined ? {} : { measured: checked.destination }) };
@@ -105,7 +113,7 @@ function pausedOrThrow(migration: Migration, flags: RunFlags, thrown: unknown): 
   }
 }
 
-async function runOnce(migration: Migration, flags: RunFlags, around: Surroundings & Pick<StoreDeps, 'measured'>, unordered: boolean): Promise<RunResult> {
+async function runOnce(migration: Migration, flags: Flags, around: Surroundings & Pick<StoreDeps, 'measured'>, unordered: boolean): Promise<RunResult> {
   const totals: { keeper?: TotalsKeeper } = {};
   const tuned = new Tuned();
   const events = fanOut([around.events, tuned, { emit: (event) => totals.keeper?.emit(event) }]);
@@ -122,7 +130,7 @@ async function runOnce(migration: Migration, flags: RunFlags, around: Surroundin
   }
 }
 
-async function carryOut(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
+async function carryOut(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
   const run = startRun(ledger, flags);
   const keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
   totals.keeper = keeper;
@@ -169,7 +177,7 @@ function startRun(ledger: Ledger, flags: RunFlags): Run {
   return ledger.beginRun(finishedBefore ? 'delta' : 'initial');
 }
 
-async function work(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
+async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
   const queue = new LocalQueue(ledger, run.number);
   const crew = gatherCrew(migration, flags, around, stores, ledger, queue);
   const { limits } = migration;
@@ -209,9 +217,9 @@ async function clashFinder(stores: OpenStores, dir: string, listing: ListAllOpti
   return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), listing, signal) };
 }
 
-function gatherCrew(migration: Migration, flags: RunFlags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
+function gatherCrew(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
   const share = executorsOf(migration);
-  if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed, silenceMs: flags.silenceMs ?? SILENCE_MS }, around.events, around.clock);
+  if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed, silenceMs: flags.silenceMs ?? SILENCE_MS }, around.events, around.clock, flags.spares);
   return new InProcessCrew(queue, { migration, share: 1, source: stores.source, destination: stores.destination, events: around.events, clock: around.clock, random: around.random });
 }
 

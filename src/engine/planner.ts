@@ -36,6 +36,8 @@ export interface PlanContext extends DraftContext {
 
 /** Save at least this often, so that copying starts with the first page and a crash loses little listing. */
 const SAVE_EVERY_MS = 1000;
+/** The first tasks are not held back for others: the pause between two saves begins at nothing, then here, and doubles. */
+const FIRST_PAUSE_MS = 50;
 const SAVE_TASKS = 8;
 const SIDES = 2;
 
@@ -59,6 +61,7 @@ class Planner implements ShardContext {
   #pool: Ranges | undefined;
   #tasks: PlannedTask[] = [];
   #savedAt: number;
+  #pauseMs = 0;
 
   constructor(context: PlanContext, shards: readonly Shard[], signal: AbortSignal) {
     this.#context = context;
@@ -136,17 +139,19 @@ class Planner implements ShardContext {
   }
 
   isDue(): boolean {
-    return this.#tasks.length === 0 && this.#isTime();
+    return this.#tasks.length === 0 && this.#sinceSaved() >= SAVE_EVERY_MS;
   }
 
   finish(task: PlannedTask, shard: ShardPlanner): void {
     this.#tasks.push(task);
     this.#changed.add(shard);
-    if (this.#tasks.length >= SAVE_TASKS || this.#isTime()) this.#save(false);
+    if (this.#tasks.length < SAVE_TASKS && this.#sinceSaved() < this.#pauseMs) return;
+    this.#pauseMs = Math.min(SAVE_EVERY_MS, Math.max(FIRST_PAUSE_MS, this.#pauseMs * 2));
+    this.#save(false);
   }
 
-  #isTime(): boolean {
-    return this.#context.clock.monotonic() - this.#savedAt >= SAVE_EVERY_MS;
+  #sinceSaved(): number {
+    return this.#context.clock.monotonic() - this.#savedAt;
   }
 
   #seal(): Listing {
