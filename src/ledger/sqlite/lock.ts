@@ -28,6 +28,19 @@ const paths = (ledger: string) => ({ coordinator: `${ledger}-coordinator.lock`, 
 
 const POLL_MS = 100;
 
+/** A connection that nobody refers to is closed when it is collected, and its lock is gone: these are referred to until they are released. */
+const kept = new Set<DatabaseSync>();
+
+function keep(db: DatabaseSync): Lock {
+  kept.add(db);
+  return {
+    release() {
+      kept.delete(db);
+      db.close();
+    },
+  };
+}
+
 /** Throws E_LOCKED_RUN, naming the one who has it. */
 export function lockCoordinator(ledger: string, holder: Holder): Lock {
   const { coordinator, facts } = paths(ledger);
@@ -39,7 +52,7 @@ export function lockCoordinator(ledger: string, holder: Holder): Lock {
   const draft = `${facts}.${holder.pid}`;
   writeFileSync(draft, JSON.stringify(holder));
   renameSync(draft, facts);
-  return { release: () => db.close() };
+  return keep(db);
 }
 
 /** Who took the coordinator's lock last; it may be gone. */
@@ -74,7 +87,7 @@ export function lockExecutor(ledger: string): Lock {
     db.close();
     throw ledgerFault(error, 'lock', executors);
   }
-  return { release: () => db.close() };
+  return keep(db);
 }
 
 /** Resolves once no executor of an earlier coordinator lives. Throws E_EXECUTORS_ALIVE after `timeoutMs`. */
