@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BrigadeError } from '../core/errors.ts';
+import { MiB } from '../core/units.ts';
 import type { Store } from '../ports/storage.ts';
 import { describeStore } from './conformance/index.ts';
 import type { Fault } from './decorators/faulty.ts';
@@ -64,6 +65,22 @@ test('the direct way and the long way do, count and tell the same', async () => 
   const [short, long] = [await work({}), await work(FAR_LIMITS)];
   assert.deepEqual(short, long);
   assert.ok(short.ends.some((end) => Array.isArray(end)), 'a write whose answer was lost meets its own object');
+});
+
+test('a limit that is set while a large body goes by holds for the rest of it', async () => {
+  const rig = createStack();
+  rig.memory.put('large', bytesOf(4 * MiB));
+  const { chunks } = await rig.dependable.read({ key: 'large', expectedSize: 4 * MiB });
+  let seen = 0;
+  let slowed = 0;
+  for await (const chunk of chunks) {
+    seen += chunk.length;
+    if (slowed > 0) continue;
+    slowed = rig.clock.monotonic();
+    rig.common.limiter.setLimits({ bytesPerSecond: 1 * MiB });
+  }
+  assert.equal(seen, 4 * MiB);
+  assert.ok(rig.clock.monotonic() - slowed > 2_000, `${rig.clock.monotonic() - slowed} ms for nearly 4 MiB at 1 MiB/s`);
 });
 
 test('limits that are set while requests go by hold for the next one', async () => {

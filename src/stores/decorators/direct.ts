@@ -3,6 +3,7 @@
  * nothing limits, nothing fails and the body comes whole: here one function does what they would have done then. Whatever is not so,
  * a limit that holds, an error, a body that comes in pieces, goes on with them from where it stands.
  */
+import { MiB } from '../../core/units.ts';
 import type { ObjectRead, ReadRequest, Store, WriteRequest, Written } from '../../ports/storage.ts';
 import { gatedBody, sampleOf, verdictOn } from './gated.ts';
 import type { Governor, Permit } from './governor.ts';
@@ -12,6 +13,9 @@ import type { Limiter } from './limited.ts';
 import { isWhole, resumable, type ResumeOptions } from './resuming.ts';
 import { firstTry, triedAgain, type RetryOptions } from './retrying.ts';
 import type { BodyWatch } from './watched.ts';
+
+/** Larger bodies would gain nothing; and while one goes by, a limit may be set that holds for the rest of it. */
+const SMALL = 1 * MiB;
 
 export interface DirectOptions extends InstrumentedOptions, ResumeOptions, RetryOptions {
   readonly limiter: Limiter;
@@ -45,7 +49,8 @@ class Direct {
   }
 
   read(request: ReadRequest): Promise<ObjectRead> {
-    return this.#options.limiter.free ? this.#read(request) : this.#steps.whole.read(request);
+    const length = request.range?.length ?? request.expectedSize;
+    return length <= SMALL && this.#options.limiter.free ? this.#read(request) : this.#steps.whole.read(request);
   }
 
   async #read(request: ReadRequest): Promise<ObjectRead> {
@@ -68,7 +73,7 @@ class Direct {
   }
 
   write(request: WriteRequest): Promise<Written> {
-    return this.#options.limiter.free ? this.#write(request) : this.#steps.whole.write(request);
+    return request.body.size <= SMALL && this.#options.limiter.free ? this.#write(request) : this.#steps.whole.write(request);
   }
 
   async #write(request: WriteRequest): Promise<Written> {
