@@ -15,6 +15,7 @@ import { Estimate } from './forecast-estimate.ts';
 import { openForLook, openRecord, refused } from './forecast-open.ts';
 import type { Forecast, ForecastAround, Forecaster } from './forecast-types.ts';
 import { listingLanes, planOptions } from './options.ts';
+import { keepOldGenerationSmall } from './heap.ts';
 import { narrowToObject } from './single.ts';
 import type { OpenStores } from './stores.ts';
 import { threadsFor } from './threads.ts';
@@ -22,6 +23,7 @@ import { threadsFor } from './threads.ts';
 /** @throws BrigadeError `usage`: a side cannot be listed, or the places overlap. */
 export const forecast: Forecaster = async (asked, around) => {
   threadsFor(asked);
+  keepOldGenerationSmall();
   checkOverlap(asked, around.stateDir);
   try {
     const migration = await narrowToObject(asked, { ...around, share: 1 });

@@ -1,5 +1,5 @@
 /**
- * How many lanes list at once: found, not configured. Twice as many as long as that does not make it slower, down again when far fewer keys
+ * How many lanes list at once: found, not configured. Twice as many as long as that makes it faster (each holds pages), down again when far fewer keys
  * come than just before. How many requests are in flight is the governor's matter, below the stores: at a store that throttles, lanes wait there.
  */
 import type { Clock } from '../ports/clock.ts';
@@ -8,7 +8,7 @@ const BEGIN = 4;
 const PERIOD_MS = 100;
 /** Pages for each lane in a period that say enough. */
 const PAGES = 1.5;
-const NOT_SLOWER = 0.9;
+const FASTER = 1.1;
 const MUCH_SLOWER = 0.5;
 const FEWER = 0.75;
 
@@ -46,7 +46,7 @@ export class LaneCount {
 
   #judge(rate: number, running: number): void {
     if (rate < this.#before * MUCH_SLOWER) this.#allowed = Math.max(1, Math.floor(this.#allowed * FEWER));
-    else if (rate > this.#before * NOT_SLOWER && running >= this.#allowed) this.#allowed = Math.min(this.#most, this.#allowed * 2);
+    else if (rate > this.#before * FASTER && running >= this.#allowed) this.#allowed = Math.min(this.#most, this.#allowed * 2);
     this.#before = rate;
   }
 }
