@@ -1,5 +1,5 @@
 /** Growing and shrinking byte sequences: what blocks are made of. Numbers are LEB128 varints up to 2^53 - 1. */
-import { isUtf8Key } from '../../core/key.ts';
+import { isUtf8Key } from './key.ts';
 
 export class ByteWriter {
   #buffer = Buffer.allocUnsafe(256);
