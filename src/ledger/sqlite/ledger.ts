@@ -2,6 +2,7 @@
 import { BrigadeError } from '../../core/errors.ts';
 import { failedInPlan } from '../../core/item.ts';
 import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
+import { Folding, type FoldSteps } from './folding.ts';
 import { CommitGroup } from './group.ts';
 import { LedgerReader } from './reader.ts';
 import { shardRow, totalRows } from './rows.ts';
@@ -12,6 +13,7 @@ import type { Key } from '../../core/key.ts';
 import type { Shard } from '../../core/shard.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { FoldTarget, PlanRecord, Report, ReportPlace, SegmentPlace, TaskName, WorkName } from '../../ports/journal.ts';
 import type { Binding, Finding, LeasedTask, Ledger, Listing, ObjectFilter, ObjectRow, PlannedPage, RecordedUpload, Retried, Run, RunKind, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 import type { Connection } from './connection.ts';
@@ -32,7 +34,7 @@ const AMEND_AT_ONCE = 20_000;
 /** Behind every key. */
 const LAST = Buffer.alloc(8192, 0xff);
 
-export class SqliteLedger implements Ledger {
+export class SqliteLedger implements FoldTarget {
   readonly path: string;
   readonly binding: Binding;
   readonly #parts: SqliteLedgerParts;
@@ -40,6 +42,7 @@ export class SqliteLedger implements Ledger {
   readonly #reader: LedgerReader;
   readonly #tasks: Tasks;
   readonly #group: CommitGroup;
+  readonly #folding: Folding;
   #closed = false;
 
   constructor(parts: SqliteLedgerParts) {
@@ -50,6 +53,7 @@ export class SqliteLedger implements Ledger {
     this.#reader = new LedgerReader(parts.connection);
     this.#tasks = new Tasks(parts.connection);
     this.#group = new CommitGroup(parts.connection, { clock: parts.clock, waitMs: Math.min(250, parts.groupMs), weight: GROUP_WEIGHT, onRollback: () => this.#tasks.forget() });
+    this.#folding = new Folding(parts.connection, this.#foldSteps());
   }
 
   runs(): readonly Run[] { return this.#reader.runs(); }
@@ -68,37 +72,17 @@ export class SqliteLedger implements Ledger {
 
   beginRun(kind: RunKind): Run {
     const number = (this.run()?.number ?? 0) + 1;
-    this.#group.commit('beginRun', () => {
-      this.#connection.sql('addRun').run(number, kind, this.#parts.clock.now());
-      this.#connection.sql('addTally').run(number);
-    });
+    this.#group.commit('beginRun', () => this.#addRun(number, kind, this.#parts.clock.now()));
     return this.#mustRun(number);
   }
 
   updateRun(number: number, change: Parameters<Ledger['updateRun']>[1]): void {
-    const run = this.#mustRun(number);
-    const state = change.state ?? run.state;
-    const pause = change.pause === undefined ? run.pause : change.pause;
-    const ended = state === 'finished' || state === 'abandoned' ? run.endedMs ?? this.#parts.clock.now() : null;
-    this.#group.commit('updateRun', () => {
-      this.#connection.sql('changeRun').run(
-        state, change.stage ?? run.stage, pause === undefined || pause === null ? null : JSON.stringify(pause), ended,
-        change.addActiveMs ?? 0, change.resumed === true ? 1 : 0, number,
-      );
-    });
+    this.#group.commit('updateRun', () => this.#changeRun(number, change, this.#parts.clock.now()));
   }
 
   addPlan(run: number, page: PlannedPage): void {
     this.#mustRun(run);
-    this.#group.commit('addPlan', () => {
-      for (const task of page.tasks) {
-        this.#refuseOverlap(run, task.items);
-        this.#tasks.add(run, task.items, task.problems);
-      }
-      for (const shard of page.shards) this.#connection.sql('setShard').run(run, ...shardRow(shard));
-      if (page.listing.sealed) this.#proveHeld(run);
-      this.#setListing(run, page.listing);
-    });
+    this.#group.commit('addPlan', () => this.#addPage(run, page));
   }
 
   claim(run: number, limit: number, holder: string, size?: SizeClass): readonly LeasedTask[] {
@@ -143,8 +127,21 @@ export class SqliteLedger implements Ledger {
 
   addTotals(run: number, totals: Partial<RunTotals>): void {
     this.#group.commit('addTotals', () => {
-      for (const [name, value] of totalRows(totals)) if (value !== 0) this.#connection.sql('addTotal').run(run, name, value);
+      this.#sumTotals(run, totals);
     });
+  }
+
+  foldedTo(): SegmentPlace | undefined { return this.#folding.foldedTo(); }
+  ledgerTask(name: TaskName): number | undefined { return this.#folding.ledgerTask(name); }
+  reportsFolded(work: WorkName): number { return this.#folding.reportsFolded(work); }
+  unfinishedFrom(): SegmentPlace | undefined { return this.#folding.unfinishedFrom(); }
+
+  async foldPlan(place: SegmentPlace, records: readonly PlanRecord[]): Promise<void> {
+    await this.#group.add(1 + weightOf(records), () => this.#folding.plan(place, records));
+  }
+
+  async foldReport(place: ReportPlace, report: Report | undefined): Promise<void> {
+    await this.#group.add(1 + (report?.outcomes.length ?? 0), () => this.#folding.report(place, report));
   }
 
   amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {
@@ -250,6 +247,46 @@ export class SqliteLedger implements Ledger {
     }
   }
 
+  #foldSteps(): FoldSteps {
+    return {
+      tasks: this.#tasks,
+      begin: ({ number, kind, startedMs }) => this.#addRun(number, kind, startedMs),
+      change: ({ run, change, atMs }) => this.#changeRun(run, change, atMs),
+      plan: ({ run, page }) => this.#addPage(run, page),
+      addTotals: ({ run, totals }) => this.#sumTotals(run, totals),
+    };
+  }
+
+  #addRun(number: number, kind: RunKind, startedMs: number): void {
+    this.#connection.sql('addRun').run(number, kind, startedMs);
+    this.#connection.sql('addTally').run(number);
+  }
+
+  #changeRun(number: number, change: Parameters<Ledger['updateRun']>[1], atMs: number): void {
+    const run = this.#mustRun(number);
+    const state = change.state ?? run.state;
+    const pause = change.pause === undefined ? run.pause : change.pause;
+    const ended = state === 'finished' || state === 'abandoned' ? run.endedMs ?? atMs : null;
+    this.#connection.sql('changeRun').run(
+      state, change.stage ?? run.stage, pause === undefined || pause === null ? null : JSON.stringify(pause), ended,
+      change.addActiveMs ?? 0, change.resumed === true ? 1 : 0, number,
+    );
+  }
+
+  #addPage(run: number, page: PlannedPage): void {
+    for (const task of page.tasks) {
+      this.#refuseOverlap(run, task.items);
+      this.#tasks.add(run, task.items, task.problems);
+    }
+    for (const shard of page.shards) this.#connection.sql('setShard').run(run, ...shardRow(shard));
+    if (page.listing.sealed) this.#proveHeld(run);
+    this.#setListing(run, page.listing);
+  }
+
+  #sumTotals(run: number, totals: Partial<RunTotals>): void {
+    for (const [name, value] of totalRows(totals)) if (value !== 0) this.#connection.sql('addTotal').run(run, name, value);
+  }
+
   #setListing(run: number, listing: Listing): void {
     this.#connection.sql('setListing').run(listing.sealed ? 1 : 0, listing.sourceObjects, listing.sourceBytes, listing.destinationObjects, run);
   }
@@ -259,6 +296,11 @@ export class SqliteLedger implements Ledger {
     if (run === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `the ledger has no run ${number}` });
     return run;
   }
+}
+
+/** Items a segment brings: what its transaction costs. */
+function weightOf(records: readonly PlanRecord[]): number {
+  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + task.items.length, 0) : 0), 0);
 }
 
 /** Items of a task are in key order, each key once. */

@@ -256,7 +256,7 @@ test('a ledger of the first schema is read as it is, and counts the evidence tha
   const db = new DatabaseSync(path);
   for (const table of ['tasks', 'tallies']) db.exec(`ALTER TABLE ${table} DROP COLUMN evidence4`);
   for (const index of ['tasks_small', 'tasks_large']) db.exec(`DROP INDEX ${index}`);
-  db.exec('DROP TABLE shards; PRAGMA user_version = 1');
+  db.exec('DROP TABLE shards; DROP TABLE journal_segments; DROP TABLE journal_reports; PRAGMA user_version = 1');
   db.close();
   const evidence = { none: 0, 'in flight': 100, 'store checksum': 0, 'destination re-read': 0, 'both ends re-read': 0 };
   const view = inspectLedger(path);

@@ -41,7 +41,7 @@ export interface OpenOptions {
 
 /** Databases up to this size are read whole at start; of larger ones only what is not protected by block checksums. */
 const SMALL_BYTES = 64 << 20;
-const PLAIN_TABLES = ['meta', 'runs', 'tasks', 'outcomes', 'problems', 'objects', 'tallies', 'codes', 'totals', 'uploads', 'parts', 'verify', 'findings', 'shards'];
+const PLAIN_TABLES = ['meta', 'runs', 'tasks', 'outcomes', 'problems', 'objects', 'tallies', 'codes', 'totals', 'uploads', 'parts', 'verify', 'findings', 'shards', 'journal_segments', 'journal_reports'];
 
 /** What SQLite writes before any table is there. */
 const FIRST_PAGE_BYTES = 4096;

@@ -81,6 +81,16 @@ export const SQL = {
   parts: 'SELECT number, size, token, algorithm, hex FROM parts WHERE task = ? AND upload = ? ORDER BY number',
   dropParts: 'DELETE FROM parts WHERE task = ? AND upload = ?',
 
+  lastTask: 'SELECT max(id) AS id FROM tasks',
+  doubtTask: "UPDATE tasks SET in_doubt = 1 WHERE id = ? AND state <> 'done'",
+  lastSegment: 'SELECT epoch, seq FROM journal_segments ORDER BY epoch DESC, seq DESC LIMIT 1',
+  segment: 'SELECT first_task, tasks FROM journal_segments WHERE epoch = ? AND seq = ?',
+  setSegment: 'INSERT INTO journal_segments (epoch, seq, first_task, tasks) VALUES (?, ?, ?, ?) ON CONFLICT (epoch, seq) DO UPDATE SET first_task = excluded.first_task, tasks = excluded.tasks',
+  unfinishedSegment: `SELECT epoch, seq FROM journal_segments WHERE first_task <= (SELECT min(id) FROM tasks WHERE state <> 'done') AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1`,
+  reports: 'SELECT folded FROM journal_reports WHERE task = ? AND part = ?',
+  setReports: 'INSERT INTO journal_reports (task, part, folded) VALUES (?, ?, ?) ON CONFLICT (task, part) DO UPDATE SET folded = excluded.folded',
+  upload: 'SELECT 1 FROM uploads WHERE task = ? AND upload = ?',
+
   setVerify: 'INSERT INTO verify (run, summary) VALUES (?, ?) ON CONFLICT (run) DO UPDATE SET summary = excluded.summary',
   verify: 'SELECT summary FROM verify WHERE run = ?',
   clearFindings: 'DELETE FROM findings WHERE run = ?',
@@ -89,6 +99,8 @@ export const SQL = {
 
   tasksToPrune: 'SELECT id FROM tasks WHERE run = ? LIMIT 1000',
   dropTask: 'DELETE FROM tasks WHERE id = ?',
+  dropReports: 'DELETE FROM journal_reports WHERE task = ?',
+  forgetSegment: 'UPDATE journal_segments SET first_task = NULL, tasks = 0 WHERE first_task = ?',
   dropBlock: 'DELETE FROM blocks WHERE task = ?',
   dropProblems: 'DELETE FROM problems WHERE id NOT IN (SELECT problem FROM objects)',
   dropObjects: 'DELETE FROM objects WHERE run = ?',

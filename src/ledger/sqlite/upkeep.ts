@@ -70,6 +70,9 @@ function pruneSome(connection: Connection, run: number): number {
     for (const { id } of tasks) {
       connection.sql('dropBlock').run(Number(id));
       connection.sql('clearOutcomes').run(Number(id));
+      connection.sql('dropReports').run(Number(id));
+      // Numbers may be given again: what a segment planned must not be taken for what has them then.
+      connection.sql('forgetSegment').run(Number(id));
       connection.sql('dropTask').run(Number(id));
     }
     return tasks.length;

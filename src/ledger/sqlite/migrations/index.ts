@@ -4,9 +4,10 @@ import { initial } from './001-initial.ts';
 import { destinationReRead } from './002-destination-re-read.ts';
 import { shards } from './003-shards.ts';
 import { claims } from './004-claims.ts';
+import { journal } from './005-journal.ts';
 import type { DatabaseSync } from 'node:sqlite';
 
-const MIGRATIONS: readonly string[] = [initial, destinationReRead, shards, claims];
+const MIGRATIONS: readonly string[] = [initial, destinationReRead, shards, claims, journal];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -1,0 +1,156 @@
+/** What stands in segments: a head of JSON for what occurs once, and columns (core/lines.ts) for what occurs for each object. */
+import { BrigadeError } from '../core/errors.ts';
+import { ByteReader, ByteWriter } from '../core/bytes.ts';
+import { packLines, unpackLines, type Line } from '../core/lines.ts';
+import type { Item, Outcome, Problem } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
+import type { ItemChange, PlanRecord, Report } from '../ports/journal.ts';
+import type { PlannedTask } from '../ports/ledger.ts';
+
+type Mutable<T> = { -readonly [P in keyof T]: T[P] };
+
+/** JSON and the bytes behind it. */
+export function joinContent(head: unknown, ...tails: readonly Buffer[]): Buffer {
+  const writer = new ByteWriter();
+  writer.text(JSON.stringify(head));
+  for (const tail of tails) {
+    writer.varint(tail.length);
+    writer.bytes(tail);
+  }
+  return Buffer.from(writer.view());
+}
+
+/** The head of a content, which its checksum has proven to be one of ours. */
+export function headOf<T>(content: Buffer): T {
+  return JSON.parse(new ByteReader(content).text()) as T;
+}
+
+/** Different problems of a segment, each once. */
+class Problems {
+  readonly list: Problem[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  /** From 1; 0: none. */
+  number(problem: Problem | undefined): number {
+    if (problem === undefined) return 0;
+    const text = JSON.stringify(problem);
+    const known = this.#numbers.get(text) ?? this.list.push(problem);
+    this.#numbers.set(text, known);
+    return known;
+  }
+}
+
+interface PackedTask { readonly items: number; readonly problems: readonly (readonly [item: number, problem: number])[] }
+type PackedRecord =
+  | Exclude<PlanRecord, { type: 'plan' | 'amend' }>
+  | (Omit<Extract<PlanRecord, { type: 'plan' }>, 'page'> & { readonly page: { readonly tasks: readonly PackedTask[]; readonly shards: unknown; readonly listing: unknown } })
+  | (Omit<Extract<PlanRecord, { type: 'amend' }>, 'changes'> & { readonly changes: PackedTask });
+
+interface PlanHead { readonly nonce: string; readonly problems: readonly Problem[]; readonly records: readonly PackedRecord[] }
+
+/** `nonce` names the writer: no other one writes the same bytes. */
+export function packPlan(nonce: string, records: readonly PlanRecord[]): Buffer {
+  const lines: Line[] = [];
+  const problems = new Problems();
+  const pack = (items: readonly Item[], problemOf: (item: Item, at: number) => Problem | undefined): PackedTask => {
+    const told: (readonly [number, number])[] = [];
+    for (const [at, item] of items.entries()) {
+      lines.push({ item });
+      const number = problems.number(problemOf(item, at));
+      if (number > 0) told.push([at, number]);
+    }
+    return { items: items.length, problems: told };
+  };
+  const packed = records.map((record): PackedRecord => {
+    if (record.type === 'plan') {
+      const tasks = record.page.tasks.map((task) => pack(task.items, (item) => task.problems.get(item.key)));
+      return { ...record, page: { ...record.page, tasks } };
+    }
+    if (record.type === 'amend') return { ...record, changes: pack(record.changes.map(({ item }) => item), (_, at) => record.changes[at]?.problem) };
+    return record;
+  });
+  const head: PlanHead = { nonce, problems: problems.list, records: packed };
+  return joinContent(head, packLines(lines));
+}
+
+export function unpackPlan(content: Buffer): PlanRecord[] {
+  const reader = new ByteReader(content);
+  const head = JSON.parse(reader.text()) as PlanHead;
+  const lines = unpackLines(reader.bytes(reader.varint()));
+  let next = 0;
+  const take = ({ items, problems }: PackedTask): ItemChange[] => {
+    const told = new Map(problems.map(([at, number]) => [at, head.problems[number - 1] as Problem]));
+    return Array.from({ length: items }, (_, at) => {
+      const { item } = lines[next++] as Line;
+      const problem = told.get(at);
+      return problem === undefined ? { item } : { item, problem };
+    });
+  };
+  return head.records.map((record) => {
+    if (record.type === 'plan') return { ...record, page: { ...record.page, tasks: record.page.tasks.map((task) => plannedTask(take(task))) } } as PlanRecord;
+    if (record.type === 'amend') return { ...record, changes: take(record.changes) };
+    return record;
+  });
+}
+
+function plannedTask(changes: readonly ItemChange[]): PlannedTask {
+  const problems = new Map<Key, Problem>();
+  for (const { item, problem } of changes) if (problem !== undefined) problems.set(item.key, problem);
+  return { items: changes.map(({ item }) => item), problems };
+}
+
+/** What an outcome has beside the columns of an item. */
+const HAS = { size: 1, source: 2, problem: 4, unguarded: 8, guarded: 16, noLost: 32 } as const;
+
+interface ReportHead extends Omit<Report, 'outcomes'> { readonly problems: readonly Problem[] }
+
+export function packReport({ outcomes, ...rest }: Report): Buffer {
+  const problems = new Problems();
+  const flags = new ByteWriter();
+  const numbers = new ByteWriter();
+  const lines = outcomes.map((outcome) => {
+    const number = problems.number(outcome.problem);
+    flags.byte(flagsOf(outcome));
+    numbers.varint(outcome.bytesSent);
+    // Whole microseconds: more than any clock of a worker tells.
+    numbers.varint(Math.round(outcome.ms * 1000));
+    if (number > 0) numbers.varint(number);
+    return lineOf(outcome);
+  });
+  const head: ReportHead = { ...rest, problems: problems.list };
+  return joinContent(head, packLines(lines), flags.view(), numbers.view());
+}
+
+export function unpackReport(content: Buffer): Report {
+  const reader = new ByteReader(content);
+  const { problems, ...rest } = JSON.parse(reader.text()) as ReportHead;
+  const lines = unpackLines(reader.bytes(reader.varint()));
+  const [flags, numbers] = [new ByteReader(reader.bytes(reader.varint())), new ByteReader(reader.bytes(reader.varint()))];
+  return { ...rest, outcomes: lines.map((line) => outcomeOf(line, flags.byte(), numbers, problems)) };
+}
+
+function flagsOf({ size, source, problem, unguarded, lost }: Outcome): number {
+  return (size === undefined ? 0 : HAS.size) | (source === undefined ? 0 : HAS.source) | (problem === undefined ? 0 : HAS.problem)
+    | (unguarded === true ? HAS.unguarded : 0) | (unguarded === false ? HAS.guarded : 0) | (lost?.length === 0 ? HAS.noLost : 0);
+}
+
+function lineOf({ key, state, source, size, destination, checksum, evidence, attempts, lost }: Outcome): Line {
+  const item: Mutable<Item> = { key, kind: 'object', size: size ?? 0, state, source: source ?? { token: '' }, evidence, attempts };
+  if (destination !== undefined) item.destination = destination;
+  if (checksum !== undefined) item.checksum = checksum;
+  return lost === undefined || lost.length === 0 ? { item } : { item, lost };
+}
+
+function outcomeOf({ item, lost }: Line, flags: number, numbers: ByteReader, problems: readonly Problem[]): Outcome {
+  if (item.state === 'extra') throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'no outcome is `extra`', op: 'report' });
+  const outcome: Mutable<Outcome> = { key: item.key, state: item.state, evidence: item.evidence, attempts: item.attempts, bytesSent: numbers.varint(), ms: numbers.varint() / 1000 };
+  if ((flags & HAS.size) !== 0) outcome.size = item.size;
+  if ((flags & HAS.source) !== 0) outcome.source = item.source;
+  if (item.destination !== undefined) outcome.destination = item.destination;
+  if (item.checksum !== undefined) outcome.checksum = item.checksum;
+  if ((flags & HAS.problem) !== 0) outcome.problem = problems[numbers.varint() - 1] as Problem;
+  if (lost !== undefined) outcome.lost = lost;
+  else if ((flags & HAS.noLost) !== 0) outcome.lost = [];
+  if ((flags & (HAS.unguarded | HAS.guarded)) !== 0) outcome.unguarded = (flags & HAS.unguarded) !== 0;
+  return outcome;
+}

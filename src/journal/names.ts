@@ -1,0 +1,65 @@
+/**
+ * Where things lie in a journal. Numbers have a fixed width, so that the order of names is the order of numbers.
+ *
+ *   epochs/<epoch>                             who has it
+ *   plan/<epoch>/<seq>, control/<epoch>/<seq>  the two logs
+ *   reports/<epoch>/<seq>/<task>-<nth>         of a whole task
+ *   reports/<epoch>/<seq>/<task>.<part>-<nth>  of the parts from this one on
+ *   canaries/<chance>-<round>                  for the proof of conditional writes, removed again
+ */
+import type { Key } from '../core/key.ts';
+import type { Random } from '../ports/clock.ts';
+import type { ReportPlace, SegmentPlace } from '../ports/journal.ts';
+
+export type LogName = 'plan' | 'control';
+
+const EPOCH = 8;
+const SEQ = 10;
+const TASK = 6;
+const PART = 5;
+const NTH = 3;
+const REPORT = /^reports\/(\d{8})\/(\d{10})\/(\d{6})(?:\.(\d{5}))?-(\d{3,})$/;
+const SEGMENT = /^(?:plan|control)\/(\d{8})\/(\d{10})$/;
+
+export const EPOCHS = 'epochs/';
+export const REPORTS = 'reports/';
+
+const digits = (value: number, width: number): string => String(value).padStart(width, '0');
+
+export const epochKey = (epoch: number): Key => EPOCHS + digits(epoch, EPOCH);
+
+export function epochOf(key: Key): number | undefined {
+  return /^epochs\/\d{8}$/.test(key) ? Number(key.slice(EPOCHS.length)) : undefined;
+}
+
+export const logPrefix = (log: LogName, epoch: number): Key => `${log}/${digits(epoch, EPOCH)}/`;
+export const segmentKey = (log: LogName, { epoch, seq }: SegmentPlace): Key => logPrefix(log, epoch) + digits(seq, SEQ);
+
+export function segmentOf(key: Key): SegmentPlace | undefined {
+  const found = SEGMENT.exec(key);
+  return found === null ? undefined : { epoch: Number(found[1]), seq: Number(found[2]) };
+}
+
+/** What every report of the tasks of one segment begins with. */
+export const reportFolder = ({ epoch, seq }: SegmentPlace): Key => `${REPORTS}${digits(epoch, EPOCH)}/${digits(seq, SEQ)}/`;
+
+export function reportKey({ work, nth }: ReportPlace): Key {
+  const part = work.firstPart === undefined ? '' : `.${digits(work.firstPart, PART)}`;
+  return `${reportFolder(work)}${digits(work.task, TASK)}${part}-${digits(nth, NTH)}`;
+}
+
+export function reportOf(key: Key): ReportPlace | undefined {
+  const found = REPORT.exec(key);
+  if (found === null) return undefined;
+  const work = { epoch: Number(found[1]), seq: Number(found[2]), task: Number(found[3]), ...(found[4] === undefined ? {} : { firstPart: Number(found[4]) }) };
+  return { work, nth: Number(found[5]) };
+}
+
+/** Negative: `a` comes first. */
+export function comparePlaces(a: SegmentPlace, b: SegmentPlace): number {
+  return a.epoch - b.epoch || a.seq - b.seq;
+}
+
+export function canaryName(random: Random, round: number): Key {
+  return `canaries/${Math.floor(random.next() * 2 ** 48).toString(16).padStart(12, '0')}-${round}`;
+}

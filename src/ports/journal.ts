@@ -1,0 +1,165 @@
+/**
+ * The journal port: in a fleet the truth from which a ledger can be made again. It is append-only and lies in a bucket or a shared directory:
+ *
+ * - the *plan log*, which one coordinator at a time writes: runs, planned tasks, uploads, what closing rounds changed;
+ * - the *control log*, by the same coordinator: what the fleet is to do now (pause, limits, shares), whole in each segment;
+ * - *reports*, which workers write: what became of the objects of a task, or which parts of a large object are stored.
+ *
+ * A coordinator writes under an epoch, `<epoch>/<seq>`, each segment by a conditional write. Whoever makes the segment that claims the next
+ * epoch has it; it then seals the logs of the epochs before it by taking the next free name in them. What was written before the seal counts,
+ * and nothing can be written behind it: a coordinator that was frozen and wakes is refused by its next write. One that is awake asks beside each
+ * write whether a newer epoch is claimed, and stops then, so that the seal catches up with it.
+ */
+import type { Item, Outcome, Problem } from '../core/item.ts';
+import type { Ledger, LeasedTask, PlannedPage, RunKind, RunTotals } from './ledger.ts';
+import type { Part, Upload } from './storage.ts';
+
+/** One segment of a log. Epochs begin at 1, segments at 0. Epoch first, then seq, is the order in which segments count. */
+export interface SegmentPlace {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** A task of the fleet: the nth planned by a segment. Never used twice, since no segment is. */
+export interface TaskName extends SegmentPlace {
+  readonly task: number;
+}
+
+/** What a worker was asked to do: a task, or with `firstPart` a range of parts of the one object of a task. */
+export interface WorkName extends TaskName {
+  /** From 1. */
+  readonly firstPart?: number;
+}
+
+export type RunChange = Parameters<Ledger['updateRun']>[1];
+
+/** What one entry of the plan log says. All of a segment holds, or nothing of it. */
+export type PlanRecord =
+  | { readonly type: 'run'; readonly number: number; readonly kind: RunKind; readonly startedMs: number }
+  | { readonly type: 'change'; readonly run: number; readonly atMs: number; readonly change: RunChange }
+  | { readonly type: 'plan'; readonly run: number; readonly page: PlannedPage }
+  /**
+   * Items rewritten as `Ledger.amend` does. `after`: reports of the task that were folded before; the others come behind it, whoever folds. That
+   * is what makes a rebuilt ledger the same as the one that was amended while reports still came in.
+   */
+  | { readonly type: 'amend'; readonly task: TaskName; readonly after: number; readonly changes: readonly ItemChange[] }
+  /** Before the first part is sent (F072). */
+  | { readonly type: 'upload'; readonly task: TaskName; readonly upload: Upload; readonly sourceToken: string }
+  /** Completed or aborted. */
+  | { readonly type: 'upload over'; readonly task: TaskName; readonly uploadId: string }
+  | { readonly type: 'totals'; readonly run: number; readonly totals: Partial<RunTotals> };
+
+export interface ItemChange {
+  readonly item: Item;
+  readonly problem?: Problem;
+}
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+/** The run control as a whole: a later one replaces it. */
+export type Control = Readonly<Record<string, Json>>;
+
+/** What a worker has to say of its work. */
+export interface Report {
+  readonly worker: string;
+  readonly outcomes: readonly Outcome[];
+  /** No item of the task will be reported again by this worker. */
+  readonly close: boolean;
+  /** Parts that are stored at the destination. */
+  readonly parts: readonly { readonly uploadId: string; readonly part: Part }[];
+}
+
+/** Who holds an epoch. */
+export interface Claim {
+  readonly epoch: number;
+  readonly holder: string;
+  /** By the clock of its holder, milliseconds since 1970: for people. */
+  readonly sinceMs: number;
+}
+
+/** A segment that cannot be believed: what, where, and what is done about it. */
+export interface Damage {
+  readonly key: string;
+  /** `torn`, `changed`, `misplaced`, `gone`, `newer`. */
+  readonly kind: 'torn' | 'changed' | 'misplaced' | 'gone' | 'newer';
+  /** One line. */
+  readonly message: string;
+  readonly fix: string;
+}
+
+/** The pen of the one coordinator. Calls are carried out one after the other, each on disk when it resolves. */
+export interface CoordinatorJournal {
+  readonly claim: Claim;
+  /**
+   * Adds a segment to the plan log. After a failure that is no E_JOURNAL_FENCED nobody knows whether it stands; the next call finds out before
+   * it writes anything, so that the order of segments is the order of calls.
+   * @throws BrigadeError usage E_JOURNAL_FENCED: another coordinator took over; nothing of this and later calls will ever count.
+   */
+  append(records: readonly PlanRecord[], signal?: AbortSignal): Promise<SegmentPlace>;
+  /** Replaces the run control. Same errors. */
+  control(control: Control, signal?: AbortSignal): Promise<void>;
+  /** Whether no newer epoch is claimed: for a coordinator that has nothing to write. One request. */
+  isCurrent(signal?: AbortSignal): Promise<boolean>;
+}
+
+export interface ReportPlace {
+  readonly work: WorkName;
+  /** From 0: reports of one piece of work in the order in which they count. */
+  readonly nth: number;
+}
+
+/** `report` absent: it is damaged. */
+export interface ReadReport extends ReportPlace {
+  readonly report?: Report;
+  readonly damage?: Damage;
+}
+
+/** `records` absent: it is damaged. */
+export interface ReadPlan extends SegmentPlace {
+  readonly records?: readonly PlanRecord[];
+  readonly damage?: Damage;
+}
+
+export interface Journal {
+  /** The newest claim. */
+  current(signal?: AbortSignal): Promise<Claim | undefined>;
+  /**
+   * Takes the epoch after `over` (absent: the first one) and seals what was before.
+   * `cutAt`: the segment of the plan log from which on nothing counts any more, because it is damaged; what it and later ones planned is planned
+   * again. Default: everything counts.
+   * @throws BrigadeError usage E_LOCKED_RUN: somebody else has it, and who (F106).
+   */
+  claim(request: { readonly holder: string; readonly over: Claim | undefined; readonly cutAt?: SegmentPlace; readonly signal?: AbortSignal }): Promise<CoordinatorJournal>;
+  /** Writes a report beside those that are there; the same one again is found to be there. Answers which it is. */
+  report(work: WorkName, report: Report, signal?: AbortSignal): Promise<ReportPlace & { readonly written: boolean }>;
+  /** Whether this report stands: a task that was delivered again is done then. One request. */
+  hasReport(place: ReportPlace, signal?: AbortSignal): Promise<boolean>;
+  /** The newest run control that counts. */
+  readControl(signal?: AbortSignal): Promise<Control | undefined>;
+  /** Segments of the plan log that count, in order, after this one; each proven by its checksum. Bounded look-ahead. */
+  plans(after?: SegmentPlace, signal?: AbortSignal): AsyncIterable<ReadPlan>;
+  /** The last segment of each sealed epoch that counts (seq -1: none). */
+  fences(signal?: AbortSignal): Promise<ReadonlyMap<number, number>>;
+  /** Reports of tasks from this segment on, but for those that `known` says need not be read. Nearly in order: of the same work, a later one may come without the one before it. */
+  reports(from?: SegmentPlace, known?: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
+  /** One report; undefined: there is none. */
+  readReport(place: ReportPlace, signal?: AbortSignal): Promise<ReadReport | undefined>;
+}
+
+/** What a ledger must be able to do so that a journal can be folded into it. Each fold is one transaction with the mark that it was done. */
+export interface FoldTarget extends Ledger {
+  /** The last segment of the plan log that is folded. */
+  foldedTo(): SegmentPlace | undefined;
+  /** Folds a segment; one that is not behind `foldedTo` was folded already: nothing happens. */
+  foldPlan(place: SegmentPlace, records: readonly PlanRecord[]): Promise<void>;
+  /** The task's number in this ledger; undefined: no segment that is folded planned it, or it was pruned. */
+  ledgerTask(name: TaskName): LeasedTask['id'] | undefined;
+  /** Reports of this work that are folded. */
+  reportsFolded(work: WorkName): number;
+  /**
+   * Folds the next report; an earlier one was folded already: nothing happens. Without a report (damaged): the task is in doubt.
+   * @throws BrigadeError internal E_LEDGER_ORDER when the one before it is missing.
+   */
+  foldReport(place: ReportPlace, report: Report | undefined): Promise<void>;
+  /** The first segment that planned a task which is not done; reports of earlier ones were all folded. */
+  unfinishedFrom(): SegmentPlace | undefined;
+}
