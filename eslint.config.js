@@ -6,6 +6,7 @@ import tseslint from 'typescript-eslint';
 
 const src = (layer) => `./src/${layer}`;
 const drivers = ['stores', 'queues', 'ledger', 'journal', 'telemetry'];
+const queueDrivers = ['local', 'memory', 'sqs', 'nats'];
 const outer = ['app', 'cli', 'server', 'faults'];
 
 /** `target` may not import from any folder in `from`. */
@@ -24,6 +25,11 @@ const layers = [
     target: src(`stores/${d}`),
     from: ['memory', 'filesystem', 's3', 'synthetic', 'decorators'].filter((o) => o !== d).map((o) => src(`stores/${o}`)),
     message: 'store drivers do not import each other',
+  })),
+  ...queueDrivers.map((d) => ({
+    target: src(`queues/${d}`),
+    from: queueDrivers.filter((o) => o !== d).map((o) => src(`queues/${o}`)),
+    message: 'queue drivers do not import each other',
   })),
 ];
 
