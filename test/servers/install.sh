@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real S3 servers and clients used by the server tests, at the versions of versions.env.
+# Installs the real S3 servers, queues and clients used by the server tests, at the versions of versions.env.
 #
 # Needs: root (or sudo), apt, Go >= 1.26, Python 3 with pip. Safe to run twice, also at once.
 # What apt cannot give is built into ${BRIGADE_TEST_CACHE:-~/.cache/brigade-test}/<tool>-<version>, outside the tree.
@@ -101,6 +101,8 @@ build_minio_go() {
 
 build_minio() { go_binary "$1" minio github.com/minio/minio "$MINIO" github.com/minio/minio; }
 
+build_nats() { go_binary "$1" nats-server github.com/nats-io/nats-server/v2 "$NATS_SERVER" github.com/nats-io/nats-server/v2; }
+
 pip_into() { python3 -m pip install --quiet --no-input --root-user-action=ignore --target "$@"; }
 
 build_rclone() {
@@ -123,6 +125,12 @@ build_aws() {
   "$1/bin/python" -c 'import boto3, awscli'
 }
 
+build_moto() {
+  pip_into "$1/site" -r "$here/requirements-moto.txt"
+  wrapper "$1/bin/moto_server" 'exec python3 -m moto.server "$@"'
+  PYTHONPATH="$1/site" python3 -c 'import moto.server'
+}
+
 wrapper() {
   cat >"$1" <<SH
 #!/usr/bin/env bash
@@ -135,7 +143,7 @@ SH
 
 apt_packages
 check_ceph
-if ! { [ -d "$cache/versitygw-$VERSITYGW" ] && [ -d "$cache/seaweedfs-$SEAWEEDFS" ] && [ -d "$cache/minio-$MINIO" ] && [ -d "$cache/minio-go-$MINIO_GO" ]; }; then
+if ! { [ -d "$cache/versitygw-$VERSITYGW" ] && [ -d "$cache/seaweedfs-$SEAWEEDFS" ] && [ -d "$cache/minio-$MINIO" ] && [ -d "$cache/minio-go-$MINIO_GO" ] && [ -d "$cache/nats-server-$NATS_SERVER" ]; }; then
   command -v go >/dev/null || fail 'Go >= 1.26 is needed to build the servers: https://go.dev/dl/'
 fi
 cached rclone "$RCLONE" build_rclone
@@ -145,3 +153,5 @@ cached versitygw "$VERSITYGW" build_versitygw
 cached seaweedfs "$SEAWEEDFS" build_seaweedfs
 cached minio "$MINIO" build_minio
 cached minio-go "$MINIO_GO" build_minio_go
+cached nats-server "$NATS_SERVER" build_nats
+cached moto "$MOTO" build_moto

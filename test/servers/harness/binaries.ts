@@ -77,3 +77,5 @@ export const versitygwBinary = (): string => cached(`versitygw-${version('VERSIT
 export const weedBinary = (): string => cached(`seaweedfs-${version('SEAWEEDFS')}`, 'weed');
 export const minioGoTests = (): string => cached(`minio-go-${version('MINIO_GO')}`, 'minio-go-tests');
 export const minioBinary = (): string => cached(`minio-${version('MINIO')}`, 'minio');
+export const natsBinary = (): string => cached(`nats-server-${version('NATS_SERVER')}`, 'nats-server');
+export const motoBinary = (): string => cached(`moto-${version('MOTO')}`, 'moto_server');

@@ -1,5 +1,7 @@
-// Real S3 servers and real clients for tests: start one, use it, stop it.
+// Real S3 servers, queues and real clients for tests: start one, use it, stop it.
 import { startMinio } from './minio.ts';
+import { startMoto } from './moto.ts';
+import { startNats } from './nats.ts';
 import type { Server } from './process.ts';
 import { startRadosgw } from './radosgw.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
@@ -7,7 +9,8 @@ import { startVersitygw } from './versitygw.ts';
 
 export { binaries, installCommand } from './binaries.ts';
 export type { Binaries } from './binaries.ts';
-export { startMinio, startRadosgw, startSeaweedfs, startVersitygw };
+export { startMinio, startMoto, startNats, startRadosgw, startSeaweedfs, startVersitygw };
+export type { NatsServer } from './nats.ts';
 export type { RadosgwOptions } from './radosgw.ts';
 export type { VersitygwOptions } from './versitygw.ts';
 export type { Server } from './process.ts';
