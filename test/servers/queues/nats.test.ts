@@ -128,6 +128,23 @@ describe('what only JetStream has', () => {
     await queue.close();
   });
 
+  test('F100: a consumer that serves nobody while messages wait is made again after two leases', async () => {
+    const name = freshName();
+    await asOperator(async (jsm) => {
+      await jsm.streams.add({ name, subjects: [`${name}.tasks`], retention: 'workqueue' });
+      // Serves only pulls that name the group: ours are refused, though messages wait.
+      await jsm.consumers.add(name, { durable_name: 'workers', ack_policy: 'explicit', ack_wait: LEASE_MS * 1e6, priority_groups: ['others'], priority_policy: 'overflow' });
+    });
+    const queue = await openNatsQueue(options(name));
+    await queue.send([{ id: 'x', body: 'waits' }]);
+    const started = performance.now();
+    let got: readonly { readonly body: string }[] = [];
+    for (let polls = 0; polls < 20 && got.length === 0; polls++) got = await queue.receive(1, 500, forever());
+    assert.deepEqual(got.map(({ body }) => body), ['waits']);
+    assert.ok(performance.now() - started >= 2 * LEASE_MS);
+    await queue.close();
+  });
+
   test('a stream that is deleted under a receiver is a premise', async () => {
     const name = freshName();
     const queue = await openNatsQueue(options(name));
