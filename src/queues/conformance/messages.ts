@@ -123,7 +123,7 @@ const DELIVERY: Readonly<Record<string, Check>> = {
   },
 
   'a batch that is larger than one request of the engine arrives whole': async ({ queue }) => {
-    const body = (i: number): string => `${i}:${'x'.repeat(100_000)}`;
+    const body = (i: number): string => `${i}:${'x'.repeat(200_000)}`;
     await sendAll(queue, Array.from({ length: 12 }, (_, i) => message(`l-${i}`, body(i))));
     const seen = new Map<string, number>();
     await consume(queue, seen, () => seen.size === 12);

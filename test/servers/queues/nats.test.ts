@@ -18,6 +18,18 @@ let crashed = false;
 const freshName = (): string => `queue-${++made}`;
 const forever = (): AbortSignal => new AbortController().signal;
 
+const opened: MessageQueue[] = [];
+/** Closed at the end, whatever becomes of its test: an open one would keep this process alive. */
+async function open(how: NatsOptions): Promise<MessageQueue> {
+  const queue = await openNatsQueue(how);
+  opened.push(queue);
+  return queue;
+}
+
+async function closeAll(): Promise<void> {
+  for (const queue of opened.splice(0)) await queue.close();
+}
+
 function options(queue: string, more: Partial<NatsOptions> = {}): NatsOptions {
   return { queue, servers: [server.endpoint], clock: systemClock(), leaseMs: LEASE_MS, mostReceives: MOST_RECEIVES, create: true, ...more };
 }
@@ -39,20 +51,17 @@ const mend = async (): Promise<void> => {
 };
 
 before(async () => { server = await startNats(); });
-after(async () => { await server?.stop(); });
+after(async () => {
+  await closeAll();
+  await server?.stop();
+});
 
 describeMessages({
   name: 'NATS JetStream',
   create: async () => {
     const queue = freshName();
-    const opened: MessageQueue[] = [];
-    const open = async (): Promise<MessageQueue> => {
-      const one = await openNatsQueue(options(queue));
-      opened.push(one);
-      return one;
-    };
     return {
-      queue: await open(), leaseMs: LEASE_MS, another: open, mend,
+      queue: await open(options(queue)), leaseMs: LEASE_MS, another: () => open(options(queue)), mend,
       purge: async () => { await asOperator((jsm) => jsm.streams.purge(queue)); },
       cut: async () => {
         crashed = true;
@@ -60,7 +69,7 @@ describeMessages({
       },
       cleanup: async () => {
         await mend();
-        for (const one of opened) await one.close();
+        await closeAll();
       },
     };
   },
@@ -69,14 +78,14 @@ describeMessages({
 describe('what only JetStream has', () => {
   test('the streams are a work queue and a store of dead letters, on disk, without age', async () => {
     const queue = freshName();
-    await (await openNatsQueue(options(queue))).close();
+    await (await open(options(queue))).close();
     const [work, dead] = await asOperator(async (jsm) => [await jsm.streams.info(queue), await jsm.streams.info(`${queue}-dead`)] as const);
     assert.deepEqual([work.config.retention, work.config.storage, work.config.max_age, work.config.discard], ['workqueue', 'file', 0, 'new']);
     assert.deepEqual([dead.config.retention, dead.config.storage, dead.config.max_age, dead.config.discard], ['limits', 'file', 0, 'new']);
   });
 
   test('the same id within the duplicate window is stored once; a redriven message is not one of them', async () => {
-    const queue = await openNatsQueue(options(freshName()));
+    const queue = await open(options(freshName()));
     for (let i = 0; i < 3; i++) assert.deepEqual(await queue.send([{ id: 'once', body: 'once' }]), [{ id: 'once' }]);
     assert.equal((await queue.counts()).waiting, 1);
     for (let i = 0; i < 2; i++) {
@@ -91,7 +100,7 @@ describe('what only JetStream has', () => {
   test('F101: what cannot survive, and what a client cannot see, is told', async () => {
     const queue = freshName();
     await asOperator((jsm) => jsm.streams.add({ name: queue, subjects: [`${queue}.tasks`], retention: 'workqueue', storage: 'memory', max_age: 3_600e9, max_msgs: 1000 }));
-    const opened = await openNatsQueue(options(queue));
+    const opened = await open(options(queue));
     const notes = opened.notes.join('\n');
     assert.match(notes, /in memory: a restart/);
     assert.match(notes, /1 replica: 3 survive/);
@@ -104,21 +113,21 @@ describe('what only JetStream has', () => {
   test('a stream that is not a work queue is refused', async () => {
     const queue = freshName();
     await asOperator((jsm) => jsm.streams.add({ name: queue, subjects: [`${queue}.tasks`] }));
-    await assert.rejects(openNatsQueue(options(queue)), { code: 'E_QUEUE_CONFIG', kind: 'premise' });
+    await assert.rejects(open(options(queue)), { code: 'E_QUEUE_CONFIG', kind: 'premise' });
   });
 
   test('a queue that is not there is a premise; its name is checked', async () => {
-    await assert.rejects(openNatsQueue(options(freshName(), { create: false })), { code: 'E_QUEUE_MISSING', kind: 'premise' });
-    await assert.rejects(openNatsQueue(options('a.b')), { code: 'E_QUEUE_NAME', kind: 'usage' });
+    await assert.rejects(open(options(freshName(), { create: false })), { code: 'E_QUEUE_MISSING', kind: 'premise' });
+    await assert.rejects(open(options('a.b')), { code: 'E_QUEUE_NAME', kind: 'usage' });
   });
 
   test('nobody listens: transient', async () => {
-    await assert.rejects(openNatsQueue(options(freshName(), { servers: ['nats://127.0.0.1:1'] })), { code: 'E_NETWORK', kind: 'transient' });
+    await assert.rejects(open(options(freshName(), { servers: ['nats://127.0.0.1:1'] })), { code: 'E_NETWORK', kind: 'transient' });
   });
 
   test('F100: a consumer that is deleted under a waiting receiver is made again, and the receiver is served', async () => {
     const name = freshName();
-    const queue = await openNatsQueue(options(name));
+    const queue = await open(options(name));
     const waiting = queue.receive(1, 20_000, forever());
     await sleep(300);
     await asOperator((jsm) => jsm.consumers.delete(name, 'workers'));
@@ -135,7 +144,7 @@ describe('what only JetStream has', () => {
       // Serves only pulls that name the group: ours are refused, though messages wait.
       await jsm.consumers.add(name, { durable_name: 'workers', ack_policy: 'explicit', ack_wait: LEASE_MS * 1e6, priority_groups: ['others'], priority_policy: 'overflow' });
     });
-    const queue = await openNatsQueue(options(name));
+    const queue = await open(options(name));
     await queue.send([{ id: 'x', body: 'waits' }]);
     const started = performance.now();
     let got: readonly { readonly body: string }[] = [];
@@ -147,7 +156,7 @@ describe('what only JetStream has', () => {
 
   test('a stream that is deleted under a receiver is a premise', async () => {
     const name = freshName();
-    const queue = await openNatsQueue(options(name));
+    const queue = await open(options(name));
     const waiting = queue.receive(1, 20_000, forever());
     waiting.catch(() => undefined);
     await sleep(300);
@@ -158,8 +167,8 @@ describe('what only JetStream has', () => {
 
   test('a second opener keeps the lease of the consumer, and is told', async () => {
     const name = freshName();
-    const first = await openNatsQueue(options(name));
-    const second = await openNatsQueue(options(name, { leaseMs: 60_000 }));
+    const first = await open(options(name));
+    const second = await open(options(name, { leaseMs: 60_000 }));
     assert.equal(second.limits.leaseMs, LEASE_MS);
     assert.ok(second.notes.some((note) => note.includes('leases are 1 s')));
     await Promise.all([first.close(), second.close()]);
@@ -168,7 +177,7 @@ describe('what only JetStream has', () => {
   test('the largest message is what the server takes', async () => {
     const name = freshName();
     await asOperator((jsm) => jsm.streams.add({ name, subjects: [`${name}.tasks`], retention: 'workqueue', max_msg_size: 10_000 }));
-    const queue = await openNatsQueue(options(name));
+    const queue = await open(options(name));
     assert.equal(queue.limits.largestMessageBytes, 10_000 - 2048);
     await queue.close();
   });
@@ -177,13 +186,13 @@ describe('what only JetStream has', () => {
 test('credentials: right ones are let in, wrong ones are a premise', async () => {
   await using locked = await startNats({ user: 'brigade', password: 'right' });
   const at = (password: string): NatsOptions => ({ ...options('locked'), servers: [locked.endpoint], auth: () => ({ kind: 'user', user: 'brigade', password: new Secret(password) }) });
-  await (await openNatsQueue(at('right'))).close();
-  await assert.rejects(openNatsQueue(at('wrong')), { code: 'E_CREDENTIALS', kind: 'premise' });
+  await (await open(at('right'))).close();
+  await assert.rejects(open(at('wrong')), { code: 'E_CREDENTIALS', kind: 'premise' });
 });
 
 test('a user who may not pull is told so, not left waiting', async () => {
   await using locked = await startNats({ user: 'brigade', password: 'right', permissions: '{ publish: { deny: ["$JS.API.CONSUMER.MSG.NEXT.>", "closed.tasks"] } }' });
-  const queue = await openNatsQueue({ ...options('closed'), servers: [locked.endpoint], auth: () => ({ kind: 'user', user: 'brigade', password: new Secret('right') }) });
+  const queue = await open({ ...options('closed'), servers: [locked.endpoint], auth: () => ({ kind: 'user', user: 'brigade', password: new Secret('right') }) });
   await assert.rejects(queue.receive(1, 20_000, forever()), { code: 'E_ACCESS_DENIED', kind: 'premise' });
   assert.equal((await queue.send([{ id: 'x', body: 'x' }]))[0]?.error?.code, 'E_ACCESS_DENIED');
   await queue.close();

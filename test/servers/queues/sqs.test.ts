@@ -19,6 +19,18 @@ const keys: Credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: new Sec
 const credentials: CredentialSource = { describe: 'the test', resolve: async () => keys, invalidate: () => undefined };
 const freshName = (): string => `queue-${++made}`;
 
+const opened: MessageQueue[] = [];
+/** Closed at the end, whatever becomes of its test: an open one would keep this process alive. */
+async function open(how: SqsOptions): Promise<MessageQueue> {
+  const queue = await openSqsQueue(how);
+  opened.push(queue);
+  return queue;
+}
+
+async function closeAll(): Promise<void> {
+  for (const queue of opened.splice(0)) await queue.close();
+}
+
 function options(queue: string, more: Partial<SqsOptions> = {}): SqsOptions {
   return { queue, region: 'us-east-1', endpoint: `http://127.0.0.1:${relay.port}`, credentials, clock: systemClock(), leaseMs: LEASE_MS, mostReceives: MOST_RECEIVES, create: true, ...more };
 }
@@ -39,6 +51,7 @@ before(async () => {
   relay = await startRelay(Number(new URL(moto.endpoint).port));
 });
 after(async () => {
+  await closeAll();
   await relay?.cut();
   await moto?.stop();
 });
@@ -47,21 +60,15 @@ describeMessages({
   name: 'SQS (moto)',
   create: async () => {
     const queue = freshName();
-    const opened: MessageQueue[] = [];
-    const open = async (): Promise<MessageQueue> => {
-      const one = await openSqsQueue(options(queue));
-      opened.push(one);
-      return one;
-    };
-    const first = await open();
+    const first = await open(options(queue));
     return {
-      queue: first, leaseMs: LEASE_MS, another: open,
+      queue: first, leaseMs: LEASE_MS, another: () => open(options(queue)),
       purge: async () => { await ask('PurgeQueue', { QueueUrl: first.describe.slice('sqs:'.length) }); },
       cut: () => relay.cut(),
       mend: () => relay.mend(),
       cleanup: async () => {
         await relay.mend();
-        for (const one of opened) await one.close();
+        await closeAll();
       },
     };
   },
@@ -71,7 +78,7 @@ describe('what only SQS has', () => {
   test('F096: nobody holds a message for longer than 12 h', async () => {
     let skipped = 0;
     const clock = { ...systemClock(), monotonic: () => performance.now() + skipped };
-    const queue = await openSqsQueue(options(freshName(), { clock }));
+    const queue = await open(options(freshName(), { clock }));
     await queue.send([{ id: 'long', body: 'a task of a day' }]);
     const [delivery] = await queue.receive(1, 1000, new AbortController().signal);
     assert.ok(delivery !== undefined);
@@ -83,20 +90,20 @@ describe('what only SQS has', () => {
   });
 
   test('a FIFO queue is refused with one line', async () => {
-    await assert.rejects(openSqsQueue(options('tasks.fifo')), { code: 'E_QUEUE_FIFO', kind: 'usage' });
+    await assert.rejects(open(options('tasks.fifo')), { code: 'E_QUEUE_FIFO', kind: 'usage' });
   });
 
   test('a queue that is not there is a premise, unless it may be made', async () => {
     const name = freshName();
-    await assert.rejects(openSqsQueue(options(name, { create: false })), { code: 'E_QUEUE_MISSING', kind: 'premise' });
-    await (await openSqsQueue(options(name))).close();
-    await (await openSqsQueue(options(name, { create: false }))).close();
+    await assert.rejects(open(options(name, { create: false })), { code: 'E_QUEUE_MISSING', kind: 'premise' });
+    await (await open(options(name))).close();
+    await (await open(options(name, { create: false }))).close();
   });
 
   test('a queue without dead letters is a premise', async () => {
     const name = freshName();
     await ask('CreateQueue', { QueueName: name });
-    await assert.rejects(openSqsQueue(options(name)), { code: 'E_QUEUE_CONFIG', kind: 'premise' });
+    await assert.rejects(open(options(name)), { code: 'E_QUEUE_CONFIG', kind: 'premise' });
   });
 
   test('a queue that dead-letters early or forgets early is told of', async () => {
@@ -104,7 +111,7 @@ describe('what only SQS has', () => {
     await ask('CreateQueue', { QueueName: dead });
     const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: `arn:aws:sqs:us-east-1:123456789012:${dead}`, maxReceiveCount: 2 });
     await ask('CreateQueue', { QueueName: name, Attributes: { RedrivePolicy } });
-    const queue = await openSqsQueue(options(name, { mostReceives: 100 }));
+    const queue = await open(options(name, { mostReceives: 100 }));
     assert.deepEqual(queue.notes.map((note) => note.split(':')[0]), [
       'maxReceiveCount is 2', 'the queue keeps messages for 4 days; 14 are possible, and what expires costs time', 'the dead-letter queue keeps messages for 4 days; 14 are possible, and what expires costs time',
     ]);
@@ -114,20 +121,20 @@ describe('what only SQS has', () => {
 
   test('by URL as by name; the queue is made with 14 days, 100 receives and long polls', async () => {
     const name = freshName();
-    const made = await openSqsQueue(options(name, { mostReceives: 100 }));
+    const made = await open(options(name, { mostReceives: 100 }));
     assert.deepEqual(made.notes, []);
     const QueueUrl = made.describe.slice('sqs:'.length);
     const { Attributes } = await ask('GetQueueAttributes', { QueueUrl, AttributeNames: ['All'] }) as { Attributes: Record<string, string> };
     assert.equal(Attributes['MessageRetentionPeriod'], '1209600');
     assert.equal((JSON.parse(Attributes['RedrivePolicy'] ?? '{}') as { maxReceiveCount: number }).maxReceiveCount, 100);
-    const again = await openSqsQueue(options(QueueUrl, { create: false }));
+    const again = await open(options(QueueUrl, { create: false }));
     await again.send([{ id: 'x', body: 'by url' }]);
     assert.equal((await made.receive(1, 5000, new AbortController().signal))[0]?.body, 'by url');
     await Promise.all([made.close(), again.close()]);
   });
 
   test('a queue that is deleted meanwhile is a premise', async () => {
-    const queue = await openSqsQueue(options(freshName()));
+    const queue = await open(options(freshName()));
     await ask('DeleteQueue', { QueueUrl: queue.describe.slice('sqs:'.length) });
     const gone = { code: 'E_QUEUE_MISSING', kind: 'premise' };
     await assert.rejects(queue.receive(1, 1000, new AbortController().signal), gone);
@@ -139,7 +146,7 @@ describe('what only SQS has', () => {
   test('nobody listens: transient, one line, and no secret in it', async () => {
     await relay.cut();
     try {
-      await assert.rejects(openSqsQueue(options(freshName())), (error: { code: string; kind: string; message: string }) => {
+      await assert.rejects(open(options(freshName())), (error: { code: string; kind: string; message: string }) => {
         assert.deepEqual([error.code, error.kind], ['E_NETWORK', 'transient']);
         assert.ok(!error.message.includes('\n') && !error.message.includes(keys.secretAccessKey.reveal()));
         return true;
@@ -152,7 +159,7 @@ describe('what only SQS has', () => {
   test('credentials are asked for at every request, so that a rotated secret is taken up', async () => {
     let asked = 0;
     const counting: CredentialSource = { ...credentials, resolve: async () => { asked += 1; return keys; } };
-    const queue = await openSqsQueue(options(freshName(), { credentials: counting }));
+    const queue = await open(options(freshName(), { credentials: counting }));
     const before = asked;
     await queue.counts();
     await queue.counts();
@@ -162,11 +169,11 @@ describe('what only SQS has', () => {
 
   test('without credentials it is a premise', async () => {
     const none: CredentialSource = { ...credentials, resolve: async () => undefined };
-    await assert.rejects(openSqsQueue(options(freshName(), { credentials: none })), { code: 'E_CREDENTIALS', kind: 'premise' });
+    await assert.rejects(open(options(freshName(), { credentials: none })), { code: 'E_CREDENTIALS', kind: 'premise' });
   });
 
   test('heartbeats and acks that come together share requests of ten', async () => {
-    const queue = await openSqsQueue(options(freshName()));
+    const queue = await open(options(freshName()));
     await queue.send(Array.from({ length: 10 }, (_, i) => ({ id: `b-${i}`, body: `b-${i}` })));
     const held = [];
     while (held.length < 10) held.push(...await queue.receive(10, 5000, new AbortController().signal));
