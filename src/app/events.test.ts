@@ -33,12 +33,13 @@ const bytes = (key: string): RunEvent => ({ type: 'bytes', key, bytes: 5 });
 const ended = (key: string, more: Partial<Outcome> = {}): RunEvent => ({ type: 'ended', outcome: outcomeOf(key, more), size: 5 });
 
 test('objects that begin and end well between two flushes are told as a number, all others one by one', () => {
+  const checksum = { algorithm: 'crc32', hex: '00000000' } as const;
   const failed = { state: 'failed', problem: { code: 'E_X', message: 'x' } } as const;
   const [first, second] = batched(false, [
-    [started('a'), bytes('a'), ended('a'), started('b'), bytes('b'), started('c'), ended('c', failed), started('d'), ended('d', { state: 'unchanged' })],
+    [started('a'), bytes('a'), ended('a'), started('b'), bytes('b'), started('c'), ended('c', failed), started('d'), ended('d', { state: 'unchanged', checksum }), started('f'), ended('f', { checksum })],
     [bytes('b'), ended('b'), ended('e')],
   ]);
-  assert.deepEqual(first, [started('b'), started('c'), bytes('b'), { type: 'landed', objects: 2, bytes: 5 }, ended('c', failed)]);
+  assert.deepEqual(first, [started('b'), started('c'), bytes('b'), { type: 'landed', objects: 3, bytes: 5, checksums: { crc32: 1 } }, ended('c', failed)]);
   assert.deepEqual(second, [bytes('b'), ended('b'), ended('e')]);
 });
 

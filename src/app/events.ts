@@ -1,5 +1,6 @@
 /** Passing events around: to several listeners, and in portions across processes. */
 import type { Outcome } from '../core/item.ts';
+import type { ChecksumAlgorithm } from '../core/object.ts';
 import type { Events, RunEvent } from '../ports/events.ts';
 import type { RunTotals } from '../ports/ledger.ts';
 
@@ -20,7 +21,7 @@ export class EventBatcher implements Events {
   readonly #requests = { source: new Map<string, number>(), destination: new Map<string, number>() };
   /** Began since the last flush. */
   readonly #begun = new Map<string, RunEvent>();
-  #landed = { objects: 0, bytes: 0 };
+  #landed = newLanded();
   #waiting: RunEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   each = false;
@@ -39,11 +40,12 @@ export class EventBatcher implements Events {
   }
 
   /** Whether it is told as one of many. */
-  #land({ key, state, problem }: Outcome): boolean {
+  #land({ key, state, problem, checksum }: Outcome): boolean {
     if (this.each || problem !== undefined || state === 'failed' || state === 'pending' || !this.#begun.delete(key)) return false;
     this.#landed.objects++;
     this.#landed.bytes += this.#bytes.get(key) ?? 0;
     this.#bytes.delete(key);
+    if (state === 'copied' && checksum !== undefined) this.#landed.checksums[checksum.algorithm] = (this.#landed.checksums[checksum.algorithm] ?? 0) + 1;
     return true;
   }
 
@@ -56,7 +58,7 @@ export class EventBatcher implements Events {
     const events = [...this.#begun.values(), ...bytes, ...landed, ...this.#requestCounts(), ...this.#waiting];
     this.#begun.clear();
     this.#bytes.clear();
-    this.#landed = { objects: 0, bytes: 0 };
+    this.#landed = newLanded();
     this.#waiting = [];
     if (events.length > 0) this.#send(events);
   }
@@ -69,6 +71,10 @@ export class EventBatcher implements Events {
     }
     return events;
   }
+}
+
+function newLanded(): { objects: number; bytes: number; checksums: Partial<Record<ChecksumAlgorithm, number>> } {
+  return { objects: 0, bytes: 0, checksums: {} };
 }
 
 function count(counts: Map<string, number>, name: string, by = 1): void {

@@ -44,13 +44,18 @@ export class Tuned implements Events {
   #sharded: Extract<RunEvent, { type: 'sharded' }> | undefined;
 
   emit(event: RunEvent): void {
-    if (event.type === 'ended') this.#count(event.outcome);
+    if (event.type === 'ended') this.#countEnd(event.outcome);
+    else if (event.type === 'landed') for (const [algorithm, objects] of Object.entries(event.checksums)) this.#count(algorithm as ChecksumAlgorithm, objects);
     else if (event.type === 'tuned') this.#processes.set(event.process, event.tuning);
     else if (event.type === 'sharded') this.#sharded = event;
   }
 
-  #count({ state, checksum }: Outcome): void {
-    if (state === 'copied' && checksum !== undefined) this.#checksums.set(checksum.algorithm, (this.#checksums.get(checksum.algorithm) ?? 0) + 1);
+  #countEnd({ state, checksum }: Outcome): void {
+    if (state === 'copied' && checksum !== undefined) this.#count(checksum.algorithm, 1);
+  }
+
+  #count(algorithm: ChecksumAlgorithm, objects: number): void {
+    this.#checksums.set(algorithm, (this.#checksums.get(algorithm) ?? 0) + objects);
   }
 
   explain(migration: Migration, stores: OpenStores, ledger: Ledger, run: number): Explanation {

@@ -1,5 +1,6 @@
 /** What the engine tells whoever listens: progress, log and metrics subscribe. Losing an event loses a line on a screen, nothing else. */
 import type { Key } from '../core/key.ts';
+import type { ChecksumAlgorithm } from '../core/object.ts';
 import type { Outcome, Problem } from '../core/item.ts';
 import type { InForce } from '../core/timetable.ts';
 import type { Tuning } from '../core/tuning.ts';
@@ -11,8 +12,8 @@ export type RunEvent =
   | { readonly type: 'started'; readonly key: Key; readonly size: number }
   | { readonly type: 'bytes'; readonly key: Key; readonly bytes: number }
   | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
-  /** Many objects, from another process, that began and ended as they should since it last spoke; bytes that went to the destination. */
-  | { readonly type: 'landed'; readonly objects: number; readonly bytes: number }
+  /** Many objects, from another process, that began and ended as they should since it last spoke; bytes that went to the destination, and how many were copied with which checksum. */
+  | { readonly type: 'landed'; readonly objects: number; readonly bytes: number; readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>> }
   /** How far a verification has come: objects checked of those it will check, bytes it read. */
   | { readonly type: 'verified'; readonly objects: number; readonly of: number; readonly bytes: number }
   | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }

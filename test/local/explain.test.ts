@@ -62,6 +62,7 @@ test('run --explain of several files tells each; folders have no way, and are on
   assert.equal(exit, 0, err);
   for (const name of ['one', 'two']) assert.match(err, new RegExp(`^${name} {2}what was chosen`, 'm'));
   assert.match(err, /executor \d+: at most \d+ of \d+ allowed/, 'what executors found comes to their coordinator');
+  assert.match(unwrapped(err), /^ {2}checksum +crc32 3 objects: /m, 'also of objects that they told in numbers');
   assert.match(unwrapped(err), /^ {2}listing +1 shard, at most 1 listed at once: .* is a tree of folders, walked in order$/m);
   assert.doesNotMatch(err, /lanes|undici/);
 });
