@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseMigration } from './load.ts';
-import { canonicalJson, specHash } from './spec-hash.ts';
+import { canonicalJson } from '../core/canonical-json.ts';
+import { specHash } from './spec-hash.ts';
 
 const hash = (more: string, ends = 'source: { url: "s3://one/a", region: eu-west-1 }\ndestination: s3://two/b\n') =>
   specHash(parseMigration(Buffer.from(`${ends}${more}\n`), '/tmp/pair.yml', {}));

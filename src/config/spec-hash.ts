@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../core/canonical-json.ts';
 import { addressOf } from './address.ts';
 import type { Migration } from './migration.ts';
 
@@ -24,13 +25,4 @@ export function specHash(migration: Migration): string {
 /** Another manifest is another listing; how its bucket is reached is not. */
 function listingOf({ sourceListing }: Migration): unknown {
   return typeof sourceListing === 'object' ? { ...addressOf(sourceListing.location), manifest: sourceListing.manifest } : sourceListing;
-}
-
-/** JSON with the names of every mapping in one order, so that the order of the lines in a file means nothing. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`).join(',')}}`;
 }

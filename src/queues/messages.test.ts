@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { canonicalJson } from '../core/canonical-json.ts';
 import { errorLine, type BrigadeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { canonical, type Codec, type Json, LARGEST_ENVELOPE, messageCodec } from './messages.ts';
+import { type Codec, type Json, LARGEST_ENVELOPE, messageCodec } from './messages.ts';
 import { refusal } from './outgoing.ts';
 
 type TestBodies = { readonly task: Json; readonly complete: { readonly upload: string } };
@@ -19,7 +20,7 @@ const CHECKS = {
 const codec = (current: Secret, other?: Secret, largest?: number): Codec<TestBodies> => messageCodec<TestBodies>({ current, ...(other === undefined ? {} : { other }) }, CHECKS, largest);
 const task = (body: Json) => ({ kind: 'task', id: '17', spec: SPEC, body }) as const;
 /** A message that this key would have sealed, whatever it says. */
-const sealed = (fields: { readonly [key: string]: Json }, key = OLD): string => JSON.stringify({ ...fields, mac: createHmac('sha256', key.reveal()).update(canonical(fields)).digest('hex') });
+const sealed = (fields: { readonly [key: string]: Json }, key = OLD): string => JSON.stringify({ ...fields, mac: createHmac('sha256', key.reveal()).update(canonicalJson(fields)).digest('hex') });
 
 function refused(text: string, code: string, opener = codec(OLD)): void {
   assert.throws(() => opener.open(text), (error: BrigadeError) => {

@@ -8,6 +8,7 @@
  * JSON.stringify writes them. What is read is what was sealed: it is taken from the same parsed value. There are no secrets in a message (truth 13).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { canonicalJson } from '../core/canonical-json.ts';
 import { BrigadeError, oneLine, usageError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 
@@ -103,12 +104,10 @@ function escapeForeign(json: string): string {
 type Fields = { readonly [key: string]: Json };
 
 /** @throws E_MESSAGE_FOREIGN when nested deeper than anything of ours */
-export function canonical(value: Json | undefined, depth = 0): string {
-  if (depth > DEEPEST) throw foreign('it is nested too deeply');
-  if (Array.isArray(value)) return `[${(value as readonly Json[]).map((item) => canonical(item, depth + 1)).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);
-  const entries = Object.entries(value as Fields).filter(([, item]) => item !== undefined).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item, depth + 1)}`).join(',')}}`;
+function canonical(value: Json): string {
+  return canonicalJson(value, (depth) => {
+    if (depth > DEEPEST) throw foreign('it is nested too deeply');
+  });
 }
 
 function parse(text: string): Fields {
