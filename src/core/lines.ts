@@ -7,6 +7,7 @@
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { keyFromBytes, keyToBytes } from './key.ts';
 import type { Evidence, Item, ItemState } from './item.ts';
+import type { Mutable } from './mutable.ts';
 import type { Checksum, ChecksumAlgorithm, Pin, Token } from './object.ts';
 
 /** One item with what is kept beside it: the attributes that could not be carried (I12). */
@@ -14,8 +15,6 @@ export interface Line {
   readonly item: Item;
   readonly lost?: readonly string[];
 }
-
-type Mutable<T> = { -readonly [P in keyof T]: T[P] };
 
 // The order of these lists is part of the format: append only.
 export const STATES: readonly ItemState[] = ['pending', 'copied', 'unchanged', 'skipped', 'failed', 'extra'];

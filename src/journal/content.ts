@@ -4,10 +4,9 @@ import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { packLines, unpackLines, type Line } from '../core/lines.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
+import type { Mutable } from '../core/mutable.ts';
 import type { ItemChange, PlanRecord, Report } from '../ports/journal.ts';
 import type { PlannedTask } from '../ports/ledger.ts';
-
-type Mutable<T> = { -readonly [P in keyof T]: T[P] };
 
 /** JSON and the bytes behind it. */
 export function joinContent(head: unknown, ...tails: readonly Buffer[]): Buffer {

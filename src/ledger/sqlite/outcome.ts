@@ -1,8 +1,7 @@
 /** What an outcome makes of an item. Pure. */
 import type { Item, Outcome } from '../../core/item.ts';
+import type { Mutable } from '../../core/mutable.ts';
 import type { Line } from './block.ts';
-
-type Mutable<T> = { -readonly [P in keyof T]: T[P] };
 
 /**
  * The line after this outcome, or undefined when it says nothing new: the same outcome twice, or a late one of a former holder.

@@ -7,6 +7,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { FRAMES } from '../../core/frames.ts';
 import { isUtf8Key, keyToBytes, showKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
+import type { Mutable } from '../../core/mutable.ts';
 import { KiB } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Credentials, CredentialSource } from '../../ports/credentials.ts';
@@ -287,9 +288,6 @@ export class S3Client {
     return { origin: `${url.protocol}//${host}`, host, base: inPath ? `${root}/${encodePath(this.bucket)}/` : `${root}/` };
   }
 }
-
-/** While it is made: spreading what may be absent costs more than all the rest of a small request. */
-export type Mutable<T> = { -readonly [P in keyof T]: T[P] };
 
 interface Framing {
   readonly payloadHash: string;

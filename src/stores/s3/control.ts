@@ -2,6 +2,7 @@
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import { KiB } from '../../core/units.ts';
 import type { S3Call, S3Client } from './client.ts';
+import { askHead } from './head.ts';
 import { pays } from './objects.ts';
 import { childText, escapeText, rootOf } from './xml.ts';
 import { header } from './transport.ts';
@@ -58,7 +59,7 @@ export function createControl(client: S3Client): S3Control {
 async function headBucket(client: S3Client, signal?: AbortSignal): Promise<BucketFacts> {
   const { clock } = client.options;
   const before = clock.now();
-  const response = await client.send({ op: 'HeadBucket', method: 'HEAD', headers: pays(client), scope: 'bucket', signal });
+  const response = await askHead(client, { op: 'HeadBucket', headers: pays(client), scope: 'bucket', signal });
   response.body.discard();
   const date = Date.parse(header(response.headers, 'date') ?? '');
   const middle = (before + clock.now()) / 2;

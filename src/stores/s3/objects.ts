@@ -2,14 +2,16 @@
 import { checksumOf, createHasher } from '../../core/checksum.ts';
 import { BrigadeError, isKind } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
+import type { Mutable } from '../../core/mutable.ts';
 import type { Attributes, Checksum, ChecksumAlgorithm, ObjectInfo, Pin, Token } from '../../core/object.ts';
 import { KiB, MiB } from '../../core/units.ts';
 import type { Body, Guard, ObjectRead, ReadRequest, WriteRequest, Written } from '../../ports/storage.ts';
 import { base64Of, checksumHeader, hexOf, wrongSize } from './chunked.ts';
-import type { Mutable, Payload, S3Call, S3Client } from './client.ts';
+import type { Payload, S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { failureOf, classify } from './errors.ts';
 import { acceptHeaders, askedChecksum, expectsFrames, framed, framesStreams, unframed } from './framing.ts';
+import { askHead } from './head.ts';
 import { TIME_TOKEN, timeToken } from './time-token.ts';
 import { attributeHeaders, readAttributes } from './metadata.ts';
 import type { ProviderProfile } from './profiles.ts';
@@ -27,43 +29,11 @@ export type ChecksumChoice = ChecksumAlgorithm | 'none';
 
 export async function headObject(client: S3Client, key: Key, options: { readonly checksum?: boolean; readonly signal?: AbortSignal } = {}): Promise<ObjectInfo> {
   const headers = [...pays(client), ...(options.checksum === true ? ['x-amz-checksum-mode', 'ENABLED'] : [])];
-  const call: S3Call = { op: 'HeadObject', method: 'HEAD', key, headers, scope: 'object', signal: options.signal };
-  try {
-    const response = await client.send(call);
-    response.body.discard();
-    const size = lengthOf(response.headers);
-    if (size === undefined) throw new BrigadeError({ code: 'E_UNEXPECTED_ANSWER', kind: 'transient', op: 'HeadObject', location: client.locate(key), message: 'HEAD was answered without Content-Length' });
-    return infoOf(key, response.headers, size, client.profile);
-  } catch (thrown) {
-    throw await explainHead(client, call, thrown);
-  }
-}
-
-/**
- * HEAD has no body, so its errors have no code. A 404 is the key's unless the bucket is gone too (F028); for other refusals a GET of one
- * byte tells the code.
- */
-async function explainHead(client: S3Client, call: S3Call, thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof BrigadeError) || thrown.status === undefined) return thrown;
-  const { status } = thrown;
-  if (status === 404) {
-    await bucketAnswers(client, call.signal);
-    return classify(failureOf(404, {}, '<Error><Code>NoSuchKey</Code></Error>'), client.circumstances(call));
-  }
-  if (status !== 400 && status !== 403) return thrown;
-  const probe = await client.send({ ...call, method: 'GET', headers: [...pays(client), 'range', 'bytes=0-0'] }).catch((error: unknown) => error);
-  if (probe instanceof BrigadeError) return probe.kind === 'gone' || probe.code === 'E_RANGE' ? thrown : probe;
-  (probe as HttpResponse).body.discard();
-  return thrown;
-}
-
-/** Throws when the bucket is missing; a refusal to list it proves that it is there. */
-async function bucketAnswers(client: S3Client, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    (await client.send({ op: 'HeadBucket', method: 'HEAD', headers: pays(client), scope: 'bucket', signal })).body.discard();
-  } catch (thrown) {
-    if (!(thrown instanceof BrigadeError && thrown.status === 403)) throw thrown;
-  }
+  const response = await askHead(client, { op: 'HeadObject', key, headers, scope: 'object', signal: options.signal });
+  response.body.discard();
+  const size = lengthOf(response.headers);
+  if (size === undefined) throw new BrigadeError({ code: 'E_UNEXPECTED_ANSWER', kind: 'transient', op: 'HeadObject', location: client.locate(key), message: 'HEAD was answered without Content-Length' });
+  return infoOf(key, response.headers, size, client.profile);
 }
 
 export async function readObject(client: S3Client, request: ReadRequest): Promise<ObjectRead> {

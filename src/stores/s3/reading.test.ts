@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ObjectRead, ReadRequest } from '../../ports/storage.ts';
-import { errorOf, errorXml, gather, startScripted } from './fixture.test.ts';
+import { credentialsInTurn, errorOf, errorXml, gather, listXml, startScripted } from './fixture.test.ts';
 import type { Answer, Asked } from './fixture.test.ts';
 import { smallParts } from './fixture.test.ts';
+import { controlOf } from './index.ts';
 
 const etag = { etag: '"v1"', 'last-modified': 'Sat, 21 Nov 2026 09:00:00 GMT' };
 const request: ReadRequest = { key: 'k', expectedSize: 10, pin: { token: 'v1' } };
@@ -109,6 +110,22 @@ test('F082: a HEAD that is refused without a word asks by GET for the reason', a
   await using server = await startScripted(({ method }) => (method === 'HEAD' ? { status: 400 } : { status: 400, body: errorXml('ExpiredToken') }));
   assert.equal((await errorOf(server.store().head('k'))).code, 'E_CREDENTIALS');
   assert.equal(server.asked.at(-1)?.headers.range, 'bytes=0-0');
+});
+
+test('F082: a HEAD that is refused because a session ended is asked again in the next one, of objects and of the bucket', async () => {
+  const first = { accessKeyId: 'ASIAFIRST', secretAccessKey: 's' };
+  const second = { accessKeyId: 'ASIASECOND', secretAccessKey: 's' };
+  for (const what of ['object', 'empty object', 'bucket'] as const) {
+    await using server = await startScripted(({ method, headers }) => {
+      if (headers.authorization?.includes('ASIAFIRST') === true) return { status: 400, body: method === 'HEAD' ? '' : errorXml('ExpiredToken') };
+      if (what === 'empty object' && method === 'GET') return { status: 416, body: errorXml('InvalidRange') };
+      return { headers: etag, body: what === 'bucket' ? listXml([]) : '' };
+    });
+    const store = server.store({ credentials: credentialsInTurn(first, second) });
+    if (what === 'bucket') await controlOf(store)?.headBucket();
+    else assert.equal((await store.head('k')).key, 'k');
+    assert.deepEqual(server.asked.slice(0, 4).map(({ method }) => method), ['HEAD', 'GET', 'GET', 'HEAD'], what);
+  }
 });
 
 test('a HEAD without a length is no answer', async () => {
