@@ -1,5 +1,5 @@
 // Style and structure rules. The layers of ARCHITECTURE.md are held here:
-//   cli, server -> app -> engine -> ports -> core; drivers implement ports and know neither the engine nor each other.
+//   cli, server -> app -> fleet -> engine -> ports -> core; drivers implement ports and know neither the engine nor each other.
 import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
 import { importX } from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
@@ -7,7 +7,7 @@ import tseslint from 'typescript-eslint';
 const src = (layer) => `./src/${layer}`;
 const drivers = ['stores', 'queues', 'ledger', 'journal', 'telemetry'];
 const queueDrivers = ['local', 'memory', 'sqs', 'nats'];
-const outer = ['app', 'cli', 'server', 'faults'];
+const outer = ['fleet', 'app', 'cli', 'server', 'faults'];
 
 /** `target` may not import from any folder in `from`. */
 const zone = (target, from, why) => ({ target: src(target), from: from.map(src), message: why });
@@ -16,10 +16,11 @@ const layers = [
   zone('core', ['ports', 'engine', 'config', 'agent', ...drivers, ...outer], 'core is pure: it imports nothing of ours'),
   zone('ports', ['engine', 'config', 'agent', ...drivers, ...outer], 'ports know only core'),
   zone('engine', ['config', 'agent', ...drivers, ...outer], 'the engine knows ports and core, never a driver'),
+  zone('fleet', ['config', 'agent', ...drivers, ...outer.filter((o) => o !== 'fleet')], 'the fleet knows the engine, ports and core, never a driver'),
   zone('config', ['engine', 'agent', ...drivers, ...outer], 'config knows ports and core'),
   ...drivers.map((d) =>
     zone(d, ['engine', 'config', 'agent', ...drivers.filter((o) => o !== d), ...outer], 'a driver knows ports and core, not the engine nor other drivers')),
-  zone('faults', ['ports', 'engine', 'config', 'agent', ...drivers, 'app', 'cli', 'server'], 'faults go wrong in front of any endpoint: they know none of ours'),
+  zone('faults', ['ports', 'engine', 'fleet', 'config', 'agent', ...drivers, 'app', 'cli', 'server'], 'faults go wrong in front of any endpoint: they know none of ours'),
   zone('app', ['cli', 'server'], 'app composes; cli and server call it'),
   ...['memory', 'filesystem', 's3', 'synthetic'].map((d) => ({
     target: src(`stores/${d}`),
@@ -70,7 +71,7 @@ export default tseslint.config(
   },
   {
     // Time, chance, environment and the terminal come in through ports (ARCHITECTURE.md, layers).
-    files: ['src/{core,ports,engine,stores,queues,ledger,journal}/**/*.ts'],
+    files: ['src/{core,ports,engine,fleet,stores,queues,ledger,journal}/**/*.ts'],
     ignores: ['**/*.test.ts', '**/*.test-kit.ts', 'src/stores/conformance/**', 'src/queues/conformance/**'],
     rules: {
       'no-console': 'error',

@@ -1,14 +1,16 @@
 /** The journal in a store: see ports/journal.ts for what each call promises. */
+import { createHash } from 'node:crypto';
 import { isKind, usageError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { Clock, Random } from '../ports/clock.ts';
-import type { Claim, Control, CoordinatorJournal, Damage, Journal, PlanRecord, ReadPlan, ReadReport, Report, ReportPlace, SegmentPlace, WorkName } from '../ports/journal.ts';
+import type { Beat, Claim, Control, CoordinatorJournal, Damage, Journal, PlanRecord, ReadPlan, ReadReport, Report, ReportPlace, SegmentPlace, WorkName } from '../ports/journal.ts';
+import type { Binding } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
 import { headOf, joinContent, packPlan, packReport, unpackPlan, unpackReport } from './content.ts';
-import { damage, encodeSegment, isDamage, type Segment } from './frame.ts';
+import { damage, decodeSegment, encodeSegment, isDamage, type Segment } from './frame.ts';
 import { Log, seal, sealOf, type Seal } from './log.ts';
-import { epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf } from './names.ts';
-import { ahead, listed, putOnce, readListed, readSegment } from './shelf.ts';
+import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, workerKey, WORKERS } from './names.ts';
+import { ahead, listed, mend, putOnce, putOver, readListed, readSegment, unbelievable } from './shelf.ts';
 
 export interface JournalOptions {
   /** Rely on it through stack(): a journal makes no retries but those that settle a doubt. Everything below its root is the journal's. */
@@ -149,6 +151,51 @@ class StoredJournal implements Journal {
     return segment === undefined ? undefined : readReport(place, segment);
   }
 
+  async bind(binding: Binding, signal?: AbortSignal): Promise<void> {
+    const bytes = encodeSegment(BINDING, { kind: 'B', content: joinContent(bindingOf(binding)) });
+    const standing = await putOnce(this.#store, BINDING, bytes, signal);
+    if (standing === undefined) return;
+    const segment = decodeSegment(BINDING, standing.bytes);
+    if (isDamage(segment)) throw unbelievable(segment);
+    refuseOther(headOf<Binding>(segment.content), binding, this.#store.address);
+  }
+
+  async keep(document: Uint8Array, signal?: AbortSignal): Promise<string> {
+    const sha256 = createHash('sha256').update(document).digest('hex');
+    const key = documentKey(sha256);
+    const bytes = encodeSegment(key, { kind: 'D', content: Buffer.from(document) });
+    const standing = await putOnce(this.#store, key, bytes, signal);
+    if (standing === undefined) return sha256;
+    const segment = decodeSegment(key, standing.bytes);
+    // What stands there is the same document, unless somebody damaged it: then it is put right.
+    if (isDamage(segment) && await mend(this.#store, key, bytes, standing, signal) !== undefined) throw unbelievable(segment);
+    return sha256;
+  }
+
+  async document(sha256: string, signal?: AbortSignal): Promise<Buffer | undefined> {
+    const segment = await readSegment(this.#store, documentKey(sha256), signal);
+    if (segment === undefined || isDamage(segment) || segment.kind !== 'D') return undefined;
+    return createHash('sha256').update(segment.content).digest('hex') === sha256 ? segment.content : undefined;
+  }
+
+  async beat(beat: Beat, signal?: AbortSignal): Promise<void> {
+    const key = workerKey(beat.worker);
+    await putOver(this.#store, key, encodeSegment(key, { kind: 'W', content: joinContent(beat) }), signal);
+  }
+
+  async beats(signal?: AbortSignal): Promise<readonly Beat[]> {
+    const beats: Beat[] = [];
+    for await (const { key } of listed(this.#store, WORKERS, undefined, signal)) {
+      const segment = await readSegment(this.#store, key, signal);
+      if (segment !== undefined && !isDamage(segment) && segment.kind === 'W') beats.push(headOf<Beat>(segment.content));
+    }
+    return beats;
+  }
+
+  async leave(worker: string, signal?: AbortSignal): Promise<void> {
+    await this.#store.remove(workerKey(worker), signal);
+  }
+
   async #epochs(after: number | undefined, signal: AbortSignal | undefined): Promise<number[]> {
     const epochs: number[] = [];
     const from = after === undefined || after < 1 ? undefined : epochKey(after);
@@ -203,6 +250,18 @@ class Pen implements CoordinatorJournal {
   async control(control: Control, signal?: AbortSignal): Promise<void> {
     await this.#control.append(joinContent({ nonce: this.#nonce, control }), signal);
   }
+}
+
+/** A whole binding and nothing else, in one order. */
+function bindingOf({ migration, specHash, source, destination }: Binding): Binding {
+  return { migration, specHash, source, destination };
+}
+
+function refuseOther(standing: Binding, binding: Binding, where: string): void {
+  const differs = (Object.keys(bindingOf(binding)) as (keyof Binding)[]).filter((name) => standing[name] !== binding[name]);
+  if (differs.length === 0) return;
+  const said = differs.map((name) => `${name} ${standing[name]}, not ${binding[name]}`).join('; ');
+  throw usageError('E_JOURNAL_OTHER', `this journal is of another migration: ${said}`, 'give each migration a journal of its own, or undo the change', where);
 }
 
 /** What this claim declares void lies from `cutAt` to the end of the epoch before its own. */

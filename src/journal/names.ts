@@ -5,6 +5,9 @@
  *   plan/<epoch>/<seq>, control/<epoch>/<seq>  the two logs
  *   reports/<epoch>/<seq>/<task>-<nth>         of a whole task
  *   reports/<epoch>/<seq>/<task>.<part>-<nth>  of the parts from this one on
+ *   binding                                    whose journal it is
+ *   documents/<sha256>                         what segments and messages refer to
+ *   workers/<name>                             who is there
  *   canaries/<chance>-<round>                  for the proof of conditional writes, removed again
  */
 import type { Key } from '../core/key.ts';
@@ -23,6 +26,12 @@ const SEGMENT = /^(?:plan|control)\/(\d{8})\/(\d{10})$/;
 
 export const EPOCHS = 'epochs/';
 export const REPORTS = 'reports/';
+export const BINDING = 'binding';
+export const WORKERS = 'workers/';
+
+export const documentKey = (sha256: string): Key => `documents/${sha256}`;
+/** Host names and process ids; whatever else stands in a name becomes a dash. */
+export const workerKey = (worker: string): Key => WORKERS + worker.replaceAll(/[^A-Za-z0-9._-]/g, '-');
 
 const digits = (value: number, width: number): string => String(value).padStart(width, '0');
 

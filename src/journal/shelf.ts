@@ -2,7 +2,7 @@
 import { BrigadeError, isKind } from '../core/errors.ts';
 import { NO_ATTRIBUTES, type ObjectEntry, type Token } from '../core/object.ts';
 import type { Key } from '../core/key.ts';
-import type { Guard, Store } from '../ports/storage.ts';
+import type { Body, Guard, Store } from '../ports/storage.ts';
 import type { Damage } from '../ports/journal.ts';
 import { damage, decodeSegment, isDamage, type Segment } from './frame.ts';
 
@@ -27,10 +27,19 @@ export async function mend(store: Store, key: Key, bytes: Buffer, torn: Standing
   return put(store, key, bytes, { kind: 'matches', token: torn.token }, signal);
 }
 
+/** Over whatever stands there: for what one writer says again and again. */
+export async function putOver(store: Store, key: Key, bytes: Buffer, signal?: AbortSignal): Promise<void> {
+  await store.write({ key, body: bodyOf(bytes), attributes: NO_ATTRIBUTES, guard: { kind: 'none' }, ...(signal === undefined ? {} : { signal }) });
+}
+
+function bodyOf(bytes: Buffer): Body {
+  return { size: bytes.length, bytes, open: () => once(bytes) };
+}
+
 async function put(store: Store, key: Key, bytes: Buffer, guard: Guard, signal: AbortSignal | undefined): Promise<Standing | undefined> {
   for (let left = TRIES; ; left--) {
     try {
-      await store.write({ key, body: { size: bytes.length, bytes, open: () => once(bytes) }, attributes: NO_ATTRIBUTES, guard, ...(signal === undefined ? {} : { signal }) });
+      await store.write({ key, body: bodyOf(bytes), attributes: NO_ATTRIBUTES, guard, ...(signal === undefined ? {} : { signal }) });
       return undefined;
     } catch (thrown) {
       if (!isKind(thrown, 'conflict', 'transient')) throw thrown;

@@ -3,7 +3,9 @@
  *
  * - the *plan log*, which one coordinator at a time writes: runs, planned tasks, uploads, what closing rounds changed;
  * - the *control log*, by the same coordinator: what the fleet is to do now (pause, limits, shares), whole in each segment;
- * - *reports*, which workers write: what became of the objects of a task, or which parts of a large object are stored.
+ * - *reports*, which workers write: what became of the objects of a task, or which parts of a large object are stored;
+ * - *documents*, named by their SHA-256: the migration as workers are to carry it out, and what does not fit into a message;
+ * - *beats*, one a worker, the only names that are written again and again: who is there, and what hinders them.
  *
  * A coordinator writes under an epoch, `<epoch>/<seq>`, each segment by a conditional write. Whoever makes the segment that claims the next
  * epoch has it; it then seals the logs of the epochs before it by taking the next free name in them. What was written before the seal counts,
@@ -11,7 +13,7 @@
  * write whether a newer epoch is claimed, and stops then, so that the seal catches up with it.
  */
 import type { Item, Outcome, Problem } from '../core/item.ts';
-import type { Ledger, LeasedTask, PlannedPage, RunKind, RunTotals } from './ledger.ts';
+import type { Binding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals } from './ledger.ts';
 import type { Part, Upload } from './storage.ts';
 
 /** One segment of a log. Epochs begin at 1, segments at 0. Epoch first, then seq, is the order in which segments count. */
@@ -66,6 +68,23 @@ export interface Report {
   readonly close: boolean;
   /** Parts that are stored at the destination. */
   readonly parts: readonly { readonly uploadId: string; readonly part: Part }[];
+  /** Uploads that the worker began for objects of this task, told before their first part is sent (F072). */
+  readonly uploads?: readonly { readonly upload: Upload; readonly sourceToken: string }[];
+  /** Those that it completed or aborted. */
+  readonly uploadsOver?: readonly string[];
+}
+
+/** What a worker last said of itself. Whoever reads it tells by a changed `beat`, and its own clock, that it lives (F084). */
+export interface Beat {
+  readonly worker: string;
+  /** Counts up. */
+  readonly beat: number;
+  readonly host: string;
+  readonly version: string;
+  /** Tasks it holds, of this journal's migration. */
+  readonly tasks: number;
+  /** A premise that fails there, so that it cannot work on this migration: the coordinator tells of it, and asks the stores itself. */
+  readonly trouble?: Problem;
 }
 
 /** Who holds an epoch. */
@@ -143,6 +162,20 @@ export interface Journal {
   reports(from?: SegmentPlace, known?: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
   /** One report; undefined: there is none. */
   readReport(place: ReportPlace, signal?: AbortSignal): Promise<ReadReport | undefined>;
+  /**
+   * Whose journal this is: told by the first who asks, found by all later ones.
+   * @throws BrigadeError usage E_JOURNAL_OTHER (F032).
+   */
+  bind(binding: Binding, signal?: AbortSignal): Promise<void>;
+  /** Keeps a document; the same one again is found to be there. Answers its name: SHA-256, 64 hex digits. */
+  keep(document: Uint8Array, signal?: AbortSignal): Promise<string>;
+  /** A document that was kept, proven by its name; undefined: there is none, or it cannot be believed. */
+  document(sha256: string, signal?: AbortSignal): Promise<Buffer | undefined>;
+  beat(beat: Beat, signal?: AbortSignal): Promise<void>;
+  /** Of all who were there and have not left. One that cannot be read is passed over. */
+  beats(signal?: AbortSignal): Promise<readonly Beat[]>;
+  /** This worker is gone for good: by itself, or by a coordinator that heard nothing of it for long. */
+  leave(worker: string, signal?: AbortSignal): Promise<void>;
 }
 
 /** What a ledger must be able to do so that a journal can be folded into it. Each fold is one transaction with the mark that it was done. */

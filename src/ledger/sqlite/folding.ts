@@ -3,6 +3,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { keyToBytes } from '../../core/key.ts';
 import type { Connection } from './connection.ts';
 import type { PlanRecord, Report, ReportPlace, SegmentPlace, TaskName, WorkName } from '../../ports/journal.ts';
+import type { Upload } from '../../ports/storage.ts';
 import type { Tasks } from './tasks.ts';
 
 /** What a ledger does by itself already; without transactions of their own. */
@@ -67,7 +68,7 @@ export class Folding {
       case 'plan': return this.#steps.plan(record);
       case 'totals': return this.#steps.addTotals(record);
       case 'amend': return this.#steps.tasks.amend(this.#mustKnow(record.task), record.changes);
-      case 'upload': return this.#addUpload(record);
+      case 'upload': return this.#addUpload(this.#mustKnow(record.task), record.upload, record.sourceToken);
       case 'upload over': return this.#dropUpload(this.#mustKnow(record.task), record.uploadId);
     }
   }
@@ -82,7 +83,8 @@ export class Folding {
     this.#connection.sql('setReports').run(id, work.firstPart ?? 0, nth + 1);
   }
 
-  #take(id: number, { outcomes, close, parts }: Report): void {
+  #take(id: number, { outcomes, close, parts, uploads = [], uploadsOver = [] }: Report): void {
+    for (const { upload, sourceToken } of uploads) this.#addUpload(id, upload, sourceToken);
     if (outcomes.length > 0 || close) {
       this.#steps.tasks.mustHold(id, outcomes.map((outcome) => outcome.key));
       this.#steps.tasks.record(id, outcomes, close);
@@ -92,10 +94,10 @@ export class Folding {
       if (this.#connection.sql('upload').get(id, uploadId) === undefined) continue;
       this.#connection.sql('addPart').run(id, uploadId, part.number, part.size, part.token, part.checksum?.algorithm ?? null, part.checksum?.hex ?? null);
     }
+    for (const upload of uploadsOver) this.#dropUpload(id, upload);
   }
 
-  #addUpload({ task, upload, sourceToken }: Extract<PlanRecord, { type: 'upload' }>): void {
-    const id = this.#mustKnow(task);
+  #addUpload(id: number, upload: Upload, sourceToken: string): void {
     const { run } = this.#steps.tasks.open(id);
     this.#connection.sql('addUpload').run(id, upload.id, run, keyToBytes(upload.key), upload.size, upload.partSize, upload.checksumAlgorithm ?? null, sourceToken);
   }

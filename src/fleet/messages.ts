@@ -25,12 +25,6 @@ export interface SpecReference {
   readonly sha256: string;
 }
 
-/** A body that would be too large: where in the journal it stands. */
-export interface ByReference {
-  readonly journal: string;
-  readonly sha256: string;
-}
-
 export interface Envelope<Kind extends string = string, Body extends Json = Json> {
   readonly kind: Kind;
   /** The task's. */
@@ -44,7 +38,7 @@ export type Bodies = Readonly<Record<string, Json>>;
 export type AnyEnvelope<B extends Bodies> = { [K in keyof B & string]: Envelope<K, B[K]> }[keyof B & string];
 
 /** Says what is wrong with a body, or nothing: the shape that a kind of message must have. */
-export type BodyCheck = (body: Json) => string | undefined;
+export type BodyCheck = (body: Json, id: string) => string | undefined;
 
 export interface MessageKeys {
   /** Seals what is sent. */
@@ -146,7 +140,7 @@ function envelopeOf<B extends Bodies>(fields: Fields, checks: Readonly<Record<ke
   if (typeof kind !== 'string' || !Object.hasOwn(checks, kind)) throw shape('its kind is unknown');
   if (typeof id !== 'string' || !ID.test(id)) throw shape('it has no id');
   const reference = specOf(spec);
-  const wrong = body === undefined ? 'it has no body' : checks[kind as keyof B & string](body);
+  const wrong = body === undefined ? 'it has no body' : checks[kind as keyof B & string](body, id);
   if (wrong !== undefined) throw shape(wrong);
   return { kind, id, spec: reference, body } as AnyEnvelope<B>;
 }

@@ -6,7 +6,8 @@ import { canonicalJson } from '../core/canonical-json.ts';
 import { errorLine, type BrigadeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { type Codec, type Json, LARGEST_ENVELOPE, messageCodec } from './messages.ts';
-import { refusal } from './outgoing.ts';
+// eslint-disable-next-line import-x/no-restricted-paths -- only tests come here: what queues refuse is what the codec must never write
+import { refusal } from '../queues/outgoing.ts';
 
 type TestBodies = { readonly task: Json; readonly complete: { readonly upload: string } };
 const OLD = new Secret('old-'.padEnd(32, 'o'));
