@@ -200,6 +200,7 @@ class Coordinator {
         source, destination, ranges: this.#rangesBefore(), options: this.#options.plan, sorter: this.#options.sorter, events: this.#options.events, clock: this.#options.clock,
         left: () => ledger.leftBefore(this.#run, this.#options.lanes), lanes: this.#options.lanes,
         save: (page) => { ledger.addPlan(this.#run, page); crew.wake(); this.#time.recordSometimes(); },
+        ...(ledger.room === undefined ? {} : { room: () => ledger.room?.() ?? Promise.resolve() }),
       }, ledger.shards(this.#run), signal);
       this.#options.events.emit({ type: 'listed', side: 'source', objects: 0, bytes: 0, done: true });
     }

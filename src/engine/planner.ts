@@ -32,6 +32,8 @@ export interface PlanContext extends DraftContext {
   readonly left: () => Left;
   /** Makes one page durable. */
   readonly save: (page: PlannedPage) => void;
+  /** Waits while too many pages are on their way to be durable. */
+  readonly room?: () => Promise<void>;
 }
 
 /** Save at least this often, so that copying starts with the first page and a crash loses little listing. */
@@ -140,6 +142,10 @@ class Planner implements ShardContext {
 
   isDue(): boolean {
     return this.#tasks.length === 0 && this.#sinceSaved() >= SAVE_EVERY_MS;
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#context.room?.();
   }
 
   finish(task: PlannedTask, shard: ShardPlanner): void {

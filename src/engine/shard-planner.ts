@@ -26,6 +26,8 @@ export interface ShardContext {
   finish(task: PlannedTask, shard: ShardPlanner): void;
   /** A shard with an unfinished task is asked now and then whether it should finish it, so that a slow listing is copied and saved, too. */
   isDue(): boolean;
+  /** What was planned so far is not held up: more may come. */
+  room(): Promise<void> | undefined;
   /** Whether either side has an item whose key begins with this and comes after that. */
   anyItem(prefix: Key, after: Key): Promise<boolean>;
 }
@@ -94,7 +96,7 @@ export class ShardPlanner {
       const ours = source.peek();
       const theirs = destination.peek();
       if ((ours === undefined && !source.isOver) || (theirs === undefined && !destination.isOver)) {
-        await Promise.all([source.more(), destination.more()]);
+        await Promise.all([source.more(), destination.more(), this.#context.room()]);
         signal.throwIfAborted();
         continue;
       }

@@ -81,6 +81,8 @@ export interface Beat {
   readonly beat: number;
   readonly host: string;
   readonly version: string;
+  /** Absent: a worker. */
+  readonly role?: 'coordinator';
   /** Tasks it holds, of this journal's migration. */
   readonly tasks: number;
   /** A premise that fails there, so that it cannot work on this migration: the coordinator tells of it, and asks the stores itself. */
@@ -186,6 +188,16 @@ export interface FoldTarget extends Ledger {
   foldPlan(place: SegmentPlace, records: readonly PlanRecord[]): Promise<void>;
   /** The task's number in this ledger; undefined: no segment that is folded planned it, or it was pruned. */
   ledgerTask(name: TaskName): LeasedTask['id'] | undefined;
+  /** The name of a task of this ledger; undefined: no segment planned it. */
+  taskName(task: LeasedTask['id']): TaskName | undefined;
+  /** Tasks that this holder has, in the order in which they were planned. */
+  held(run: number, holder: string): readonly LeasedTask['id'][];
+  /** A task as it is now: with the items that are still pending. */
+  leasedTask(task: LeasedTask['id']): LeasedTask;
+  /** The task that has this key. @throws BrigadeError internal E_LEDGER_UNKNOWN */
+  taskOf(run: number, key: Item['key']): LeasedTask['id'];
+  /** A failed item as `Ledger.retry` makes it pending again. `left`: what earlier runs left under its key. */
+  again(failed: Item, left: Item | undefined): Item;
   /** Reports of this work that are folded. */
   reportsFolded(work: WorkName): number;
   /**

@@ -194,6 +194,8 @@ export interface Ledger {
   verifySummary(run: number): VerifySummary | undefined;
   findings(run: number, limit?: number): readonly Finding[];
 
+  /** Where changes take their time: waits while too many are on their way. */
+  room?(): Promise<void>;
   /** Waits for grouped commits. */
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -36,6 +36,12 @@ export class Folding {
     return this.#connection.sql('task').get(id) === undefined ? undefined : id;
   }
 
+  taskName(task: number): TaskName | undefined {
+    const row = this.#connection.sql('segmentOfTask').get(task);
+    if (row === undefined || task - Number(row['first_task']) >= Number(row['tasks'])) return undefined;
+    return { epoch: Number(row['epoch']), seq: Number(row['seq']), task: task - Number(row['first_task']) };
+  }
+
   reportsFolded(work: WorkName): number {
     const id = this.ledgerTask(work);
     return id === undefined ? 0 : this.#folded(id, work);

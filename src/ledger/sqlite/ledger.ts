@@ -133,6 +133,16 @@ export class SqliteLedger implements FoldTarget {
 
   foldedTo(): SegmentPlace | undefined { return this.#folding.foldedTo(); }
   ledgerTask(name: TaskName): number | undefined { return this.#folding.ledgerTask(name); }
+  taskName(task: number): TaskName | undefined { return this.#folding.taskName(task); }
+  held(run: number, holder: string): readonly number[] { return this.#connection.sql('heldTasks').all(run, holder).map((row) => Number(row['id'])); }
+  leasedTask(task: number): LeasedTask { return this.#connection.read('leasedTask', () => this.#leased(task)); }
+  again(failed: Item, left: Item | undefined): Item { return again(failed, left); }
+  taskOf(run: number, key: Key): number {
+    const task = this.#reader.taskOfKey(run, key);
+    if (task === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `run ${run} never listed ${showKey(key)}` });
+    return task;
+  }
+
   reportsFolded(work: WorkName): number { return this.#folding.reportsFolded(work); }
   unfinishedFrom(): SegmentPlace | undefined { return this.#folding.unfinishedFrom(); }
 
@@ -206,8 +216,7 @@ export class SqliteLedger implements FoldTarget {
   #amendSome(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {
     const byTask = new Map<number, { readonly item: Item; readonly problem?: Problem }[]>();
     for (const change of changes) {
-      const task = this.#reader.taskOfKey(run, change.item.key);
-      if (task === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `run ${run} never listed ${showKey(change.item.key)}` });
+      const task = this.taskOf(run, change.item.key);
       const known = byTask.get(task);
       if (known === undefined) byTask.set(task, [change]);
       else known.push(change);
@@ -216,12 +225,16 @@ export class SqliteLedger implements FoldTarget {
   }
 
   #lease(id: number, holder: string): LeasedTask {
-    const row = this.#connection.sql('task').get(id);
     this.#connection.sql('leaseTask').run(holder, id);
+    this.#tasks.open(id).reported.clear();
+    return this.#leased(id);
+  }
+
+  #leased(id: number): LeasedTask {
+    const row = this.#connection.sql('task').get(id);
     const task = this.#tasks.open(id);
-    task.reported.clear();
     const items = [...task.lines.values()].map((line) => line.item).filter((item) => item.state === 'pending');
-    return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) + 1 };
+    return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) };
   }
 
   /** Tasks must not overlap, or a key could be found twice. They come in any order: the neighbours in the order of keys tell. */
@@ -317,7 +330,7 @@ function disorder(message: string): BrigadeError {
 }
 
 /** A failed item as it was before its first try; the guard it was planned with stands. What stands there and is not ours is looked at first. */
-function again(row: ObjectRow, left: Item | undefined): Item {
+function again(row: Item, left: Item | undefined): Item {
   const foreign = row.destination !== undefined && row.destination !== left?.destination;
   return {
     ...(foreign ? { code: 'compare' } : {}),

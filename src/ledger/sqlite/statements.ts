@@ -85,6 +85,8 @@ export const SQL = {
   doubtTask: "UPDATE tasks SET in_doubt = 1 WHERE id = ? AND state <> 'done'",
   lastSegment: 'SELECT epoch, seq FROM journal_segments ORDER BY epoch DESC, seq DESC LIMIT 1',
   segment: 'SELECT first_task, tasks FROM journal_segments WHERE epoch = ? AND seq = ?',
+  segmentOfTask: 'SELECT epoch, seq, first_task, tasks FROM journal_segments WHERE first_task <= ? AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1',
+  heldTasks: "SELECT id FROM tasks WHERE run = ? AND state = 'leased' AND holder = ? ORDER BY id",
   setSegment: 'INSERT INTO journal_segments (epoch, seq, first_task, tasks) VALUES (?, ?, ?, ?) ON CONFLICT (epoch, seq) DO UPDATE SET first_task = excluded.first_task, tasks = excluded.tasks',
   unfinishedSegment: `SELECT epoch, seq FROM journal_segments WHERE first_task <= (SELECT min(id) FROM tasks WHERE state <> 'done') AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1`,
   reports: 'SELECT folded FROM journal_reports WHERE task = ? AND part = ?',

@@ -1,0 +1,355 @@
+/**
+ * The crew of a run whose executors are the fleet. One loop, one thing after the other:
+ *
+ *   feed     ready tasks of the ledger become messages, within a window, so that the queue never holds more than the fleet does soon
+ *   fold     what workers reported comes into the ledger; their tasks are done, or ready again
+ *   reap     what was sent long ago and is nowhere is sent again
+ *   look     who is there, what hinders them; what they are to obey
+ *
+ * The queue decides nothing (design truth 8): a task is done when a report that closes it is folded.
+ */
+import { asBrigadeError, type BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import { type SizeClass, sizeClass } from '../../core/pack.ts';
+import type { Rates } from '../../core/timetable.ts';
+import type { Crew } from '../../engine/coordinator.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Events } from '../../ports/events.ts';
+import type { Control, CoordinatorJournal, Damage, FoldTarget, Journal, Report, ReportPlace } from '../../ports/journal.ts';
+import type { LeasedTask } from '../../ports/ledger.ts';
+import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
+import type { SpecReference } from '../messages.ts';
+import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
+import type { JournalledLedger } from './journalled-ledger.ts';
+import { Outstanding } from './outstanding.ts';
+import { Workers } from './workers.ts';
+
+export interface FleetCrewOptions {
+  readonly run: number;
+  readonly ledger: FoldTarget;
+  /** The same ledger, as changes are told to it. */
+  readonly journalled: JournalledLedger;
+  readonly journal: Journal;
+  readonly pen: CoordinatorJournal;
+  readonly queue: MessageQueue;
+  readonly codec: () => TaskCodec;
+  readonly spec: SpecReference;
+  /** Folds the reports that are new. */
+  readonly fold: (into: FoldTarget) => Promise<{ readonly reports: number; readonly damages: readonly Damage[] }>;
+  /** Tasks that are outstanding at most. */
+  readonly window: number | 'auto' | 'all';
+  /** Messages in the queue that other migrations of this process sent. */
+  readonly others?: () => number;
+  readonly events: Events;
+  readonly clock: Clock;
+}
+
+type Chore = 'fold' | 'reap' | 'look';
+
+/** Leases of the ledger that mean "sent". */
+export const HOLDER = 'fleet';
+const TURN_MS = 500;
+const FOLD_MS = 1000;
+const REAP_MS = 5000;
+const LOOK_MS = 10_000;
+/** Folding takes at most this share of the time: with many tasks outstanding, looking for reports takes a while. */
+const FOLD_SHARE = 4;
+const MOST_WINDOW = 100_000;
+const LEAST_WINDOW = 256;
+const WINDOW_MS = 30 * 60_000;
+const CLAIM = 64;
+const HOLD_MS = 60_000;
+const MANY_SENDINGS = 20;
+
+export class FleetCrew implements Crew {
+  readonly #options: FleetCrewOptions;
+  readonly #outstanding = new Outstanding();
+  readonly #workers: Workers;
+  readonly #stop = new AbortController();
+  /** Leased and not sent: the queue took none, or a crash came between. */
+  #unsent: { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }[] = [];
+  readonly #told = new Set<string>();
+  #reject: (error: BrigadeError) => void = () => undefined;
+  #trouble!: Promise<never>;
+  #control: Control = {};
+  #paused = false;
+  #rates: Rates = {};
+  #nudge: () => void = () => undefined;
+  readonly #dueMs: Record<Chore, number> = { fold: 0, reap: 0, look: 0 };
+  #done: { readonly atMs: number; readonly tasks: number }[] = [];
+  #waitingSinceMs: number | undefined;
+  readonly #working: Promise<void>;
+
+  constructor(options: FleetCrewOptions) {
+    this.#options = options;
+    this.#workers = new Workers(options.clock);
+    this.#reset();
+    this.#takeOver();
+    this.#working = this.#work();
+  }
+
+  get trouble(): Promise<never> {
+    return this.#trouble;
+  }
+
+  get living(): number {
+    return this.#workers.living().length;
+  }
+
+  get outstanding(): number {
+    return this.#outstanding.size + this.#unsent.length;
+  }
+
+  /** Sent a second time or oftener. */
+  get resent(): number {
+    return this.#outstanding.resent;
+  }
+
+  wake(): void {
+    this.#nudge();
+  }
+
+  idle(): boolean {
+    return this.outstanding === 0 && this.#options.journalled.settled;
+  }
+
+  diedMs(): number | undefined {
+    return this.#workers.diedMs;
+  }
+
+  /** Ends it all: another coordinator took over, or a defect. */
+  fail(error: BrigadeError): void {
+    this.#reject(error);
+  }
+
+  limit(rates: Rates): void {
+    this.#rates = rates;
+    this.#nudge();
+  }
+
+  async hold(): Promise<void> {
+    const { clock } = this.#options;
+    this.#paused = true;
+    this.#nudge();
+    const end = clock.monotonic() + HOLD_MS;
+    while (clock.monotonic() < end && (this.#control['pause'] !== true || this.#workers.busy() > 0)) {
+      await clock.sleep(TURN_MS);
+      this.#dueMs.look = 0;
+    }
+  }
+
+  go(): void {
+    this.#reset();
+    this.#paused = false;
+    this.#nudge();
+  }
+
+  /** What was sent stays in the queue: the next coordinator goes on with it. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#nudge();
+    await this.#working;
+  }
+
+  /** What an earlier coordinator sent is outstanding, as far as this ledger knows it; age counts from now on. */
+  #takeOver(): void {
+    const { ledger, run, clock } = this.#options;
+    for (const id of ledger.held(run, HOLDER)) {
+      const name = ledger.taskName(id);
+      const task = ledger.leasedTask(id);
+      if (name !== undefined) this.#outstanding.add({ task: id, name, size: classOf(task), atMs: clock.monotonic(), sending: task.deliveries - 1 });
+    }
+    this.#outstanding.resent = 0;
+  }
+
+  #reset(): void {
+    this.#trouble = new Promise<never>((_, reject) => { this.#reject = reject; });
+    this.#trouble.catch(() => undefined); // Raced by the coordinator while it works; at other times the next pass finds out again.
+  }
+
+  async #work(): Promise<void> {
+    const { clock } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      await this.#turn().then(() => this.#recovered(), (thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fleet')));
+      if (this.#stop.signal.aborted) return;
+      const sleep = new AbortController();
+      this.#nudge = () => sleep.abort();
+      await clock.sleep(TURN_MS, sleep.signal).catch(() => undefined);
+      this.#nudge = () => undefined;
+    }
+  }
+
+  async #turn(): Promise<void> {
+    await this.#every('look', LOOK_MS, () => this.#look());
+    await this.#tell();
+    await this.#feed();
+    await this.#every('fold', FOLD_MS, () => this.#fold());
+    await this.#every('reap', REAP_MS, () => this.#reap());
+  }
+
+  /** Queue and journal are waited for as long as it takes; what is wrong with them is told once. */
+  #failed(error: BrigadeError): void {
+    if (isKind(error, 'cancelled')) return;
+    if (!isKind(error, 'transient', 'throttled', 'premise')) {
+      this.#reject(error);
+      return;
+    }
+    const now = this.#options.clock.monotonic();
+    this.#waitingSinceMs ??= now;
+    this.#options.events.emit({ type: 'waiting', problem: { code: error.code, kind: error.kind, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) }, sinceMs: now - this.#waitingSinceMs });
+  }
+
+  #recovered(): void {
+    if (this.#waitingSinceMs === undefined) return;
+    this.#waitingSinceMs = undefined;
+    this.#options.events.emit({ type: 'resumed' });
+  }
+
+  async #every(what: Chore, ms: number, work: () => Promise<void>): Promise<void> {
+    const { clock } = this.#options;
+    const began = clock.monotonic();
+    if (began < this.#dueMs[what]) return;
+    await work();
+    const ended = clock.monotonic();
+    this.#dueMs[what] = ended + Math.max(ms, (ended - began) * FOLD_SHARE);
+  }
+
+  /** Large ones first: what takes longest must begin first. */
+  async #feed(): Promise<void> {
+    if (this.#paused) return;
+    const { ledger, run } = this.#options;
+    await this.#send(this.#unsent.splice(0));
+    for (const size of ['large', 'small'] as const) {
+      while (this.outstanding < this.#window() && !this.#stop.signal.aborted) {
+        const tasks = ledger.claim(run, Math.min(CLAIM, this.#window() - this.outstanding), HOLDER, size);
+        if (tasks.length === 0) break;
+        await this.#send(tasks.map((task) => ({ task, size, sending: this.#sendingOf(task) })));
+        if (this.#unsent.length > 0) return;
+      }
+    }
+  }
+
+  /** What an earlier epoch planned may have been sent by it: its worker looks first. */
+  #sendingOf(task: LeasedTask): number {
+    const earlier = (this.#options.ledger.taskName(task.id)?.epoch ?? 0) < this.#options.pen.claim.epoch;
+    return task.deliveries - 1 + (earlier || task.inDoubt ? 1 : 0);
+  }
+
+  #window(): number {
+    const { window, clock } = this.#options;
+    if (window === 'all') return Number.POSITIVE_INFINITY;
+    if (window !== 'auto') return window;
+    const now = clock.monotonic();
+    this.#done = this.#done.filter(({ atMs }) => now - atMs < WINDOW_MS);
+    const since = this.#done[0]?.atMs ?? now;
+    const tasks = this.#done.reduce((sum, one) => sum + one.tasks, 0);
+    const perMs = tasks / Math.max(60_000, now - since);
+    return Math.round(Math.min(MOST_WINDOW, Math.max(LEAST_WINDOW, perMs * WINDOW_MS)));
+  }
+
+  /** What cannot be sent now waits here, leased, and is tried again before anything else. */
+  async #send(tasks: readonly { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }[]): Promise<void> {
+    if (tasks.length === 0) return;
+    const { queue, clock } = this.#options;
+    this.#unsent.push(...tasks);
+    const messages = await Promise.all(tasks.map((one) => this.#message(one)));
+    const results = await queue.send(messages, this.#stop.signal);
+    const failed = new Set(results.filter(({ error }) => error !== undefined).map(({ id }) => id));
+    const atMs = clock.monotonic();
+    for (const [i, { task, size, sending }] of tasks.entries()) {
+      const name = this.#options.ledger.taskName(task.id);
+      if (name !== undefined && !failed.has((messages[i] as OutgoingMessage).id)) this.#outstanding.add({ task: task.id, name, size, atMs, sending });
+    }
+    this.#unsent = this.#unsent.filter(({ task }) => !this.#outstanding.has(task.id));
+    const first = results.find(({ error }) => error !== undefined)?.error;
+    if (first !== undefined) throw first;
+  }
+
+  async #message({ task, size, sending }: { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }): Promise<OutgoingMessage> {
+    const { ledger, journal, queue, codec, spec } = this.#options;
+    const name = ledger.taskName(task.id);
+    if (name === undefined) throw asBrigadeError(new Error(`task ${task.id} has no name`), 'feed');
+    const body = await sealTask(codec(), { name, spec, run: task.run, size, sending, items: task.items }, queue.limits.largestMessageBytes, (document) => journal.keep(document, this.#stop.signal), this.#stop.signal);
+    return { id: `${spec.id.replaceAll(/[^A-Za-z0-9_-]/g, '-').slice(0, 60)}-${sendingId(name, sending)}`, body };
+  }
+
+  async #fold(): Promise<void> {
+    if (this.#outstanding.size === 0) return;
+    const { journalled, ledger, fold, clock, events } = this.#options;
+    const closed: number[] = [];
+    const observed = observing(ledger, (place, report) => {
+      const id = ledger.ledgerTask(place.work);
+      for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
+      if (id !== undefined && report?.close === true) closed.push(id);
+    });
+    const { damages } = await journalled.exclusively(() => fold(observed));
+    const now = clock.monotonic();
+    const held = new Set(closed.filter((id) => this.#outstanding.has(id)));
+    for (const id of held) this.#outstanding.done(id, now);
+    if (held.size > 0) this.#done.push({ atMs: now, tasks: held.size });
+    for (const { message } of damages) this.#once(message, 'a report of a worker cannot be believed, its task is done again');
+  }
+
+  async #reap(): Promise<void> {
+    if (this.#outstanding.size === 0 || this.#paused) return;
+    const { queue, clock, others, ledger } = this.#options;
+    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
+    const held = Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));
+    const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, held);
+    if (due.length === 0) return;
+    this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
+    for (let from = 0; from < due.length; from += CLAIM) {
+      await this.#send(due.slice(from, from + CLAIM).map(({ task, size, sending }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1 })));
+    }
+    for (const { name, sending } of due) if (sending + 1 === MANY_SENDINGS) this.#note(`task ${name.epoch}/${name.seq}/${name.task} was sent ${MANY_SENDINGS} times: look at the workers' logs`);
+  }
+
+  async #look(): Promise<void> {
+    const { journal, pen, clock, events } = this.#options;
+    // One that has nothing to write would not notice otherwise.
+    if (!await pen.isCurrent(this.#stop.signal)) throw usageError('E_JOURNAL_FENCED', `another coordinator took over from epoch ${pen.claim.epoch}`, 'stop this one; the other goes on with the run');
+    const gone = this.#workers.look((await journal.beats(this.#stop.signal)).filter(({ role }) => role !== 'coordinator'));
+    for (const worker of gone) await journal.leave(worker, this.#stop.signal);
+    for (const { worker, trouble } of this.#workers.living()) if (trouble !== undefined) this.#once(`${worker} ${trouble.code}`, `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}`);
+    const trouble = this.#workers.trouble();
+    if (trouble !== undefined) events.emit({ type: 'waiting', problem: trouble, sinceMs: clock.monotonic() - (this.#waitingSinceMs ??= clock.monotonic()) });
+  }
+
+  /** What workers are to obey, when it is another than before. */
+  async #tell(): Promise<void> {
+    const { bandwidth, requests } = this.#rates;
+    const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
+    const control: Control = { pause: this.#paused, rates, workers: Math.max(1, this.living) };
+    if (JSON.stringify(control) === JSON.stringify(this.#control)) return;
+    await this.#options.pen.control(control, this.#stop.signal);
+    this.#control = control;
+  }
+
+  #once(what: string, text: string): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    this.#note(text);
+  }
+
+  #note(text: string): void {
+    this.#options.events.emit({ type: 'note', level: 'warn', text });
+  }
+}
+
+function classOf({ items }: LeasedTask): SizeClass {
+  return sizeClass(items.reduce((sum, { size }) => sum + size, 0) / Math.max(1, items.length));
+}
+
+/** The ledger, where somebody listens to the reports that are folded into it. */
+function observing(ledger: FoldTarget, onReport: (place: ReportPlace, report: Report | undefined) => void): FoldTarget {
+  return new Proxy(ledger, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      if (name !== 'foldReport') return member.bind(target) as unknown;
+      return async (place: ReportPlace, report: Report | undefined) => {
+        await target.foldReport(place, report);
+        onReport(place, report);
+      };
+    },
+  });
+}

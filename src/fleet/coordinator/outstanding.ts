@@ -1,0 +1,89 @@
+/**
+ * Tasks that were sent and are not done, and which of them are sent again (design §5): those older than twice a lease and thrice the 95th percentile
+ * of what tasks of their size take from sending to report, as many as the queue holds fewer than are outstanding. A queue's counts are approximate, and
+ * others may use it: what is ten times as old is sent again whatever they say, so that nothing ever waits for good.
+ */
+import type { SizeClass } from '../../core/pack.ts';
+import type { TaskName } from '../../ports/journal.ts';
+
+export interface Sent {
+  readonly task: number;
+  readonly name: TaskName;
+  readonly size: SizeClass;
+  /** By the coordinator's monotonic clock. */
+  readonly atMs: number;
+  /** 0 the first time. */
+  readonly sending: number;
+}
+
+const SAMPLES = 512;
+const LEASES = 2;
+const SOJOURNS = 3;
+const PERCENTILE = 0.95;
+/** Before anything is known of how long tasks take. */
+const UNKNOWN_MS = 60_000;
+const FAR_NET = 10;
+
+export class Outstanding {
+  readonly #sent = new Map<number, Sent>();
+  readonly #sojourns: Readonly<Record<SizeClass, Sojourns>> = { small: new Sojourns(), large: new Sojourns() };
+  /** Sent again, and of these: reported by more than one since. */
+  resent = 0;
+
+  get size(): number {
+    return this.#sent.size;
+  }
+
+  add(sent: Sent): void {
+    // In the order of sending: what was sent again comes to the end.
+    this.#sent.delete(sent.task);
+    this.#sent.set(sent.task, sent);
+    if (sent.sending > 0) this.resent++;
+  }
+
+  has(task: number): boolean {
+    return this.#sent.has(task);
+  }
+
+  done(task: number, nowMs: number): void {
+    const sent = this.#sent.get(task);
+    if (sent === undefined) return;
+    this.#sent.delete(task);
+    this.#sojourns[sent.size].add(nowMs - sent.atMs);
+  }
+
+  /** `held`: messages in the queue, as it says. Oldest first. */
+  due(nowMs: number, leaseMs: number, held: number): readonly Sent[] {
+    const missing = Math.max(0, this.#sent.size - held);
+    const due: Sent[] = [];
+    for (const sent of this.#sent.values()) {
+      const patience = this.patienceMs(sent.size, leaseMs);
+      const age = nowMs - sent.atMs;
+      if (age > patience * FAR_NET || (age > patience && due.length < missing)) due.push(sent);
+    }
+    return due;
+  }
+
+  patienceMs(size: SizeClass, leaseMs: number): number {
+    return Math.max(LEASES * leaseMs, SOJOURNS * (this.#sojourns[size].percentile() ?? UNKNOWN_MS));
+  }
+}
+
+/** The latest of them, and what few of them exceed. */
+class Sojourns {
+  #ring: number[] = [];
+  #next = 0;
+  #known: number | undefined;
+
+  add(ms: number): void {
+    this.#ring[this.#next] = ms;
+    this.#next = (this.#next + 1) % SAMPLES;
+    this.#known = undefined;
+  }
+
+  percentile(): number | undefined {
+    if (this.#ring.length === 0) return undefined;
+    this.#known ??= [...this.#ring].sort((a, b) => a - b)[Math.floor(PERCENTILE * (this.#ring.length - 1))];
+    return this.#known;
+  }
+}

@@ -1,0 +1,57 @@
+/** Who works for this migration, by their beats: one that changed lately, by our own clock (F084), is a living worker. */
+import type { Problem } from '../../core/item.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Beat } from '../../ports/journal.ts';
+
+interface Seen {
+  readonly beat: Beat;
+  readonly changedMs: number;
+}
+
+/** A worker beats every 10 s. */
+const SILENT_MS = 60_000;
+/** After this nobody expects it back. */
+const GONE_MS = 60 * 60_000;
+
+export class Workers {
+  readonly #clock: Clock;
+  #seen = new Map<string, Seen>();
+  /** Wall clock, when one last fell silent with work in hand. */
+  diedMs: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** What all of them say now. Answers who has been silent for so long that it is to be forgotten. */
+  look(beats: readonly Beat[]): readonly string[] {
+    const now = this.#clock.monotonic();
+    const before = this.#seen;
+    this.#seen = new Map(beats.map((beat) => {
+      const known = before.get(beat.worker);
+      // Of one that was never seen before nobody knows how old its beat is: it lives until it has been silent here.
+      return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now }];
+    }));
+    for (const [worker, { beat, changedMs }] of before) {
+      const silent = now - changedMs > SILENT_MS;
+      if (silent && beat.tasks > 0 && this.#seen.get(worker)?.changedMs === changedMs) this.diedMs ??= this.#clock.now();
+    }
+    return [...this.#seen].filter(([, { changedMs }]) => now - changedMs > GONE_MS).map(([worker]) => worker);
+  }
+
+  living(): readonly Beat[] {
+    const now = this.#clock.monotonic();
+    return [...this.#seen.values()].filter(({ changedMs }) => now - changedMs <= SILENT_MS).map(({ beat }) => beat);
+  }
+
+  /** Tasks in their hands, as they said last. */
+  busy(): number {
+    return this.living().reduce((sum, { tasks }) => sum + tasks, 0);
+  }
+
+  /** What keeps all of them from working, where none can. */
+  trouble(): Problem | undefined {
+    const living = this.living();
+    return living.length > 0 && living.every(({ trouble }) => trouble !== undefined) ? living[0]?.trouble : undefined;
+  }
+}
