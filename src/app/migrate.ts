@@ -66,25 +66,50 @@ export interface RunResult {
 /** Codes of stores that cannot be used now, as against a wrong file or command. */
 const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIALS', 'E_BUCKET_MISSING', 'E_ACCESS_DENIED', 'E_DISK_FULL', 'E_READ_ONLY', 'E_NETWORK', 'E_DNS', 'E_TLS', 'E_THROTTLED', 'E_SERVER', 'E_REGION']);
 
+/**
+ * Who copies, and how the ledger comes to know of it. `ledger` is the one that changes are told to; what is told may take a moment until it is there.
+ */
+export interface Hands {
+  readonly ledger: Ledger;
+  /** What an earlier coordinator handed out and nobody finished: taken back, or known to be under way. */
+  resume(run: number): void;
+  crew(run: Run): ManagedCrew;
+  /** Everything that was told is in the ledger. */
+  settle(): Promise<void>;
+  /** Nobody works any more. */
+  close(): Promise<void>;
+}
+
+export interface HandsOptions {
+  readonly migration: Migration;
+  readonly flags: RunFlags;
+  readonly around: Surroundings;
+  readonly stores: OpenStores;
+  readonly index: SqliteLedger;
+}
+
+/** How those who copy are gathered, other than as processes of this machine. */
+export type GatherHands = (options: HandsOptions) => Promise<Hands>;
+
 /** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
-export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings, gather?: GatherHands): Promise<RunResult> {
   threadsFor(asked);
   try {
-    return await runChecked(asked, flags, around);
+    return await runChecked(asked, flags, around, gather);
   } catch (error) {
     return pausedOrThrow(asked, flags, error);
   }
 }
 
-async function runChecked(asked: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+async function runChecked(asked: Migration, flags: RunFlags, around: Surroundings, gather: GatherHands | undefined): Promise<RunResult> {
   checkOverlap(asked, flags.stateDir);
   const migration = await narrowToObject(asked, { ...around, share: 1 }).catch(refuseToStart);
+  if (gather !== undefined) return runNarrowed(migration, { ...flags, gather }, around);
   using spares = new Spares(executorsOf(migration));
-  return await runNarrowed(migration, { ...flags, spares }, around);
+  return await runNarrowed(migration, { ...flags, gather: (options) => localHands(options, spares) }, around);
 }
 
-/** With executors that are on their way already. */
-type Flags = RunFlags & { readonly spares: Spares };
+type Flags = RunFlags & { readonly gather: GatherHands };
 
 async function runNarrowed(migration: Migration, flags: Flags, around: Surroundings): Promise<RunResult> {
   const checked = await preflight(migration, { ...around, stateDir: flags.stateDir });
@@ -130,18 +155,35 @@ async function runOnce(migration: Migration, flags: Flags, around: Surroundings 
   }
 }
 
-async function carryOut(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
-  const run = startRun(ledger, flags);
-  const keeper = new TotalsKeeper((sums) => ledger.addTotals(run.number, sums));
-  totals.keeper = keeper;
+async function carryOut(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, index: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
+  const hands = await flags.gather({ migration, flags, around, stores, index });
   try {
-    const end = await work(migration, flags, around, stores, ledger, run);
-    keeper.flush();
-    return { ...resultOf(migration, flags, ledger, run.number, end), explanation: tuned.explain(migration, stores, ledger, run.number) };
+    const run = startRun(hands, flags);
+    await hands.settle();
+    const keeper = new TotalsKeeper((sums) => hands.ledger.addTotals(run.number, sums));
+    totals.keeper = keeper;
+    try {
+      const end = await work(migration, flags, around, stores, hands, index.run(run.number) ?? run);
+      keeper.flush();
+      await hands.settle();
+      return { ...resultOf(migration, flags, index, run.number, end), explanation: tuned.explain(migration, stores, index, run.number) };
+    } finally {
+      // Also on the way out with an error: nothing of it may outlive the ledger.
+      keeper.close();
+    }
   } finally {
-    // Also on the way out with an error: nothing of it may outlive the ledger.
-    keeper.close();
+    await hands.close();
   }
+}
+
+async function localHands({ migration, flags, around, stores, index }: HandsOptions, spares: Spares): Promise<Hands> {
+  return {
+    ledger: index,
+    resume: (run) => void index.releaseTasks(run),
+    crew: (run) => gatherCrew(migration, { ...flags, spares }, around, stores, index, new LocalQueue(index, run.number)),
+    settle: () => index.flush(),
+    close: async () => {},
+  };
 }
 
 /** Before the first byte a failed premise is a matter of configuration: nothing moved, exit 2. */
@@ -164,22 +206,22 @@ async function openBound(migration: Migration, flags: RunFlags, stores: OpenStor
 }
 
 /** An unfinished run is resumed, after a finished one a delta begins; `fresh` closes the unfinished one (design §5, Runs). */
-function startRun(ledger: Ledger, flags: RunFlags): Run {
+function startRun({ ledger, resume }: Hands, flags: RunFlags): Run {
   const last = ledger.run();
   const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused') ? last : undefined;
   if (unfinished !== undefined && !flags.fresh) {
-    ledger.releaseTasks(unfinished.number);
+    resume(unfinished.number);
     ledger.updateRun(unfinished.number, { state: 'active', pause: null, resumed: true });
-    return ledger.run(unfinished.number) ?? unfinished;
+    return unfinished;
   }
   if (unfinished !== undefined) ledger.updateRun(unfinished.number, { state: 'abandoned' });
   const finishedBefore = ledger.runs().some(({ state }) => state === 'finished');
   return ledger.beginRun(finishedBefore ? 'delta' : 'initial');
 }
 
-async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: SqliteLedger, run: Run): Promise<RunEnd | undefined> {
-  const queue = new LocalQueue(ledger, run.number);
-  const crew = gatherCrew(migration, flags, around, stores, ledger, queue);
+async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, hands: Hands, run: Run): Promise<RunEnd | undefined> {
+  const { ledger } = hands;
+  const crew = hands.crew(run);
   const { limits } = migration;
   const stopLimits = keepLimits({
     limits, clock: around.clock, told: { ledger: ledger.path, run: run.number },
@@ -205,8 +247,15 @@ async function work(migration: Migration, flags: Flags, around: Surroundings, st
   } finally {
     stopLimits();
     await crew.close(around.signal.aborted ? flags.drainMs : 0);
-    await ledger.flush();
+    await hands.settle().catch(settled(around));
   }
+}
+
+/** A journal that another coordinator has taken over is not to hide why this one ended. */
+function settled({ signal }: Surroundings): (thrown: unknown) => void {
+  return (thrown) => {
+    if (!signal.aborted && !(thrown instanceof BrigadeError && thrown.code === 'E_JOURNAL_FENCED')) throw thrown;
+  };
 }
 
 /** Only where the destination folder was seen to take different names for the same is the source listed once more for it. */
@@ -217,7 +266,7 @@ async function clashFinder(stores: OpenStores, dir: string, listing: ListAllOpti
   return { clashes: (signal) => findClashes(stores.source, collisionKey(names), createEntrySorter({ dir }), listing, signal) };
 }
 
-function gatherCrew(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
+function gatherCrew(migration: Migration, flags: RunFlags & { readonly spares: Spares }, around: Surroundings, stores: OpenStores, ledger: Ledger, queue: LocalQueue): ManagedCrew {
   const share = executorsOf(migration);
   if (share > 0) return new ForkedCrew(queue, { migration, share, ledger: ledger.path, facts: stores.probed, silenceMs: flags.silenceMs ?? SILENCE_MS }, around.events, around.clock, flags.spares);
   return new InProcessCrew(queue, { migration, share: 1, source: stores.source, destination: stores.destination, events: around.events, clock: around.clock, random: around.random });

@@ -1,0 +1,122 @@
+/** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
+import { hostname } from 'node:os';
+import type { BrigadeError} from '../../core/errors.ts';
+import { isKind } from '../../core/errors.ts';
+import type { Rates } from '../../core/timetable.ts';
+import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
+import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
+import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
+import type { SpecReference } from '../../fleet/messages.ts';
+import type { TaskCodec } from '../../fleet/task-message.ts';
+import { fold } from '../../journal/index.ts';
+import type { CoordinatorJournal, Journal } from '../../ports/journal.ts';
+import type { Run } from '../../ports/ledger.ts';
+import type { MessageQueue } from '../../ports/message-queue.ts';
+import type { ManagedCrew } from '../crew.ts';
+import type { GatherHands, Hands, HandsOptions } from '../migrate.ts';
+import { specDocument } from './spec.ts';
+
+export interface FleetTools {
+  readonly queue: MessageQueue;
+  readonly journal: Journal;
+  /** Asked at each sending: keys may have been rotated. */
+  readonly codec: () => TaskCodec;
+  readonly version: string;
+  /** Takes over from a coordinator that is at work once that is gone; else it is refused. */
+  readonly standby: boolean;
+  readonly window: FleetCrewOptions['window'];
+}
+
+/** @throws BrigadeError usage E_LOCKED_RUN, E_JOURNAL_OTHER, E_LEDGER_BEYOND; premise E_JOURNAL_DAMAGED */
+export function fleetHands(tools: FleetTools): GatherHands {
+  return async (options) => {
+    const { journal, standby, version } = tools;
+    const { migration, around, stores, index } = options;
+    const { clock, events, signal } = around;
+    await journal.bind(index.binding, signal);
+    const epoch = { journal, holder: `${hostname()} (process ${process.pid})`, host: hostname(), version, standby, clock, events };
+    const pen = await takeEpoch(epoch, signal);
+    const pulse = new Pulse(epoch, pen);
+    try {
+      await catchUp(journal, options);
+      const spec: SpecReference = { id: migration.name, sha256: await journal.keep(specDocument(migration, stores.probed), signal) };
+      return new FleetHands({ ...tools, ...options, pen, pulse, spec });
+    } catch (thrown) {
+      await pulse.end();
+      throw thrown;
+    }
+  };
+}
+
+/** All of it, once: what earlier coordinators planned on other machines, and reports that came when nobody folded. */
+async function catchUp(journal: Journal, { index, around }: HandsOptions): Promise<void> {
+  const { plans, reports, strangers, damages } = await fold(journal, index, { all: true, signal: around.signal });
+  if (plans + reports > 0) around.events.emit({ type: 'note', level: 'info', text: `the ledger took over ${plans} segments and ${reports} reports from the journal` });
+  if (strangers > 0) around.events.emit({ type: 'note', level: 'warn', text: `${strangers} reports are of tasks that no coordinator planned who counts: nothing of them is taken over` });
+  for (const { message } of damages) around.events.emit({ type: 'note', level: 'warn', text: `${message}; its task is done again` });
+}
+
+interface FleetParts extends FleetTools, HandsOptions {
+  readonly pen: CoordinatorJournal;
+  readonly pulse: Pulse;
+  readonly spec: SpecReference;
+}
+
+class FleetHands implements Hands {
+  readonly ledger: JournalledLedger;
+  readonly #parts: FleetParts;
+  #crew: FleetCrew | undefined;
+  #failure: BrigadeError | undefined;
+
+  constructor(parts: FleetParts) {
+    const { index, pen, around } = parts;
+    this.#parts = parts;
+    this.ledger = new JournalledLedger({
+      ledger: index, pen, clock: around.clock, events: around.events, signal: around.signal,
+      onFailure: (error) => {
+        this.#failure = error;
+        this.#crew?.fail(error);
+      },
+    });
+  }
+
+  /** What is in the queue stays there; the crew knows it from the ledger. */
+  resume(): void {}
+
+  crew(run: Run): ManagedCrew {
+    const { index, journal, pen, queue, codec, spec, window, around } = this.#parts;
+    const crew = new FleetCrew({
+      run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
+      fold: (into) => fold(journal, into, { signal: around.signal }),
+    });
+    this.#crew = crew;
+    if (this.#failure !== undefined) crew.fail(this.#failure);
+    return managed(crew);
+  }
+
+  settle(): Promise<void> {
+    return this.ledger.flush();
+  }
+
+  async close(): Promise<void> {
+    const { pulse, around } = this.#parts;
+    await this.ledger.close();
+    await pulse.end().catch((thrown: unknown) => {
+      if (!isKind(thrown, 'transient', 'throttled', 'premise', 'cancelled')) throw thrown;
+      around.events.emit({ type: 'note', level: 'warn', text: 'the journal does not answer: whoever coordinates next waits half a minute' });
+    });
+  }
+}
+
+function managed(crew: FleetCrew): ManagedCrew {
+  return {
+    wake: () => crew.wake(),
+    hold: () => crew.hold(),
+    go: () => crew.go(),
+    idle: () => crew.idle(),
+    diedMs: () => crew.diedMs(),
+    get trouble() { return crew.trouble; },
+    limit: (rates: Rates) => crew.limit(rates),
+    close: () => crew.close(),
+  };
+}
