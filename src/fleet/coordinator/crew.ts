@@ -294,6 +294,8 @@ export class FleetCrew implements Crew {
     const { queue, clock, others, ledger } = this.#options;
     const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
     const held = Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));
+    // After the count: what was acknowledged before it was reported before that, and is not missing.
+    await this.#fold();
     const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, held);
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);

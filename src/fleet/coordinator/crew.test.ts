@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import type { Outcome } from '../../core/item.ts';
+import { copied, differences, ending, type Ground, groundFor, key, pageOf, rebuilt, until, workerOn } from './ground.test-kit.ts';
+import type { FleetTask } from '../task-message.ts';
+
+async function planned(t: TestContext, objects: number, perTask: number, options: Parameters<typeof groundFor>[1] = {}): Promise<Ground> {
+  const ground = await groundFor(t, options);
+  ground.ledger.beginRun('initial');
+  ground.ledger.addPlan(1, pageOf(0, objects, perTask));
+  await ground.ledger.flush();
+  return ground;
+}
+
+const all = (task: FleetTask): readonly Outcome[] => task.items.map(copied);
+
+function workers(t: TestContext, ground: Ground, ...each: ((task: FleetTask) => readonly Outcome[] | undefined)[]): AbortController {
+  const stop = new AbortController();
+  const working = each.map((work) => workerOn(ground, work, stop.signal));
+  ending(t, async () => {
+    stop.abort();
+    await Promise.all(working);
+  });
+  return stop;
+}
+
+async function sameAsJournal(t: TestContext, { journal, ledger, index }: Ground): Promise<void> {
+  await ledger.flush();
+  assert.deepEqual([...differences(index, await rebuilt(t, journal))].map(({ message }) => message), []);
+}
+
+test('every task becomes a message, every report comes into the ledger, and the journal alone says the same', async (t) => {
+  const ground = await planned(t, 500, 10);
+  const crew = ground.crew();
+  workers(t, ground, all, all);
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.equal(ground.index.tally(1).copied.objects, 500);
+  assert.equal(crew.resent, 0);
+  await sameAsJournal(t, ground);
+});
+
+test('never more than the window is outstanding', async (t) => {
+  const ground = await planned(t, 300, 1);
+  const crew = ground.crew({ window: 20 });
+  let most = 0;
+  workers(t, ground, (task) => { most = Math.max(most, crew.outstanding); return all(task); });
+  await until(() => ground.index.tally(1).pending.objects === 0);
+  assert.ok(most <= 20 && most > 1, String(most));
+});
+
+test('F094: a queue that is purged in the middle costs time only', async (t) => {
+  const ground = await planned(t, 400, 10);
+  const crew = ground.crew();
+  await until(() => crew.outstanding === 40);
+  ground.broker.purge();
+  workers(t, ground, all);
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.deepEqual([ground.index.tally(1).copied.objects, crew.resent], [400, 40]);
+  assert.ok(ground.events.some((event) => event.type === 'note' && event.text.includes('sent again')), 'and that is told');
+  await sameAsJournal(t, ground);
+});
+
+test('messages that come twice, late, out of order or never: each object once in the account', async (t) => {
+  const ground = await planned(t, 600, 5, { times: 100 });
+  ground.broker.setFaults({ duplicate: 0.2, reorder: 0.3, lose: 0.1 });
+  const crew = ground.crew();
+  let count = 0;
+  // Every seventh delivery, whoever has it dies.
+  const mortal = (task: FleetTask): readonly Outcome[] | undefined => (++count % 7 === 0 ? undefined : all(task));
+  workers(t, ground, mortal, mortal, mortal);
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  const { copied: done, failed } = ground.index.tally(1);
+  assert.deepEqual([done.objects, failed.objects], [600, 0]);
+});
+
+test('a healthy queue is not sent anything twice, however slow its workers are', async (t) => {
+  const ground = await planned(t, 60, 2, { times: 200 });
+  const crew = ground.crew();
+  await until(() => crew.outstanding === 30);
+  // 40 s of the hurried clock: far beyond two leases.
+  await ground.clock.sleep(40_000);
+  workers(t, ground, all);
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.equal(crew.resent, 0);
+});
+
+test('objects that a worker leaves pending go out again', async (t) => {
+  const ground = await planned(t, 40, 4);
+  const crew = ground.crew();
+  const seen = new Map<string, number>();
+  workers(t, ground, (task) => task.items.map((item) => {
+    seen.set(item.key, (seen.get(item.key) ?? 0) + 1);
+    return seen.get(item.key) === 1 && item.key.endsWith('3') ? { ...copied(item), state: 'pending', destination: undefined } as unknown as Outcome : copied(item);
+  }));
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.equal(seen.get(key(3)), 2);
+  assert.equal(seen.get(key(4)), 1);
+  await sameAsJournal(t, ground);
+});
+
+test('another coordinator on the same ledger goes on with what is outstanding, without sending it again', async (t) => {
+  const ground = await planned(t, 200, 10);
+  const first = ground.crew();
+  await until(() => first.outstanding === 20);
+  await first.close();
+  const second = ground.crew();
+  assert.equal(second.outstanding, 20);
+  workers(t, ground, all);
+  await until(() => second.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.equal(second.resent, 0);
+});
+
+test('F106: a coordinator whose epoch was taken over ends with one line and sends nothing more', async (t) => {
+  const ground = await planned(t, 20, 10);
+  const crew = ground.crew();
+  await until(() => crew.outstanding === 2);
+  await ground.journal.claim({ holder: 'two', over: await ground.journal.current() });
+  await assert.rejects(crew.trouble, { code: 'E_JOURNAL_FENCED' });
+  ground.ledger.addPlan(1, pageOf(20, 10, 10));
+  await assert.rejects(ground.ledger.flush(), { code: 'E_JOURNAL_FENCED' });
+  assert.equal(ground.failures[0]?.code, 'E_JOURNAL_FENCED');
+});
+
+test('a queue that is away is waited for, and that is told', async (t) => {
+  const ground = await planned(t, 100, 10);
+  ground.broker.setDown(true);
+  const crew = ground.crew();
+  workers(t, ground, all);
+  await until(() => ground.events.some(({ type }) => type === 'waiting'));
+  ground.broker.setDown(false);
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  assert.ok(ground.events.some(({ type }) => type === 'resumed'));
+});
+
+test('pause, limits and the number of workers are told through the journal; what hinders a worker is told once', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const beat = { host: 'h', version: '1', tasks: 0 };
+  await ground.journal.beat({ ...beat, worker: 'a', beat: 1 });
+  await ground.journal.beat({ ...beat, worker: 'b', beat: 1, trouble: { code: 'E_CREDENTIALS', message: 'expired' } });
+  const crew = ground.crew();
+  crew.limit({ bandwidth: 1000 });
+  await until(() => ground.events.some((event) => event.type === 'note' && event.text.includes('worker b cannot work: expired')));
+  await crew.hold();
+  assert.deepEqual(await ground.journal.readControl(), { pause: true, rates: { bandwidth: 1000 }, workers: 2 });
+  crew.go();
+  let control: unknown;
+  await until(() => {
+    void ground.journal.readControl().then((now) => { control = now; });
+    return (control as { pause?: boolean } | undefined)?.pause === false;
+  });
+  assert.equal(ground.events.filter((event) => event.type === 'note').length, 1);
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Outcome } from '../../core/item.ts';
+import { copied, createMemoryStore, differences, type Fault, faulty, groundFor, hurried, key, pageOf, pending, rebuilt, seededRandom, until } from './ground.test-kit.ts';
+
+const failed = (n: number): Outcome => ({ key: key(n), state: 'failed', evidence: 'none', attempts: 3, bytesSent: 0, ms: 1, problem: { code: 'E_ACCESS_DENIED', kind: 'object', message: 'no' } });
+
+test('nothing is in the ledger that is not in the journal before; what waits together is one segment', async (t) => {
+  const { ledger, index, journal } = await groundFor(t);
+  ledger.beginRun('initial');
+  for (let at = 0; at < 100; at += 10) ledger.addPlan(1, pageOf(at, 10, 5));
+  assert.equal(index.run(), undefined);
+  assert.equal(ledger.settled, false);
+  await ledger.flush();
+  assert.equal(index.tally(1).pending.objects, 100);
+  let segments = 0;
+  for await (const _ of journal.plans()) segments++;
+  assert.ok(segments <= 2, `${segments} segments`);
+  assert.deepEqual([...differences(index, await rebuilt(t, journal))], []);
+});
+
+test('who lists must wait while the journal is behind', async (t) => {
+  const { ledger } = await groundFor(t);
+  ledger.beginRun('initial');
+  for (let at = 0; at < 45_000; at += 5000) ledger.addPlan(1, pageOf(at, 5000, 1000));
+  let entered = false;
+  const room = ledger.room().then(() => { entered = true; });
+  assert.equal(entered, false);
+  await room;
+  await ledger.flush();
+});
+
+test('a lost answer, and a store that is away for a while, make no segment twice', async (t) => {
+  const away: Fault = { ops: ['write'], key: /^plan/, times: 9, effect: { kind: 'throw', error: 'transient', code: 'E_SERVER' } };
+  const unheard: Fault = { ops: ['write'], key: /^plan/, probability: 0.5, effect: { kind: 'drop-answer' } };
+  const store = faulty(createMemoryStore({}), { faults: [away, unheard], random: seededRandom(1), clock: hurried(1) });
+  const { ledger, index, journal, events } = await groundFor(t, { store, times: 500 });
+  ledger.beginRun('initial');
+  for (let at = 0; at < 100; at += 10) {
+    ledger.addPlan(1, pageOf(at, 10, 5));
+    await ledger.flush();
+  }
+  assert.ok(store.struck.every((struck) => struck > 2), store.struck.join());
+  assert.ok(events.some(({ type }) => type === 'waiting') && events.some(({ type }) => type === 'resumed'));
+  assert.equal(index.tally(1).pending.objects, 100);
+  assert.deepEqual([...differences(index, await rebuilt(t, journal))], []);
+});
+
+test('amendments while reports come in: the rebuilt ledger is the same', async (t) => {
+  const { ledger, index, journal, crew } = await groundFor(t);
+  ledger.beginRun('initial');
+  ledger.addPlan(1, pageOf(0, 20, 10));
+  await ledger.flush();
+  const running = crew();
+  await until(() => running.outstanding === 2);
+  const [first, second] = [index.taskName(1), index.taskName(2)];
+  assert.ok(first !== undefined && second !== undefined);
+  await journal.report(first, { worker: 'w', outcomes: Array.from({ length: 10 }, (_, n) => copied(pending(n))), close: true, parts: [] });
+  await journal.report(second, { worker: 'w', outcomes: [failed(10), ...Array.from({ length: 9 }, (_, n) => copied(pending(n + 11)))], close: true, parts: [] });
+  await until(() => index.tally(1).pending.objects === 0);
+  ledger.amend(1, [{ item: { ...pending(3), code: 'compare' } }]);
+  assert.deepEqual(ledger.retry(1, {}), { pending: 1, failedInPlan: 0 });
+  await ledger.flush();
+  assert.equal(index.tally(1).pending.objects, 2);
+  await journal.report(first, { worker: 'w2', outcomes: [copied(pending(3))], close: true, parts: [] });
+  await until(() => index.tally(1).pending.objects === 1);
+  assert.deepEqual([...differences(index, await rebuilt(t, journal))].map(({ message }) => message), []);
+  assert.equal(index.item(1, key(10))?.attempts, 0);
+});
