@@ -1,9 +1,8 @@
 /** Opens the two stores of a migration and makes them dependable. Here the migration file meets the drivers. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
 import { createKeySelector, literalPrefix } from '../core/select.ts';
-import { isKind, usageError } from '../core/errors.ts';
+import { isKind } from '../core/errors.ts';
 import type { Rates } from '../core/timetable.ts';
 import type { EndpointTuning, Tuning, Way } from '../core/tuning.ts';
 import type { Clock, Random } from '../ports/clock.ts';
@@ -18,6 +17,7 @@ import { openStore } from '../stores/registry.ts';
 import type { NameProbe } from '../stores/filesystem/index.ts';
 import type { ProbedFacts, ProviderProfile } from '../stores/s3/index.ts';
 import { stack } from '../stores/stack.ts';
+import { readCa } from './ca-file.ts';
 import { makeFolder } from './folder.ts';
 
 export interface StoreDeps {
@@ -252,17 +252,9 @@ function bucketOptions(side: Side, location: S3Location, migration: Migration, d
   return {
     bucket, profile, region, endpoint: connection.endpoint, pathStyle: connection.pathStyle, payloadSigning: connection.payloadSigning,
     compress: connection.compression === 'auto', checksum: connection.checksum, lanes: connection.lanes, insecureTls: connection.insecureTls, proxy: connection.proxy, requesterPays: migration.requesterPays,
-    ...(connection.caFile === undefined ? {} : { ca: readCa(connection.caFile) }),
+    ...(connection.caFile === undefined ? {} : { ca: readCa(connection.caFile, 'ca_file') }),
     clock: deps.clock, credentials: credentialSource(connection.credentials, { env: deps.env, clock: deps.clock }), ...ours,
   };
-}
-
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw usageError('E_CA_FILE', `the CA file cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`, 'check ca_file', path);
-  }
 }
 
 /** Of a folder the mount itself is asked how finely it keeps times (F057) and names; object stores keep seconds in listings. */

@@ -54,50 +54,73 @@ export function migrationFromFlags(src: string, dst: string, flags: CopyFlags, a
   const input = {
     ...flags.options,
     ...(flags.name === undefined ? {} : { name: flags.name }),
-    source: endInput(src, 'source', flags.source ?? {}, around),
-    destination: endInput(dst, 'destination', flags.destination ?? {}, around),
+    source: endInput(src, { argument: 'SRC', variables: 'BRIGADE_SOURCE' }, flags.source ?? {}, around),
+    destination: endInput(dst, { argument: 'DST', variables: 'BRIGADE_DESTINATION' }, flags.destination ?? {}, around),
   };
-  const origin = { base: around.cwd, name: copyName(input.source, input.destination), mayBeObject: true };
+  return resolved(input, { base: around.cwd, name: copyName(input.source, input.destination), mayBeObject: true }, flagOf);
+}
+
+/**
+ * A place of our own, such as a journal's, held to the schema of a destination: as the migration from nowhere whose destination it is, so that it is
+ * opened and measured like any. `argument` (`--journal`) is what errors name; BRIGADE_JOURNAL_ACCESS_KEY_ID and its companions are looked for. Throws
+ * BrigadeError E_CONFIG.
+ */
+export function migrationInto(text: string, flags: EndFlags, argument: string, options: Readonly<Record<string, unknown>>, around: Surroundings): Migration {
+  const variables = `BRIGADE_${argument.replace(/^--/, '').replaceAll('-', '_').toUpperCase()}`;
+  const input = { ...options, source: { url: 'memory://nowhere' }, destination: endInput(text, { argument, variables }, flags, around) };
+  return resolved(input, { base: around.cwd, name: 'place' }, (path) => [argument, ...path.slice(1).filter((key) => key !== 'url' && key !== 'path')].join(' '));
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+function resolved(input: Input, origin: Parameters<typeof resolveMigration>[1], place: PlaceOf): Migration {
   const parsed = schema.safeParse(input);
-  if (!parsed.success) throw flagError(explain(parsed.error.issues, input), input);
+  if (!parsed.success) throw flagError(explain(parsed.error.issues, input), input, place);
   try {
     return resolveMigration(parsed.data, origin);
   } catch (thrown) {
-    throw thrown instanceof Findings ? flagError(thrown.list, input) : thrown;
+    throw thrown instanceof Findings ? flagError(thrown.list, input, place) : thrown;
   }
 }
 
-type EndInput = Readonly<Record<string, unknown>>;
+interface End {
+  /** As errors name it. */
+  readonly argument: string;
+  /** What the names of the variables begin with that may hold its credentials. */
+  readonly variables: string;
+}
 
-function endInput(text: string, end: 'source' | 'destination', flags: EndFlags, around: Surroundings): EndInput {
-  const place = parseLocation(text, around.cwd, end === 'source' ? 'SRC' : 'DST');
+function endInput(text: string, end: End, flags: EndFlags, around: Surroundings): Input {
+  const place = parseLocation(text, around.cwd, end.argument);
   const settings = Object.entries({
     endpoint: flags.endpoint, region: flags.region, provider: flags.provider, path_style: flags.pathStyle, ca_file: flags.caFile,
     insecure_tls: flags.insecureTls, proxy: flags.proxy, payload_signing: flags.payloadSigning, compression: flags.compression, checksum: flags.checksum, lanes: flags.lanes,
-    credentials: flags.credentials ?? (place.kind === 's3' ? fromEnvironment(end, around.env) : undefined),
+    credentials: flags.credentials ?? (place.kind === 's3' ? fromEnvironment(end.variables, around.env) : undefined),
   }).filter(([, value]) => value !== undefined);
   const where = place.kind === 'file' ? { path: place.path } : { url: text };
   return { ...where, ...Object.fromEntries(settings) };
 }
 
 /** `BRIGADE_SOURCE_ACCESS_KEY_ID` and its companions become a reference; the values are not looked at here. */
-function fromEnvironment(end: 'source' | 'destination', env: Environment): string | undefined {
-  const prefix = `BRIGADE_${end.toUpperCase()}`;
+function fromEnvironment(prefix: string, env: Environment): string | undefined {
   return env[`${prefix}_ACCESS_KEY_ID`] === undefined && env[`${prefix}_SECRET_ACCESS_KEY`] === undefined ? undefined : `env:${prefix}`;
 }
 
-function copyName(source: EndInput, destination: EndInput): string {
+function copyName(source: Input, destination: Input): string {
   const places = [source, destination].map((end) => [end['path'], end['url'], end['endpoint']]);
   return `copy-${createHash('sha256').update(JSON.stringify(places)).digest('hex').slice(0, 12)}`;
 }
 
-function flagError(findings: readonly Finding[], input: unknown) {
+/** Where the operator wrote what stands at this path. */
+type PlaceOf = (path: readonly PropertyKey[]) => string;
+
+function flagError(findings: readonly Finding[], input: unknown, placeOf: PlaceOf) {
   const [first] = findings;
   if (first === undefined) throw new Error('a refusal without a reason');
   const { path, problem } = first;
   const value = valueAt(input, path);
   const quoted = problem.about === 'value' && typeof value === 'string' && !isCredential(path) ? `${quoteValue(value)} ` : '';
-  return configError(flagOf(path), `${quoted}${problem.what}`, problem.fix);
+  return configError(placeOf(path), `${quoted}${problem.what}`, problem.fix);
 }
 
 /** `source.endpoint` → `--source-endpoint`, `source.url` → `SRC`, `limits.bandwidth` → `--bandwidth`. */

@@ -2,8 +2,9 @@
 export type * from './migration.ts';
 export type { Environment } from './expand.ts';
 export { loadMigration, loadMigrations, parseMigration } from './load.ts';
-export { migrationFromFlags, parseLocation, type CopyFlags, type EndFlags } from './ad-hoc.ts';
+export { migrationFromFlags, migrationInto, parseLocation, type CopyFlags, type EndFlags } from './ad-hoc.ts';
 export { showLocation } from './address.ts';
+export { credentialsFrom, type FreshText, secretText, secretFrom } from './references.ts';
 export { checkOverlap } from './overlap.ts';
 export { loadAccessKeys, type AgentKey } from './access-keys.ts';
 export { specHash } from './spec-hash.ts';

@@ -186,7 +186,8 @@ function assumedRole(role: RoleInput, path: Path, base: string): AssumeRoleRef {
   };
 }
 
-function absolute(ref: ValueRef, base: string): ValueRef {
+/** A relative file is taken from `base`. */
+export function absolute(ref: ValueRef, base: string): ValueRef {
   return ref.from === 'file' ? { from: 'file', path: resolvePath(base, ref.path) } : ref;
 }
 

@@ -15,7 +15,7 @@ const WRITERS = 4;
  * @throws BrigadeError usage E_JOURNAL_GUARDS.
  */
 export async function proveConditionalWrites(store: Store, random: Random, signal?: AbortSignal): Promise<void> {
-  if (!store.facts.guards.absent) throw refused(store, 'it ignores If-None-Match: * on a write');
+  refuseUnguarded(store);
   const keys = Array.from({ length: ROUNDS }, (_, round) => canaryName(random, round));
   try {
     for (const key of keys) await race(store, key, signal);
@@ -25,6 +25,11 @@ export async function proveConditionalWrites(store: Store, random: Random, signa
       if (!isKind(thrown, 'object', 'premise', 'gone', 'transient', 'throttled', 'unsupported')) throw thrown;
     });
   }
+}
+
+/** By what was measured of the store, without asking it. @throws BrigadeError usage E_JOURNAL_GUARDS. */
+export function refuseUnguarded(store: Store): void {
+  if (!store.facts.guards.absent) throw refused(store, 'it ignores If-None-Match: * on a write');
 }
 
 async function race(store: Store, key: Key, signal: AbortSignal | undefined): Promise<void> {
