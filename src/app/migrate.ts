@@ -12,16 +12,18 @@ import { createEntrySorter, inspectLedger, ledgerExists, openLedger, type Sqlite
 import { problemOf } from '../engine/worker.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
-import type { Ledger, Run } from '../ports/ledger.ts';
+import type { Ledger, ObjectFilter, Run } from '../ports/ledger.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS, Spares } from './crew.ts';
 import { preflight } from './doctor.ts';
 import { keepLimits } from './limits.ts';
+import { refuseFleet } from './open-run.ts';
 import { fanOut, TotalsKeeper } from './events.ts';
 import { type Explanation, Tuned } from './explain.ts';
 import { makeFolder } from './folder.ts';
 import { listingLanes, planOptions } from './options.ts';
+import { reopen } from './retry.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
@@ -38,6 +40,8 @@ export interface RunFlags {
   /** 0 objects is exit 1. */
   readonly requireObjects: boolean;
   readonly drainMs: number;
+  /** Goes on with the latest run (or this one, if it is the latest) with failed objects that match, instead of beginning another. */
+  readonly reopen?: { readonly filter: ObjectFilter; readonly number?: number };
   /** Silence after which an executor is taken for frozen. Default 60 s. */
   readonly silenceMs?: number;
 }
@@ -158,6 +162,9 @@ async function runOnce(migration: Migration, flags: Flags, around: Surroundings 
 async function carryOut(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, index: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
   const hands = await flags.gather({ migration, flags, around, stores, index });
   try {
+    const reopened = flags.reopen === undefined ? undefined : reopen(hands.ledger, migration, flags.reopen.number, flags.reopen.filter);
+    await hands.settle();
+    if (reopened?.objects === 0 && reopened.run.state === 'finished') return resultOf(migration, flags, index, reopened.run.number, { state: 'finished', tally: index.tally(reopened.run.number) });
     const run = startRun(hands, flags);
     await hands.settle();
     const keeper = new TotalsKeeper((sums) => hands.ledger.addTotals(run.number, sums));
@@ -177,6 +184,7 @@ async function carryOut(migration: Migration, flags: Flags, around: Surroundings
 }
 
 async function localHands({ migration, flags, around, stores, index }: HandsOptions, spares: Spares): Promise<Hands> {
+  refuseFleet(index);
   return {
     ledger: index,
     resume: (run) => void index.releaseTasks(run),

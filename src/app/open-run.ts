@@ -4,6 +4,7 @@ import { type Migration, specHash } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import { openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { FoldTarget } from '../ports/journal.ts';
 import type { Binding, Ledger, Run } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
 import { ledgerPath } from './state.ts';
@@ -23,6 +24,12 @@ export async function bindingOf(migration: Migration, source: Store, destination
 export function openForChange(binding: Binding, options: OpenRunOptions): Promise<SqliteLedger> {
   const path = ledgerPath(options.stateDir, binding.migration);
   return openLedger({ path, clock: options.clock, mode: 'resume', holder: { pid: process.pid, host: hostname() }, signal: options.signal, binding });
+}
+
+/** A ledger that is folded from a journal is changed through the journal alone: else the two would say different things. @throws usage E_LEDGER_FLEET */
+export function refuseFleet(ledger: FoldTarget): void {
+  if (ledger.foldedTo() === undefined) return;
+  throw usageError('E_LEDGER_FLEET', 'this ledger is the index of a journal: a fleet has worked on the migration', 'give --queue and --journal, or another state folder', ledger.path);
 }
 
 /** The run of this number, or the latest. Throws E_NO_RUN. */

@@ -3,8 +3,8 @@ import type { Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import { type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import { inspectLedger } from '../ledger/sqlite/index.ts';
-import type { ObjectFilter, Run } from '../ports/ledger.ts';
-import { openForChange, type OpenRunOptions, runOf } from './open-run.ts';
+import type { Ledger, ObjectFilter, Run } from '../ports/ledger.ts';
+import { openForChange, type OpenRunOptions, refuseFleet, runOf } from './open-run.ts';
 import { ledgerPath } from './state.ts';
 
 export interface Reopened {
@@ -21,18 +21,25 @@ export interface Reopened {
 export async function reopenFailed(migration: Migration, number: number | undefined, filter: ObjectFilter, options: OpenRunOptions): Promise<Reopened> {
   const ledger = await openForChange(await storedBinding(ledgerPath(options.stateDir, migration.name)), options);
   try {
-    const run = runOf(ledger);
-    if (number !== undefined && runOf(ledger, number).number !== run.number) throw usageError('E_OLD_RUN', `run ${number} was followed by run ${run.number}`, `retry the latest one: brigade retry ${migration.name}`, ledger.path);
-    if (run.state === 'abandoned') throw usageError('E_OLD_RUN', `run ${run.number} was given up`, 'start a new one: brigade run', ledger.path);
-    const { pending: objects, failedInPlan } = ledger.retry(run.number, filter);
-    if (objects > 0) ledger.updateRun(run.number, { state: 'active', stage: run.listing.sealed ? 'transferring' : run.stage });
+    refuseFleet(ledger);
+    const reopened = reopen(ledger, migration, number, filter);
     await ledger.flush();
-    const findings = ledger.verifySummary(run.number)?.findings ?? 0;
-    const exit = exitCodeOf({ tally: ledger.tally(run.number), finished: run.state === 'finished', allowArchived: migration.allowArchived, requireObjects: false, findings });
-    return { run, objects, failedInPlan, exit };
+    return reopened;
   } finally {
     await ledger.close();
   }
+}
+
+/** The same on a ledger that is open already; in a fleet, what changes is there a moment later. */
+export function reopen(ledger: Ledger, migration: Migration, number: number | undefined, filter: ObjectFilter): Reopened {
+  const run = runOf(ledger);
+  if (number !== undefined && runOf(ledger, number).number !== run.number) throw usageError('E_OLD_RUN', `run ${number} was followed by run ${run.number}`, `retry the latest one: brigade retry ${migration.name}`, ledger.path);
+  if (run.state === 'abandoned') throw usageError('E_OLD_RUN', `run ${run.number} was given up`, 'start a new one: brigade run', ledger.path);
+  const { pending: objects, failedInPlan } = ledger.retry(run.number, filter);
+  if (objects > 0) ledger.updateRun(run.number, { state: 'active', stage: run.listing.sealed ? 'transferring' : run.stage });
+  const findings = ledger.verifySummary(run.number)?.findings ?? 0;
+  const exit = exitCodeOf({ tally: ledger.tally(run.number), finished: run.state === 'finished', allowArchived: migration.allowArchived, requireObjects: false, findings });
+  return { run, objects, failedInPlan, exit };
 }
 
 /** The binding is only checked by the run that follows, which knows the stores. */

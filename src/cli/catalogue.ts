@@ -1,6 +1,7 @@
 /** Every command with its arguments and options, as data: the parser, --help, completion and docs/cli.md are made from it. Imports nothing heavy. */
 import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandModule } from './invocation.ts';
+import { FLEET_OPTIONS, fleetCommands } from './fleet-commands.ts';
 import { labCommands } from './lab-commands.ts';
 
 export interface ArgumentSpec {
@@ -146,7 +147,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'retry', summary: 'try failed objects of the latest run again', about: 'They become pending and the run goes on with just those. What the listing itself found, such as a directory that could not be read, stays failed: the next run lists again.', args: [RUN_OR_FILE],
-    options: [CLASS, { flags: '--code <codes>', description: 'only these codes', value: 'list' }, { flags: '--prefix <prefix>', description: 'only keys that begin so' }, ...RUNNING],
+    options: [CLASS, { flags: '--code <codes>', description: 'only these codes', value: 'list' }, { flags: '--prefix <prefix>', description: 'only keys that begin so' }, ...FLEET_OPTIONS, ...RUNNING],
     examples: ['brigade retry media', 'brigade retry media --class throttled'], exits: MOVING, load: () => import('./commands/retry.ts'),
   },
   {
@@ -167,6 +168,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one. What only a pruned run wrote counts as somebody else’s (on_conflict).', args: [{ name: 'NAME', description: 'the migration', required: true }],
     options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
   },
+  ...fleetCommands({ running: RUNNING, beginning: BEGINNING, moving: MOVING }),
   ...labCommands({ format: FORMAT, running: RUNNING, moving: MOVING }),
   {
     name: 'agent', summary: 'serve a folder as an S3 endpoint',

@@ -1,7 +1,7 @@
 /** One run in this process, watched and summed up: `run`, `copy` and `retry` end here. */
 import { writeFileSync } from 'node:fs';
 import { accountOf } from '../app/account.ts';
-import { runMigration, type RunFlags, type RunResult } from '../app/migrate.ts';
+import { runMigration, type RunFlags, type RunResult, type Surroundings } from '../app/migrate.ts';
 import { ledgerPath } from '../app/state.ts';
 import { type Migration, showLocation } from '../config/index.ts';
 import { parseDuration } from '../config/units.ts';
@@ -45,17 +45,30 @@ export async function watched<T>(invocation: Invocation, migration: Migration, d
 }
 
 /** Returns the exit code. Throws BrigadeError before anything moved. */
-export async function move(invocation: Invocation, migration: Migration): Promise<number> {
-  const flags = runFlags(invocation);
+export async function move(invocation: Invocation, migration: Migration, more: Pick<RunFlags, 'reopen'> = {}): Promise<number> {
+  const flags = { ...runFlags(invocation), ...more };
   const { io } = invocation;
   using log = logging(invocation, migration.name);
   const result = await watched(invocation, migration, flags.drainMs, (watching, stopping) => {
     const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); }, each: log.each === true };
-    return runMigration(migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal });
+    return runHere(invocation, migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal });
   });
   log.ended(result.exit);
   await showResult(invocation, migration, result);
   return result.exit;
+}
+
+/** On this machine; or, where the command line names a fleet, over that. */
+async function runHere(invocation: Invocation, migration: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+  if (invocation.options.text('queue') === undefined && invocation.options.text('journal') === undefined) return runMigration(migration, flags, around);
+  const { isFleet, openFleet } = await import('./fleet.ts');
+  isFleet(invocation);
+  const fleet = await openFleet(invocation, migration, around.events, around.signal);
+  try {
+    return await runMigration(migration, flags, around, fleet.gather);
+  } finally {
+    await fleet.close();
+  }
 }
 
 async function showResult(invocation: Invocation, migration: Migration, result: RunResult): Promise<void> {

@@ -31,7 +31,7 @@ interface Ended {
 }
 
 /** Returns the worst exit code; the count of failures is printed (D15). */
-export async function runSeveral(invocation: Invocation, files: readonly string[]): Promise<number> {
+export async function runSeveral(invocation: Invocation, files: readonly string[], command: 'run' | 'coordinator' = 'run'): Promise<number> {
   const { io } = invocation;
   const pairs = pairsOf(invocation, files);
   const board = new Board(invocation, pairs, await frameFor(invocation));
@@ -42,7 +42,7 @@ export async function runSeveral(invocation: Invocation, files: readonly string[
   });
   try {
     const ended = await Promise.all(pairs.map(async (pair) => {
-      const result = pair.refused === undefined ? await runOne(invocation, pair, board, children) : { pair, exit: pair.refused, output: '' };
+      const result = pair.refused === undefined ? await runOne(invocation, command, pair, board, children) : { pair, exit: pair.refused, output: '' };
       board.ended(result);
       return result;
     }));
@@ -70,13 +70,13 @@ function pairsOf({ io }: Invocation, files: readonly string[]): Pair[] {
   });
 }
 
-const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file', 'explain'];
+const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file', 'explain', 'queue', 'journal', 'message-key', 'window', 'standby'];
 
-async function runOne(invocation: Invocation, pair: Pair, board: Board, children: Set<ChildProcess>): Promise<Ended> {
+async function runOne(invocation: Invocation, command: string, pair: Pair, board: Board, children: Set<ChildProcess>): Promise<Ended> {
   const { io, options } = invocation;
   const entry = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
   const result = options.has('dry-run') ? format(invocation) : 'json';
-  const args = [entry, 'run', pair.file, '--state', stateDir(invocation), '--progress', 'json', '--format', result, '--no-color', ...options.written(HANDED_ON)];
+  const args = [entry, command, pair.file, '--state', stateDir(invocation), '--progress', 'json', '--format', result, '--no-color', ...options.written(HANDED_ON)];
   // A group of its own: Ctrl-C in the terminal reaches only this process, which hands it on once. The IPC channel ends with this process, and the child then drains.
   const child = spawn(process.execPath, args, { cwd: io.cwd, env: { ...io.env }, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   children.add(child);

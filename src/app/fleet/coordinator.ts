@@ -1,7 +1,6 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
 import { hostname } from 'node:os';
-import type { BrigadeError} from '../../core/errors.ts';
-import { isKind } from '../../core/errors.ts';
+import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Rates } from '../../core/timetable.ts';
 import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
@@ -32,6 +31,7 @@ export function fleetHands(tools: FleetTools): GatherHands {
   return async (options) => {
     const { journal, standby, version } = tools;
     const { migration, around, stores, index } = options;
+    refuseLocal(index);
     const { clock, events, signal } = around;
     await journal.bind(index.binding, signal);
     const epoch = { journal, holder: `${hostname()} (process ${process.pid})`, host: hostname(), version, standby, clock, events };
@@ -46,6 +46,12 @@ export function fleetHands(tools: FleetTools): GatherHands {
       throw thrown;
     }
   };
+}
+
+/** What no journal knows cannot be rebuilt, nor told to anybody. */
+function refuseLocal(index: HandsOptions['index']): void {
+  if (index.run() === undefined || index.foldedTo() !== undefined) return;
+  throw usageError('E_LEDGER_LOCAL', 'this ledger has runs of one machine, which no journal knows', 'finish them with brigade run, and give the fleet another --state', index.path);
 }
 
 /** All of it, once: what earlier coordinators planned on other machines, and reports that came when nobody folded. */

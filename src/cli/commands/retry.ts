@@ -10,6 +10,7 @@ import { filterOf } from './objects.ts';
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, args, options } = invocation;
   const { migration, number } = migrationOf(invocation, args[0] ?? '');
+  if (options.has('queue') || options.has('journal')) return move(invocation, migration, { reopen: { filter: filterOf(options), ...(number === undefined ? {} : { number }) } });
   const reopened = await reopenFailed(migration, number, filterOf(options), { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
   const { run, objects } = reopened;
   const unfinished = run.state === 'active' || run.state === 'paused';

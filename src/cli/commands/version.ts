@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { format, type Invocation } from '../invocation.ts';
+import { product } from '../product.ts';
 
 export function execute(invocation: Invocation): Promise<number> {
-  const { name, version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { name: string; version: string };
+  const { name, version } = product();
   const { out } = invocation.io;
   if (format(invocation) === 'table') out.line(`brigade ${version} (node ${process.versions.node})`);
   else out.line(JSON.stringify({ name, version, node: process.versions.node, platform: process.platform, arch: process.arch }));
