@@ -168,7 +168,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one. What only a pruned run wrote counts as somebody else’s (on_conflict).', args: [{ name: 'NAME', description: 'the migration', required: true }],
     options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
   },
-  ...fleetCommands({ running: RUNNING, beginning: BEGINNING, moving: MOVING }),
+  ...fleetCommands({ format: FORMAT, running: RUNNING, beginning: BEGINNING, moving: MOVING }),
   ...labCommands({ format: FORMAT, running: RUNNING, moving: MOVING }),
   {
     name: 'agent', summary: 'serve a folder as an S3 endpoint',

@@ -1,12 +1,15 @@
-/** The two roles of a fleet, and the options that make a run one of a fleet, for the catalogue. */
-import type { ExitCode } from '../core/exit-code.ts';
+/** The commands of a fleet, for the catalogue, and the options that they share with others. */
+import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandSpec, OptionSpec } from './catalogue.ts';
 
-export const FLEET_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--queue <where>', description: 'the engine that carries the tasks: sqs:NAME, sqs:https://…, or nats:NAME@nats://host:4222; see docs/fleet.md' },
-  { flags: '--journal <where>', description: 'where the fleet keeps what it must not lose: s3://bucket/prefix/ or a shared directory' },
-  { flags: '--message-key <reference>', description: 'the key that messages are sealed with, env:NAME, file:PATH, aws-sm:NAME …; a second one, during a rotation, also opens', value: 'texts', standard: 'env:BRIGADE_MESSAGE_KEY' },
-];
+export const QUEUE: OptionSpec = { flags: '--queue <reference>', description: 'the queue: sqs:NAME, sqs:https://… or nats:NAME@nats://HOST:4222, with ?options; see docs/fleet.md' };
+export const JOURNAL: OptionSpec = { flags: '--journal <reference>', description: 'the journal: s3://BUCKET/PREFIX/ with ?options, or a shared directory; see docs/fleet.md' };
+export const MESSAGE_KEY: OptionSpec = { flags: '--message-key <reference>', description: 'where the key stands that seals messages: env:NAME, file:PATH, aws-sm:NAME or aws-ssm:NAME; a second one opens messages too, during a rotation', value: 'texts', standard: 'env:BRIGADE_MESSAGE_KEY' };
+/** What makes a run one of a fleet. */
+export const FLEET_OPTIONS: readonly OptionSpec[] = [QUEUE, JOURNAL, MESSAGE_KEY];
+
+const NAME = { name: 'NAME', description: 'the migration', required: true };
+const LOOKING: readonly ExitCode[] = [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm];
 
 const FEEDING: readonly OptionSpec[] = [
   { flags: '--window <tasks>', description: 'tasks in the queue at most: a number, all, or auto (what the fleet does in 30 minutes, at most 100,000)', standard: 'auto' },
@@ -14,7 +17,7 @@ const FEEDING: readonly OptionSpec[] = [
 ];
 
 /** `shared`: options that many commands have. */
-export function fleetCommands(shared: { readonly running: readonly OptionSpec[]; readonly beginning: readonly OptionSpec[]; readonly moving: readonly ExitCode[] }): CommandSpec[] {
+export function fleetCommands(shared: { readonly format: OptionSpec; readonly running: readonly OptionSpec[]; readonly beginning: readonly OptionSpec[]; readonly moving: readonly ExitCode[] }): CommandSpec[] {
   return [
     {
       name: 'coordinator', summary: 'run migrations over a fleet of workers: list, plan, feed, keep the account',
@@ -23,6 +26,18 @@ export function fleetCommands(shared: { readonly running: readonly OptionSpec[];
       options: [...FLEET_OPTIONS, ...FEEDING, ...shared.beginning, ...shared.running],
       examples: ['brigade coordinator media.yml --queue sqs:brigade --journal s3://fleet-journal/', 'brigade coordinator pairs/ --queue nats:brigade@nats://queue:4222 --journal s3://fleet-journal/ --standby'],
       exits: shared.moving, load: () => import('./commands/coordinator.ts'),
+    },
+    {
+      name: 'ledger rebuild', summary: 'make the ledger of a migration anew from its journal',
+      about: 'In a fleet the journal is the truth and the ledger an index of it. Reads the journal and writes nothing to it; a segment that cannot be believed is told. The new ledger stands in its place when it is whole, not before. Not while a coordinator is at work on it.',
+      args: [NAME], options: [JOURNAL, { flags: '--force', description: 'set a ledger that is there aside, under another name' }, shared.format],
+      examples: ['brigade ledger rebuild media --journal s3://journals/fleet/', 'brigade ledger rebuild media --journal /mnt/journals --force'], exits: LOOKING, load: () => import('./commands/ledger-rebuild.ts'),
+    },
+    {
+      name: 'ledger check', summary: 'compare the ledger of a migration with its journal',
+      about: 'Makes a second ledger from the journal, in the temporary folder (`TMPDIR`; as large as the first), and tells what the first says differently. Exit code 3 where there is a difference, or a damaged segment. A ledger that is merely behind differs too: the next coordinator brings it up.',
+      args: [NAME], options: [JOURNAL, { flags: '--limit <n>', description: 'tell at most so many differences; all are counted', value: 'count', standard: '100' }, shared.format],
+      examples: ['brigade ledger check media --journal s3://journals/fleet/'], exits: [EXIT.clean, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/ledger-check.ts'),
     },
   ];
 }

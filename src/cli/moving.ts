@@ -61,7 +61,7 @@ export async function move(invocation: Invocation, migration: Migration, more: P
 /** On this machine; or, where the command line names a fleet, over that. */
 async function runHere(invocation: Invocation, migration: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
   if (invocation.options.text('queue') === undefined && invocation.options.text('journal') === undefined) return runMigration(migration, flags, around);
-  const { isFleet, openFleet } = await import('./fleet.ts');
+  const { isFleet, openFleet } = await import('./open-fleet.ts');
   isFleet(invocation);
   const fleet = await openFleet(invocation, migration, around.events, around.signal);
   try {

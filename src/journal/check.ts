@@ -1,6 +1,6 @@
 /** A ledger made from the journal alone, and what another one says differently. */
 import { isDeepStrictEqual } from 'node:util';
-import { usageError } from '../core/errors.ts';
+import { BrigadeError, usageError } from '../core/errors.ts';
 import { compareKeys, showKey, type Key } from '../core/key.ts';
 import type { Item } from '../core/item.ts';
 import type { FoldTarget, Journal } from '../ports/journal.ts';
@@ -36,8 +36,9 @@ export function* differences(ledger: Reading, fromJournal: Reading): Generator<D
     yield* differ(run, 'run', mine, other);
     yield* differ(run, 'account', ledger.tally(run), fromJournal.tally(run));
     yield* differ(run, 'totals', ledger.totals(run), fromJournal.totals(run));
-    yield* differ(run, 'shards', ledger.shards(run), fromJournal.shards(run));
     yield* differ(run, 'uploads', uploadsOf(ledger, run), uploadsOf(fromJournal, run));
+    if (isPruned(ledger, run)) continue;
+    yield* differ(run, 'shards', ledger.shards(run), fromJournal.shards(run));
     yield* objects(run, ledger, fromJournal);
   }
 }
@@ -48,6 +49,17 @@ function* differ(run: number, about: Difference['about'], mine: unknown, other: 
 
 function uploadsOf(ledger: Reading, run: number): readonly RecordedUpload[] {
   return ledger.openUploads().filter((upload) => upload.run === run);
+}
+
+/** Its sums are all that it still says. */
+function isPruned(ledger: Reading, run: number): boolean {
+  try {
+    ledger.items(run)[Symbol.iterator]().next();
+    return false;
+  } catch (thrown) {
+    if (thrown instanceof BrigadeError && thrown.code === 'E_RUN_PRUNED') return true;
+    throw thrown;
+  }
 }
 
 function* objects(run: number, ledger: Reading, fromJournal: Reading): Generator<Difference> {
@@ -68,8 +80,15 @@ function* objects(run: number, ledger: Reading, fromJournal: Reading): Generator
 function* oneObject(run: number, a: Item, b: Item, ledger: Reading, fromJournal: Reading): Generator<Difference> {
   const plain = isDeepStrictEqual(a, b) && (a.state === 'copied' || a.state === 'unchanged' || a.state === 'extra');
   if (plain) return;
-  const [mine, other] = [ledger.item(run, a.key), fromJournal.item(run, a.key)];
+  const [mine, other] = [ledger, fromJournal].map((one) => told(one.item(run, a.key)));
   if (!isDeepStrictEqual(mine, other)) yield { run, about: 'object', key: a.key, message: `${showKey(a.key)}: the ledger says ${JSON.stringify(mine)}, the journal ${JSON.stringify(other)}` };
+}
+
+/** Without the task's number, which is this ledger's own: after a prune it may be given again. */
+function told(row: ReturnType<Reading['item']>): object | undefined {
+  if (row === undefined) return undefined;
+  const { task: _, ...rest } = row;
+  return rest;
 }
 
 function next(items: Iterator<Item>): Item | undefined {

@@ -13,8 +13,10 @@ for (const [name, ground] of Object.entries(GROUNDS)) {
     test('F032: a journal belongs to the migration that bound it first; any other one is refused with what differs', async (t) => {
       const { store, another } = await ground(t);
       const [one, two] = [store, another()].map((each) => openJournal({ store: each, clock, random: seededRandom(1) }));
+      assert.equal(await two?.binding(), undefined);
       await one?.bind(BINDING);
       await two?.bind({ ...BINDING });
+      assert.deepEqual(await two?.binding(), BINDING);
       await assert.rejects(async () => two?.bind({ ...BINDING, specHash: 'b2' }), { code: 'E_JOURNAL_OTHER', message: /specHash a1, not b2/ });
     });
 

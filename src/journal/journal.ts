@@ -160,6 +160,12 @@ class StoredJournal implements Journal {
     refuseOther(headOf<Binding>(segment.content), binding, this.#store.address);
   }
 
+  async binding(signal?: AbortSignal): Promise<Binding | undefined> {
+    const segment = await readSegment(this.#store, BINDING, signal);
+    if (segment !== undefined && isDamage(segment)) throw unbelievable(segment);
+    return segment === undefined ? undefined : bindingOf(headOf<Binding>(segment.content));
+  }
+
   async keep(document: Uint8Array, signal?: AbortSignal): Promise<string> {
     const sha256 = createHash('sha256').update(document).digest('hex');
     const key = documentKey(sha256);

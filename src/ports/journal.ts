@@ -169,6 +169,8 @@ export interface Journal {
    * @throws BrigadeError usage E_JOURNAL_OTHER (F032).
    */
   bind(binding: Binding, signal?: AbortSignal): Promise<void>;
+  /** Whose it is; undefined: nobody's yet. @throws BrigadeError premise E_JOURNAL_DAMAGED: it says so no more. */
+  binding(signal?: AbortSignal): Promise<Binding | undefined>;
   /** Keeps a document; the same one again is found to be there. Answers its name: SHA-256, 64 hex digits. */
   keep(document: Uint8Array, signal?: AbortSignal): Promise<string>;
   /** A document that was kept, proven by its name; undefined: there is none, or it cannot be believed. */

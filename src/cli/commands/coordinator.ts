@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { loadMigration } from '../../config/index.ts';
-import { isFleet } from '../fleet.ts';
+import { isFleet } from '../open-fleet.ts';
 import type { Invocation } from '../invocation.ts';
 import { move } from '../moving.ts';
 import { isFolder, migrationFiles } from '../targets.ts';

@@ -103,10 +103,11 @@ function maySetAside(error: BrigadeError, options: OpenOptions): boolean {
   return error.code === 'E_LEDGER_OTHER' || ((error.code === 'E_LEDGER_CORRUPT' || error.code === 'E_LEDGER_WAL') && options.adopt === true);
 }
 
-/** Kept, never deleted: it may be all that is known of an earlier run. */
-function setAside(path: string, now: number): void {
-  const stamp = new Date(now).toISOString().replaceAll(/[:.]/g, '-');
-  for (const suffix of ['', '-wal', '-shm']) if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.set-aside-${stamp}${suffix}`);
+/** Kept, never deleted: it may be all that is known of an earlier run. Answers where it is now. */
+export function setAside(path: string, now: number): string {
+  const aside = `${path}.set-aside-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`;
+  for (const suffix of ['', '-wal', '-shm']) if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  return aside;
 }
 
 function openBound(options: OpenOptions, lock: Lock): SqliteLedger {
@@ -135,7 +136,7 @@ function openBound(options: OpenOptions, lock: Lock): SqliteLedger {
   }
 }
 
-function makeFolder(path: string): void {
+export function makeFolder(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
   } catch (error) {

@@ -1,0 +1,66 @@
+/** What `--queue`, `--journal` and `--message-key` open, for one command of a fleet. */
+import { fleetHands } from '../app/fleet/coordinator.ts';
+import { openJournals } from '../app/fleet/journal.ts';
+import { type FreshKeys, messageKeys } from '../app/fleet/message-key.ts';
+import { openQueue } from '../app/fleet/queue.ts';
+import type { GatherHands } from '../app/migrate.ts';
+import type { Migration } from '../config/index.ts';
+import { usageError } from '../core/errors.ts';
+import type { Events } from '../ports/events.ts';
+import type { Invocation } from './invocation.ts';
+import { productVersion } from './product.ts';
+
+/** Without `--message-key`, the first of these that is set; the second is for a rotation. */
+const KEY = 'BRIGADE_MESSAGE_KEY';
+const OTHER_KEY = 'BRIGADE_MESSAGE_KEY_OTHER';
+
+/** Whether this command line names a fleet. @throws usage E_USAGE for half of one */
+export function isFleet({ options }: Invocation, needed = false): boolean {
+  const missing = (['queue', 'journal'] as const).filter((name) => options.text(name) === undefined);
+  if (missing.length === 0) return true;
+  if (!needed && missing.length === 2) return false;
+  throw usageError('E_USAGE', `--${missing[0]} is missing: a fleet has a queue and a journal`, 'write --queue sqs:NAME or nats:NAME@nats://host:4222, and --journal s3://bucket/prefix/ or a shared directory');
+}
+
+export function keysOf({ io, options }: Invocation): Promise<FreshKeys> {
+  const standing = [KEY, OTHER_KEY].filter((name) => (io.env[name] ?? '') !== '').map((name) => `env:${name}`);
+  return messageKeys(options.list('message-key') ?? standing, { env: io.env, cwd: io.cwd, clock: io.clock });
+}
+
+export interface OpenFleet {
+  readonly gather: GatherHands;
+  close(): Promise<void>;
+}
+
+/** For a coordinator. */
+export async function openFleet(invocation: Invocation, migration: Migration, events: Events, signal: AbortSignal): Promise<OpenFleet> {
+  const { io, options } = invocation;
+  const around = { env: io.env, cwd: io.cwd, clock: io.clock, random: io.random, events };
+  const keys = await keysOf(invocation);
+  const journals = openJournals(options.text('journal') ?? '', around);
+  try {
+    const journal = await journals.open(migration.name);
+    await journals.prove(migration.name, signal);
+    const queue = await openQueue(options.text('queue') ?? '', around);
+    void keys.keepFresh(signal, events);
+    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window: windowOf(options.text('window')) });
+    return {
+      gather,
+      close: async () => {
+        await queue.close();
+        await journals.close();
+      },
+    };
+  } catch (thrown) {
+    await journals.close();
+    throw thrown;
+  }
+}
+
+/** `feed.window` of D23. */
+function windowOf(text: string | undefined): 'auto' | 'all' | number {
+  if (text === undefined || text === 'auto') return 'auto';
+  if (text === 'all') return 'all';
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw usageError('E_USAGE', `--window ${JSON.stringify(text)} is neither a number of tasks, nor auto, nor all`, 'write --window 10000', '--window');
+}
