@@ -34,7 +34,7 @@ export function fleetHands(tools: FleetTools): GatherHands {
     refuseLocal(index);
     const { clock, events, signal } = around;
     await journal.bind(index.binding, signal);
-    const epoch = { journal, holder: `${hostname()} (process ${process.pid})`, host: hostname(), version, standby, clock, events };
+    const epoch = { journal, holder: holderName(process.pid), host: hostname(), version, standby, isGone, clock, events };
     const pen = await takeEpoch(epoch, signal);
     const pulse = new Pulse(epoch, pen);
     try {
@@ -46,6 +46,21 @@ export function fleetHands(tools: FleetTools): GatherHands {
       throw thrown;
     }
   };
+}
+
+const holderName = (pid: number): string => `${hostname()} (process ${pid})`;
+
+/** On this machine the system knows; a process of the very number of this one was an earlier one in its place, as in containers. */
+function isGone(holder: string): boolean {
+  const pid = Number(/\(process (\d+)\)$/.exec(holder)?.[1] ?? NaN);
+  if (!(pid > 0) || holder !== holderName(pid)) return false;
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 /** What no journal knows cannot be rebuilt, nor told to anybody. */

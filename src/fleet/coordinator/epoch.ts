@@ -13,6 +13,8 @@ export interface EpochOptions {
   readonly holder: string;
   readonly host: string;
   readonly version: string;
+  /** Whether the process of this claim is known to be gone, so that nobody need wait to see it silent. */
+  readonly isGone?: (holder: string) => boolean;
   /** Waits until whoever is at work is gone; else E_LOCKED_RUN. */
   readonly standby: boolean;
   readonly clock: Clock;
@@ -46,7 +48,8 @@ export async function takeEpoch(options: EpochOptions, signal: AbortSignal): Pro
 
 const nameOf = (epoch: number): string => `coordinator-${epoch}`;
 
-async function isAtWork({ journal, clock }: EpochOptions, { epoch }: Claim, signal: AbortSignal): Promise<boolean> {
+async function isAtWork({ journal, clock, isGone }: EpochOptions, { epoch, holder }: Claim, signal: AbortSignal): Promise<boolean> {
+  if (isGone?.(holder) === true) return false;
   const beat = async (): Promise<number | undefined> => (await journal.beats(signal)).find(({ worker }) => worker === nameOf(epoch))?.beat;
   const first = await beat();
   if (first === undefined) return false;
