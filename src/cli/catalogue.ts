@@ -99,7 +99,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'run', summary: 'run a migration, or go on with one',
     about: 'An unfinished run is resumed where it was; after a finished one a delta run begins. Several files, or a folder of *.yml, run side by side, one process and one ledger each: what happens to one does not touch another.',
-    args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }], options: [...BEGINNING, ...RUNNING],
+    args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
+    options: [...BEGINNING, ...RUNNING, ...FLEET_OPTIONS, { flags: '--workers <n>', description: 'with --queue and --journal: copying processes of the fleet on this machine, for a first try; more join with brigade worker', value: 'count', standard: 'one a core' }],
     examples: ['brigade run media.yml', 'brigade run pairs/', 'brigade run media.yml --dry-run'], exits: MOVING, load: () => import('./commands/run.ts'),
   },
   {

@@ -6,12 +6,22 @@ import { isFolder, migrationFiles } from '../targets.ts';
 import { execute as plan } from './plan.ts';
 
 export async function execute(invocation: Invocation): Promise<number> {
+  const { options } = invocation;
+  if (!options.has('queue') && !options.has('journal')) return here(invocation, 'run');
+  const [{ isFleet }, { withWorkers }] = await Promise.all([import('../open-fleet.ts'), import('../own-workers.ts')]);
+  isFleet(invocation, true);
+  // A dry run only lists.
+  return options.has('dry-run') ? here(invocation, 'coordinator') : withWorkers(invocation, () => here(invocation, 'coordinator'));
+}
+
+/** `command`: what a process of its own is told to do for each of several files. */
+export async function here(invocation: Invocation, command: 'run' | 'coordinator'): Promise<number> {
   const { io, args, options } = invocation;
   const files = migrationFiles(io.cwd, args);
   const [only] = files;
   if (files.length > 1 || only === undefined || isFolder(resolve(io.cwd, args[0] ?? ''))) {
     const { runSeveral } = await import('../several.ts');
-    return runSeveral(invocation, files);
+    return runSeveral(invocation, files, command);
   }
   if (options.has('dry-run')) return plan({ ...invocation, args: [only] });
   return move(invocation, loadMigration(only, io.env));

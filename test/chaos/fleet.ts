@@ -1,0 +1,280 @@
+// node test/chaos/fleet.ts [--kills 30] [--purges 3] [--changes 2] [--objects 20000] [--workers 3] [--large 64MiB] [--seed N]
+//
+// A fleet by the real command lines: workers and a coordinator over nats-server, the journal in a bucket of versitygw beside the destination. Whatever may
+// happen to a fleet happens at random instants: kill -9 of workers and of the coordinator, purges of the queue, and other coordinators on "other machines"
+// (state folders of their own) that take over. After each round the oracle (oracle.py, boto3) recomputes from raw storage what stands where, and
+// `brigade ledger check` holds the ledger against the journal. Prints one line of figures; exits 1 on any violation, naming the seed.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { parseSize } from '../../src/config/units.ts';
+import { MiB } from '../../src/core/units.ts';
+import { seededRandom } from '../../src/telemetry/random.ts';
+import { startNats, startVersitygw, type NatsServer, type Server } from '../servers/harness/index.ts';
+import { bucketAt, makeBucket, type Place, reconcile, seedSource, type Verdict, violations } from './judge.ts';
+import { claimOf, type Claim, kill, type Migration, writeMigration } from './product.ts';
+
+export interface FleetOptions {
+  readonly kills: number;
+  readonly purges: number;
+  /** Coordinators on other machines that take over. */
+  readonly changes: number;
+  readonly objects: number;
+  readonly workers: number;
+  /** Size of the one large object, bytes. */
+  readonly large: number;
+  readonly seed: number;
+  readonly log?: (line: string) => void;
+}
+
+export interface FleetResult {
+  readonly done: Readonly<Record<Blow, number>>;
+  readonly rounds: number;
+  readonly objects: number;
+  readonly extraVersions: number;
+  readonly seconds: number;
+  readonly violations: readonly string[];
+}
+
+type Blow = 'worker' | 'coordinator' | 'purge' | 'change';
+
+const bin = fileURLToPath(new URL('../../bin/brigade.cjs', import.meta.url));
+const QUEUE = 'chaos';
+const LEASE = '6s';
+const BANDWIDTH = '8 MiB/s';
+const PACE = { leastMs: 200, mostMs: 2500 };
+const PER_ROUND = 60;
+const UNDISTURBED_MS = 300_000;
+
+interface Process {
+  readonly pid: number;
+  readonly ended: Promise<number | null>;
+  readonly over: () => boolean;
+}
+
+class Fleet {
+  readonly dir: string;
+  readonly #server: Server;
+  readonly #nats: NatsServer;
+  readonly #migration: Migration;
+  readonly #env: NodeJS.ProcessEnv;
+  #state = 0;
+  coordinator: Process;
+  readonly workers: Process[];
+
+  constructor(options: FleetOptions, dir: string, ground: { readonly server: Server; readonly nats: NatsServer; readonly source: Place; readonly destination: Place }) {
+    this.dir = dir;
+    this.#server = ground.server;
+    this.#nats = ground.nats;
+    this.#migration = writeMigration({ dir, name: 'chaos', source: ground.source, destination: ground.destination, options: { limits: { bandwidth: BANDWIDTH }, batch: { objects: 100 }, transfer: { multipart_threshold: 16 * MiB, part_size: 8 * MiB } } });
+    this.#env = { ...this.#migration.env, BRIGADE_MESSAGE_KEY: randomBytes(32).toString('hex') };
+    this.coordinator = this.#startCoordinator();
+    this.workers = Array.from({ length: options.workers }, () => this.#startWorker());
+  }
+
+  get migration(): Migration {
+    return { ...this.#migration, state: this.#stateDir() };
+  }
+
+  get #places(): string[] {
+    return ['--queue', `nats:${QUEUE}@${this.#nats.endpoint}?create=true&lease=${LEASE}`, '--journal', `s3://journal/${this.dir.split('/').at(-1) ?? ''}/?endpoint=${this.#server.endpoint}&region=${this.#server.region}&credentials=env:CHAOS`];
+  }
+
+  #stateDir(): string {
+    return join(this.dir, `state-${this.#state}`);
+  }
+
+  #startCoordinator(): Process {
+    return this.#start('coordinator', this.#migration.file, '--state', this.#stateDir(), '--standby', '--progress', 'none', ...this.#places);
+  }
+
+  #startWorker(): Process {
+    return this.#start('worker', '--processes', '1', '--drain', '5s', ...this.#places);
+  }
+
+  #start(...args: string[]): Process {
+    const log = openSync(this.#migration.log, 'a');
+    const child = spawn(process.execPath, [bin, ...args], { env: this.#env, cwd: this.dir, stdio: ['ignore', log, log] });
+    closeSync(log);
+    let over = false;
+    const ended = new Promise<number | null>((resolve) => { child.once('exit', (code) => { over = true; resolve(code); }); });
+    return { pid: child.pid ?? 0, ended, over: () => over };
+  }
+
+  async killWorker(which: number): Promise<void> {
+    const worker = this.workers[which] as Process;
+    kill(worker.pid, 'SIGKILL');
+    await worker.ended;
+    this.workers[which] = this.#startWorker();
+  }
+
+  /** False when it had ended by itself. */
+  async killCoordinator(): Promise<boolean> {
+    if (this.coordinator.over()) return false;
+    kill(this.coordinator.pid, 'SIGKILL');
+    const code = await this.coordinator.ended;
+    if (code !== null) return false;
+    this.coordinator = this.#startCoordinator();
+    return true;
+  }
+
+  /** Another machine, which knows nothing but the queue and the journal. */
+  async change(): Promise<boolean> {
+    if (this.coordinator.over()) return false;
+    const before = this.coordinator;
+    this.#state++;
+    this.coordinator = this.#startCoordinator();
+    await sleep(2000);
+    kill(before.pid, 'SIGKILL');
+    const code = await before.ended;
+    return code === null;
+  }
+
+  async purge(): Promise<void> {
+    const connection = await connect({ servers: this.#nats.endpoint });
+    try {
+      await (await jetstreamManager(connection)).streams.purge(QUEUE).catch((error: unknown) => { if (!String(error).includes('not found')) throw error; });
+    } finally {
+      await connection.close();
+    }
+  }
+
+  /** What `brigade ledger check` says. */
+  async check(): Promise<string | undefined> {
+    const checked = this.#start('ledger', 'check', 'chaos', '--state', this.#stateDir(), ...this.#places.slice(2));
+    const code = await checked.ended;
+    return code === 0 ? undefined : `ledger check ended with ${code}`;
+  }
+
+  logTail(): string {
+    return existsSync(this.#migration.log) ? readFileSync(this.#migration.log).subarray(-4000).toString() : '';
+  }
+
+  async end(): Promise<void> {
+    for (const { pid } of [this.coordinator, ...this.workers]) kill(pid, 'SIGKILL');
+    await Promise.all([this.coordinator, ...this.workers].map(({ ended }) => ended));
+    await this.purge();
+  }
+}
+
+/** Deals blows until they are spent or the run is over, then lets it end in peace. */
+async function play(fleet: Fleet, todo: Blow[], random: ReturnType<typeof seededRandom>, done: Record<Blow, number>, most: number): Promise<number | null> {
+  for (let spent = 0; spent < most && todo.length > 0; spent++) {
+    await Promise.race([sleep(PACE.leastMs + random.next() * (PACE.mostMs - PACE.leastMs)), fleet.coordinator.ended]);
+    if (fleet.coordinator.over()) return fleet.coordinator.ended;
+    const [blow] = todo.splice(Math.floor(random.next() * todo.length), 1) as [Blow];
+    const dealt = await deal(fleet, blow, random);
+    if (dealt) done[blow]++;
+    else todo.push(blow);
+  }
+  const code = await Promise.race([fleet.coordinator.ended, sleep(UNDISTURBED_MS, 'late' as const, { ref: false })]);
+  if (code !== 'late') return code;
+  throw new Error(`left in peace, the run did not end within ${UNDISTURBED_MS / 1000} s\n${fleet.logTail()}`);
+}
+
+async function deal(fleet: Fleet, blow: Blow, random: ReturnType<typeof seededRandom>): Promise<boolean> {
+  switch (blow) {
+    case 'worker':
+      await fleet.killWorker(Math.floor(random.next() * fleet.workers.length));
+      return true;
+    case 'coordinator': return fleet.killCoordinator();
+    case 'change': return fleet.change();
+    case 'purge':
+      await fleet.purge();
+      return true;
+  }
+}
+
+function judge(verdict: Verdict, claim: Claim): string[] {
+  const { tally } = claim;
+  const found = violations(verdict);
+  if (!claim.finished || tally.pending.objects > 0 || tally.failed.objects > 0) found.push(`the ledger says finished=${claim.finished}, ${tally.pending.objects} pending, ${tally.failed.objects} failed`);
+  if (tally.listed.objects !== verdict.source.objects) found.push(`the ledger lists ${tally.listed.objects} of ${verdict.source.objects}`);
+  if (verdict.versions.extra > 0) found.push(`${verdict.versions.extra} extra versions where writes are conditional: ${verdict.versions.first.slice(0, 5).join(', ')}`);
+  if (verdict.versions.markers > 0) found.push(`${verdict.versions.markers} delete markers on destination keys`);
+  return found;
+}
+
+function blowsOf({ kills, purges, changes }: FleetOptions): Blow[] {
+  const killed = Array.from({ length: kills }, (_, i): Blow => (i % 4 === 3 ? 'coordinator' : 'worker'));
+  return [...killed, ...Array.from({ length: purges }, (): Blow => 'purge'), ...Array.from({ length: changes }, (): Blow => 'change')];
+}
+
+/** Spends all blows over as many rounds as it takes; resolves with the figures and what went wrong. */
+export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
+  const started = performance.now();
+  const dir = mkdtempSync(join(tmpdir(), 'brigade-fleet-'));
+  const random = seededRandom(options.seed);
+  const todo = blowsOf(options);
+  const done = { worker: 0, coordinator: 0, purge: 0, change: 0 };
+  const found: string[] = [];
+  let [rounds, objects, extraVersions] = [0, 0, 0];
+  const source: Place = { kind: 'folder', path: join(dir, 'source') };
+  const [server, nats] = await Promise.all([startVersitygw({ versioning: true }), startNats()]);
+  try {
+    await seedSource(source, { seed: options.seed, objects: options.objects, large: options.large });
+    await makeBucket(bucketAt(server, 'journal'));
+    for (; todo.length > 0 && found.length === 0; rounds++) {
+      const place = join(dir, `round-${rounds}`);
+      mkdirSync(place);
+      const destination = bucketAt(server, `destination-${rounds}`, true);
+      await makeBucket(destination);
+      const fleet = new Fleet(options, place, { server, nats, source, destination });
+      try {
+        const before = todo.length;
+        const code = await play(fleet, todo, random, done, PER_ROUND);
+        const wrong = code === 0 ? await judged(fleet, source, destination, dir) : { found: [`the run ended with ${code}\n${fleet.logTail()}`], objects: 0, extra: 0 };
+        objects += wrong.objects;
+        extraVersions += wrong.extra;
+        found.push(...wrong.found.map((line) => `round ${rounds}: ${line}`));
+        options.log?.(`round ${rounds}: ${before - todo.length} blows, ${wrong.objects} objects, ${wrong.found.length === 0 ? 'ok' : wrong.found.join('; ')}`);
+      } catch (error) {
+        found.push(`round ${rounds}: ${error instanceof Error ? error.message : String(error)}`);
+      } finally {
+        await fleet.end();
+      }
+    }
+  } finally {
+    await Promise.all([server.stop(), nats.stop()]);
+    if (found.length === 0) rmSync(dir, { recursive: true, force: true });
+    else options.log?.(`kept: ${dir}`);
+  }
+  return { done, rounds, objects, extraVersions, seconds: (performance.now() - started) / 1000, violations: found };
+}
+
+async function judged(fleet: Fleet, source: Place, destination: Place, dir: string): Promise<{ readonly found: string[]; readonly objects: number; readonly extra: number }> {
+  const claim = await claimOf(fleet.migration);
+  const verdict = await reconcile(source, destination, claim.states, dir);
+  const differs = await fleet.check();
+  return { found: [...judge(verdict, claim), ...(differs === undefined ? [] : [differs])], objects: verdict.source.objects, extra: verdict.versions.extra };
+}
+
+export function fleetSummary({ seed }: FleetOptions, { done, rounds, objects, extraVersions, seconds, violations: found }: FleetResult): string {
+  return `fleet seed ${seed}: ${done.worker + done.coordinator} kills (${done.worker} worker, ${done.coordinator} coordinator), ${done.purge} purges, ${done.change} coordinators on other machines, in ${rounds} rounds, ${objects} objects, ${found.length} violations, ${extraVersions} extra versions, ${seconds.toFixed(0)} s`;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: 'string', default: '30' }, purges: { type: 'string', default: '3' }, changes: { type: 'string', default: '2' }, objects: { type: 'string', default: '20000' },
+      workers: { type: 'string', default: '3' }, large: { type: 'string', default: '64MiB' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    },
+  });
+  const options: FleetOptions = {
+    kills: Number(values.kills), purges: Number(values.purges), changes: Number(values.changes), objects: Number(values.objects), workers: Number(values.workers),
+    large: parseSize(values.large), seed: Number(values.seed), log: (line) => console.log(line),
+  };
+  const result = await fleetLoop(options);
+  console.log(fleetSummary(options, result));
+  for (const line of result.violations) console.log(`  ${line}`);
+  if (result.violations.length > 0) process.exitCode = 1;
+}
+
+if (import.meta.main) await main();
