@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MiB } from '../core/units.ts';
 import { Budget } from './budget.ts';
 import { Slabs, slabsOf } from './slabs.ts';
@@ -42,17 +43,46 @@ test('what never comes back, because its write failed, is never lent again', asy
 
 test('what lies ready and what is lent stay within the budget together, whatever the sizes', async () => {
   const rig = await rigOf(24 * MiB);
-  const check = (): void => assert.ok(rig.slabs.readyBytes + rig.budget.used <= 24 * MiB, `${rig.slabs.readyBytes} + ${rig.budget.used}`);
+  const check = async (): Promise<void> => {
+    await nextTurn();
+    assert.ok(rig.slabs.readyBytes + rig.budget.used <= 24 * MiB, `${rig.slabs.readyBytes} + ${rig.budget.used}`);
+  };
   for (let i = 0; i < 60; i++) {
     const borrowed = [await rig.borrow((1 + (i * 7) % 11) * MiB), await rig.borrow((1 + (i * 5) % 13) * MiB)];
-    check();
+    await check();
     for (const { bytes, unlock } of borrowed) {
       rig.slabs.giveBack(bytes);
       unlock();
-      check();
+      await check();
     }
   }
   assert.ok(rig.slabs.readyBytes > 0);
+});
+
+test('as many as fit at once are made, and no more, however many come back in one turn', async () => {
+  const budget = new Budget(96 * MiB);
+  const parts = new Budget(72 * MiB, budget);
+  const slabs = new Slabs(budget);
+  const buffers = new Set<unknown>();
+  const finished: (() => void)[] = [];
+  for (let i = 0; i < 50; i++) {
+    void parts.take(10 * MiB).then((unlock) => {
+      const bytes = slabs.lend(8 * MiB) as Uint8Array;
+      buffers.add(bytes.buffer);
+      finished.push(() => {
+        slabs.giveBack(bytes);
+        unlock();
+      });
+    });
+  }
+  let ended = 0;
+  for (await nextTurn(); finished.length > 0; await nextTurn()) {
+    const all = finished.splice(0);
+    ended += all.length;
+    for (const finish of all) finish();
+  }
+  assert.equal(ended, 50);
+  assert.equal(buffers.size, 7);
 });
 
 test('small ones and foreign ones are not kept', async () => {

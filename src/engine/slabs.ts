@@ -17,6 +17,7 @@ export class Slabs {
   readonly #ready: Buffer[] = [];
   readonly #lent = new WeakMap<Uint8Array, Buffer>();
   #readyBytes = 0;
+  #soon: NodeJS.Immediate | undefined;
 
   constructor(budget: Budget) {
     this.#budget = budget;
@@ -29,7 +30,7 @@ export class Slabs {
     const found = this.#ready.findLastIndex((slab) => slab.length === wanted);
     const slab = found < 0 ? Buffer.allocUnsafeSlow(wanted) : this.#ready.splice(found, 1)[0] as Buffer;
     if (found >= 0) this.#readyBytes -= wanted;
-    this.#trim();
+    else this.#trim();
     const view = slab.subarray(0, size);
     this.#lent.set(view, slab);
     return view;
@@ -42,12 +43,23 @@ export class Slabs {
     this.#lent.delete(view);
     this.#ready.push(slab);
     this.#readyBytes += slab.length;
-    this.#trim(view.length);
+    this.#trimSoon();
   }
 
-  /** `given`: bytes that the budget still counts as used. */
-  #trim(given = 0): void {
-    while (this.#ready.length > 0 && this.#readyBytes + this.#budget.used - given > this.#budget.most) this.#readyBytes -= (this.#ready.shift() as Buffer).length;
+  /**
+   * Not at once: others were granted their bytes in this turn of the event loop and come for their buffers at its end. To drop what they would
+   * have taken makes them allocate it anew, and each new mapping brings the garbage collector of the whole heap nearer: a third of what an
+   * executor did (docs/adr/012).
+   */
+  #trimSoon(): void {
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined;
+      this.#trim();
+    }).unref();
+  }
+
+  #trim(): void {
+    while (this.#ready.length > 0 && this.#readyBytes + this.#budget.used > this.#budget.most) this.#readyBytes -= (this.#ready.shift() as Buffer).length;
   }
 
   get readyBytes(): number {
