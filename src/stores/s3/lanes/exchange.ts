@@ -11,11 +11,10 @@ import { endOfHead, HeadError, MOST_HEAD, parseHead, type Framing, type Head } f
 import { Copies, InPlace, Ring, type Inflow, type RingBuffers } from './inflow.ts';
 import { headOf, sendPieces } from './request.ts';
 
-/** Chunks are handed out from this size on, or when nothing more comes for FLUSH_MS: each costs its way through all decorators. */
-const STEP = 256 * KiB;
+/** A chunk smaller than the step of its inflow is handed out when nothing more came for so long: each costs its way through all decorators. */
 const FLUSH_MS = 20;
-/** Bytes that may wait for the reader before the socket is paused. */
-const AHEAD = 1 * MiB;
+/** Bytes of an answer in chunks that may wait for the reader. */
+const MOST_CHUNKED = 1 * MiB;
 /** The end of a body is read through the scratch buffer, where what comes behind it is seen. */
 const TAIL = MOST_HEAD;
 const SHORT = 64 * KiB;
@@ -226,7 +225,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   #readBody(bytes: Buffer): void {
     if (this.#dechunker !== undefined) {
       this.#dechunker.feed(bytes, (content) => { this.#copy(content); });
-      if (this.#inflow.waiting > AHEAD) throw new HeadError('a large answer in chunks');
+      if (this.#inflow.waiting > MOST_CHUNKED) throw new HeadError('a large answer in chunks');
       if (this.#dechunker.over) this.#end();
     } else {
       if (bytes.length > this.#left) throw new HeadError('bytes behind the answer');
@@ -259,15 +258,15 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   #flow(): boolean {
     this.#timer?.refresh();
     const { waiting } = this.#inflow;
-    if (this.#reader !== undefined && (waiting >= STEP || (this.#late && waiting > 0))) this.#deliver();
-    if (this.#inflow.waiting < AHEAD || this.#dechunker !== undefined) return true;
+    if (this.#reader !== undefined && (waiting >= this.#inflow.step || (this.#late && waiting > 0))) this.#deliver();
+    if (this.#inflow.waiting < this.#inflow.ahead || this.#dechunker !== undefined) return true;
     this.#paused = true;
     clearTimeout(this.#timer);
     return false;
   }
 
   #resumeIfTaken(): void {
-    if (!this.#paused || this.#phase !== 'body' || this.#inflow.waiting >= AHEAD / 2) return;
+    if (!this.#paused || this.#phase !== 'body' || this.#inflow.waiting >= this.#inflow.ahead / 2) return;
     this.#paused = false;
     this.#timer = setTimeout(() => { this.#timedOut(); }, this.#around.timeouts.idle);
     this.#connection?.resume();
@@ -300,7 +299,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   next(): Promise<Step> {
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
-      if (this.over || this.#discarded || this.#inflow.waiting >= STEP) {
+      if (this.over || this.#discarded || this.#inflow.waiting >= this.#inflow.step) {
         this.#deliver();
         return;
       }

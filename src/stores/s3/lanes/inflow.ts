@@ -15,13 +15,22 @@ export interface Inflow {
   readonly waiting: number;
   /** The next chunk. It belongs to the taker until the next call. */
   take(): Uint8Array | undefined;
+  /** Chunks are handed out from this size on. */
+  readonly step: number;
+  /** Bytes that may wait for the reader before the socket is paused. */
+  readonly ahead: number;
 }
 
-/** What one read may bring. */
-const READ = 256 * KiB;
+/** Of what has no memory of its own but the heap's. */
+const SMALL = { step: 256 * KiB, ahead: 1 * MiB };
+
+/** What one read may bring, and one chunk: half of what a core's second cache holds, since what arrives is looked at right away. */
+const READ = 1 * MiB;
 
 /** Into the reader's own buffer: each chunk is a piece of it, in its place. */
 export class InPlace implements Inflow {
+  readonly step = READ;
+  readonly ahead = 2 * READ;
   readonly #into: Uint8Array;
   #landed = 0;
   #taken = 0;
@@ -79,6 +88,8 @@ export class RingBuffers {
 
 /** Through buffers that are filled, taken and filled again. */
 export class Ring implements Inflow {
+  readonly step = SMALL.step;
+  readonly ahead = SMALL.ahead;
   readonly #buffers: RingBuffers;
   /** Filled ones, the oldest first. */
   readonly #full: Buffer[] = [];
@@ -144,6 +155,8 @@ export class Ring implements Inflow {
 
 /** Short answers: copied, as they come. */
 export class Copies implements Inflow {
+  readonly step = SMALL.step;
+  readonly ahead = SMALL.ahead;
   #chunks: Buffer[] = [];
   waiting = 0;
 
