@@ -1,6 +1,6 @@
 /** The process of one executor: forked by the coordinator, told what to do over IPC, gone when the coordinator is gone. */
 import { asBrigadeError, errorFacts, isKind } from '../core/errors.ts';
-import { lockExecutor } from '../ledger/sqlite/index.ts';
+import { lockExecutor } from '../ledger/sqlite/lock.ts'; // alone: executors open no ledger
 import type { Rates } from '../core/timetable.ts';
 import { connectCoordinator, type Order, type Wire } from '../queues/local/channel.ts';
 import { systemClock } from '../telemetry/clock.ts';

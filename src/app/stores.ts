@@ -1,6 +1,7 @@
 /** Opens the two stores of a migration and makes them dependable. Here the migration file meets the drivers. */
 import { createHash } from 'node:crypto';
-import { credentialSource, type Environment, type Migration, type S3Location } from '../config/index.ts';
+import { credentialSource } from '../config/credentials.ts'; // not by its index: executors need no YAML and no schema, which take as long to load as all the rest
+import type { Environment, Migration, S3Location } from '../config/index.ts';
 import { createKeySelector, literalPrefix } from '../core/select.ts';
 import { isKind } from '../core/errors.ts';
 import type { Rates } from '../core/timetable.ts';
