@@ -95,10 +95,18 @@ export function headersTimeoutOf({ headersTimeoutMs, bodySize }: HttpRequest, ti
   return (headersTimeoutMs ?? timeouts.headers) + Math.ceil((bodySize ?? MOST_STREAMED) / SLOWEST_BYTES_PER_MS);
 }
 
-/** A private authority is trusted beside the public ones, so that one CA file never breaks the other endpoint. */
-export function tlsOptions(options: TransportOptions): { ca?: string[]; rejectUnauthorized: boolean } {
-  const ca = options.ca === undefined ? {} : { ca: [...tls.getCACertificates('default'), options.ca] };
-  return { ...ca, rejectUnauthorized: options.insecureTls !== true };
+const contexts = new Map<string, tls.SecureContext>();
+
+/**
+ * A private authority is trusted beside the public ones, so that one CA file never breaks the other endpoint. One context for all connections of
+ * the process: it takes in some two hundred certificates, which is 12 ms of CPU each time.
+ */
+export function tlsOptions({ ca, insecureTls }: TransportOptions): { secureContext?: tls.SecureContext; rejectUnauthorized: boolean } {
+  const rejectUnauthorized = insecureTls !== true;
+  if (ca === undefined) return { rejectUnauthorized };
+  let secureContext = contexts.get(ca);
+  if (secureContext === undefined) contexts.set(ca, secureContext = tls.createSecureContext({ ca: [...tls.getCACertificates('default'), ca] }));
+  return { secureContext, rejectUnauthorized };
 }
 
 /** All of a body. `keep`: what stays of a chunk when the next one is asked for. @throws E_ANSWER_TOO_LARGE */

@@ -2,7 +2,6 @@
  * Bulk bytes over our own HTTP/1.1: sockets without streams, heads read strictly, one connection per exchange. What is lawful but not
  * spoken here goes to `plain` on a fresh socket: a GET at once, a PUT by whoever repeats the request (docs/adr/006).
  */
-import tls from 'node:tls';
 import { BrigadeError, cancelled } from '../../../core/errors.ts';
 import { Aborts } from '../../../core/aborts.ts';
 import type { ConnectionBudget, Connections } from '../connections.ts';
@@ -132,11 +131,10 @@ class Lanes implements Transport {
   #targetOf(origin: string): Target {
     const url = new URL(origin);
     const secure = url.protocol === 'https:';
-    const { ca, rejectUnauthorized } = tlsOptions(this.#options);
     return {
       host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port === '' ? (secure ? 443 : 80) : url.port), secure,
       connectMs: this.#options.timeouts.connect, memory: {},
-      tls: { rejectUnauthorized, ...(secure && ca !== undefined ? { secureContext: tls.createSecureContext({ ca }) } : {}) },
+      tls: secure ? tlsOptions(this.#options) : { rejectUnauthorized: true },
     };
   }
 }
