@@ -106,3 +106,32 @@ test('a token that is not ASCII goes back as it came, also from a page whose key
     assert.equal(scan(truncated).nextToken, 'after:日 😀é');
   }
 });
+
+test('a page of many pieces holds the same, however its objects are written and wherever a piece ends', () => {
+  const owner = '<Owner><ID>x</ID><DisplayName>Key</DisplayName></Owner>';
+  const ways: readonly ((key: string) => string)[] = [
+    (key) => entry(key),
+    (key) => entry(key).replace('<Size>', `<ChecksumAlgorithm>CRC32</ChecksumAlgorithm>${owner}<Size>`),
+    (key) => `<Contents><Size>1</Size><Key>${key}</Key></Contents>`,
+    (key) => entry(key).replaceAll('&quot;', '"').replace('</Contents>', `${owner}</Contents>`),
+    (key) => `<Contents><Size>1</Size><Key><![CDATA[${key}</Contents>]]></Key></Contents>`,
+  ];
+  for (const [at, way] of ways.entries()) {
+    const keys = Array.from({ length: 1000 }, (_, i) => `${at}-${String(i).padStart(4, '0')}-${'x'.repeat(i % 97)}`);
+    const { entries } = scan(page(keys.map(way).join('')));
+    assert.deepEqual(entries.map(({ key }) => key), keys.map((key) => (at === 4 ? `${key}</Contents>` : key)));
+    assert.deepEqual(new Set(entries.map(({ size }) => size)), new Set([1]));
+  }
+  const huge = 'k'.repeat(200_000);
+  assert.deepEqual(scan(page(entry('a') + entry(huge) + entry('z'))).entries.map(({ key }) => key), ['a', huge, 'z']);
+});
+
+test('what stands before, between and behind objects counts, wherever it stands', () => {
+  const some = Array.from({ length: 400 }, (_, i) => entry(`k${String(i).padStart(3, '0')}`));
+  const between = page([...some.slice(0, 200), '<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes><KeyCount>401</KeyCount>', ...some.slice(200)].join(''));
+  assert.equal(scan(between).entries.length, 400);
+  const behind = scan(page(`${some.join('')}<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated><KeyCount>401</KeyCount><NextMarker>k+1</NextMarker>${encoded.slice(26)}`, ''));
+  assert.deepEqual([behind.entries.length, behind.truncated, behind.nextToken, behind.encoded], [400, true, 'k 1', true]);
+  rejects(page(`${some.join('')}<KeyCount>399</KeyCount>`), /says 399 keys and holds 400/);
+  rejects(page(`<Prefix>${some.join('')}`), /inside an element/);
+});

@@ -3,9 +3,12 @@
  * whatever is missing, malformed or cut makes E_LIST_INVALID, never an empty page.
  * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
  */
+import { isAscii } from 'node:buffer';
 import { BrigadeError, oneLine } from '../../core/errors.ts';
 import { keyFromBytes } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
+import type { Mutable } from '../../core/mutable.ts';
+import { KiB } from '../../core/units.ts';
 import { decodeText } from './xml.ts';
 
 export interface ScannedEntry {
@@ -36,36 +39,106 @@ export interface ScanOptions {
 }
 
 const ROOT = 'ListBucketResult';
+const CONTENTS = '<Contents>';
+const CONTENTS_END = '</Contents>';
+const ENCODED = '<EncodingType>url</EncodingType>';
 const NOT_ASCII = /[^\u0000-\u007f]/;
-/** An object while it is read. No key holds U+0000 in XML. */
-type Draft = { -readonly [F in keyof ScannedEntry]: ScannedEntry[F] };
+/** An object while it is read. */
+type Draft = Mutable<ScannedEntry>;
+/** No key holds U+0000 in XML. */
 const NO_KEY = '\u0000';
 const LESS = 60;
 const SLASH = 47;
+/** Objects become text so many bytes at a time: strings beyond 128 KiB are pages of V8's memory of their own, made and unmade for each listing page. */
+const PIECE = 48 * KiB;
 
 /** @throws {BrigadeError} E_LIST_INVALID (transient). */
 export function scanListing(body: Buffer, options: ScanOptions): ScannedPage {
-  return new Scan(body, options).page();
+  return scanPieces(body, options) ?? new Scan(wholeText(body), body.includes(ENCODED), options).page();
+}
+
+function wholeText(body: Buffer): string {
+  return body.includes(ENCODED) || isAscii(body) ? body.toString('latin1') : body.toString('utf8');
+}
+
+/**
+ * The usual page: what stands around its objects, then these, some at a time. Undefined where anything about it is not usual: the page is
+ * then read as one text, which alone says what is wrong with it.
+ */
+function scanPieces(body: Buffer, options: ScanOptions): ScannedPage | undefined {
+  const from = body.indexOf(CONTENTS);
+  const to = body.lastIndexOf(CONTENTS_END) + CONTENTS_END.length;
+  const head = body.toString('latin1', 0, Math.max(0, from));
+  const tail = body.toString('latin1', Math.max(0, to));
+  const encoded = head.includes(ENCODED) || tail.includes(ENCODED);
+  if (from < 0 || to < from || !(encoded || isAscii(body))) return undefined;
+  try {
+    const scan = new Scan(head, encoded, options);
+    scan.head();
+    for (let at = from; at < to;) {
+      const end = to - at <= PIECE ? to : body.lastIndexOf(CONTENTS_END, at + PIECE) + CONTENTS_END.length;
+      if (end <= at) return undefined;
+      scan.objects(body.toString('latin1', at, end));
+      at = end;
+    }
+    return scan.tail(tail);
+  } catch (thrown) {
+    if (thrown instanceof BrigadeError) return undefined; // told anew, and better, of the whole
+    throw thrown;
+  }
 }
 
 class Scan {
-  readonly #text: string;
+  #text: string;
   readonly #options: ScanOptions;
   /** The store said that keys are percent-encoded; asked for always, honoured by most. */
   readonly #encoded: boolean;
+  /** Whether keys of this text can hold such a character at all. */
+  #percent = true;
+  #plus = true;
   readonly #entries: ScannedEntry[] = [];
   readonly #fields = new Map<string, string>();
   #prefixes = 0;
 
-  constructor(body: Buffer, options: ScanOptions) {
+  constructor(text: string, encoded: boolean, options: ScanOptions) {
+    this.#text = text;
+    this.#encoded = encoded;
     this.#options = options;
-    const latin1 = body.toString('latin1');
-    this.#encoded = latin1.includes('<EncodingType>url</EncodingType>');
-    this.#text = !this.#encoded && NOT_ASCII.test(latin1) ? body.toString('utf8') : latin1;
   }
 
   page(): ScannedPage {
-    this.#walk(this.#openRoot());
+    const start = this.#openRoot();
+    this.#proveEnd();
+    this.#walk(start);
+    return this.#made();
+  }
+
+  /** What comes before the first object, which must be whole elements. */
+  head(): void {
+    if (this.#walk(this.#openRoot(), true) !== this.#text.length) throw this.#invalid('it ends inside an element');
+  }
+
+  /** Objects, one behind the other and nothing else. */
+  objects(text: string): void {
+    this.#text = text;
+    this.#percent = text.includes('%');
+    this.#plus = text.includes('+');
+    for (let at = 0; at < text.length;) {
+      if (!text.startsWith(CONTENTS, at)) throw this.#invalid('something stands between its objects');
+      at = this.#contents(at + CONTENTS.length);
+    }
+  }
+
+  /** What comes behind the last object. */
+  tail(text: string): ScannedPage {
+    this.#text = text;
+    this.#percent = this.#plus = true;
+    this.#proveEnd();
+    this.#walk(0);
+    return this.#made();
+  }
+
+  #made(): ScannedPage {
     const truncated = this.#fields.get('IsTruncated');
     if (truncated !== 'true' && truncated !== 'false') throw this.#invalid('it does not say whether it is the last page (IsTruncated)');
     const count = this.#fields.get('KeyCount');
@@ -81,14 +154,19 @@ class Scan {
     return marker === undefined || marker === '' ? undefined : this.#decodeKey(marker);
   }
 
-  /** Position after the root's opening tag. The closing tag must be the last thing of the page: a cut page has none. */
+  /** Position after the root's opening tag. */
   #openRoot(): number {
     const text = this.#text;
     const at = text.indexOf(`<${ROOT}`);
     const start = at < 0 ? -1 : text.indexOf('>', at);
     if (start < 0 || !/^\s*(?:<\?xml[^>]*\?>\s*)?$/.test(text.slice(0, at).replace(/^(?:\ufeff|\u00ef\u00bb\u00bf)/, ''))) throw this.#invalid(this.#otherThing());
-    if (!text.endsWith(`</${ROOT}>`) && !text.trimEnd().endsWith(`</${ROOT}>`)) throw this.#invalid('it is cut off before its end');
     return start + 1;
+  }
+
+  /** The root's closing tag must be the last thing of the page: a cut page has none. */
+  #proveEnd(): void {
+    const text = this.#text;
+    if (!text.endsWith(`</${ROOT}>`) && !text.trimEnd().endsWith(`</${ROOT}>`)) throw this.#invalid('it is cut off before its end');
   }
 
   #otherThing(): string {
@@ -99,15 +177,17 @@ class Scan {
     return `its root is not ${ROOT}: ${oneLine(this.#text, 80)}`;
   }
 
-  #walk(from: number): void {
+  /** Up to the closing tag of the root; `open`: or up to the end of the text. */
+  #walk(from: number, open = false): number {
     const text = this.#text;
     let at = from;
     for (;;) {
-      const open = text.indexOf('<', at);
-      if (open < 0) throw this.#invalid('it ends inside an element');
-      if (text.charCodeAt(open + 1) === SLASH) return;
-      if (text.startsWith('<Contents>', open)) at = this.#contents(open + 10);
-      else at = this.#field(open);
+      const next = text.indexOf('<', at);
+      if (next < 0 && open) return text.length;
+      if (next < 0) throw this.#invalid('it ends inside an element');
+      if (text.charCodeAt(next + 1) === SLASH) return next;
+      if (text.startsWith(CONTENTS, next)) at = this.#contents(next + CONTENTS.length);
+      else at = this.#field(next);
     }
   }
 
@@ -126,17 +206,24 @@ class Scan {
     return end + name.length + 3;
   }
 
-  /** One object: from after `<Contents>` to after `</Contents>`. The hot loop: one indexOf per tag. */
+  /** One object: from after `<Contents>` to after `</Contents>`. */
   #contents(from: number): number {
-    const text = this.#text;
     const entry: Draft = { key: NO_KEY, size: -1, token: '', kind: 'object', modifiedMs: undefined, storageClass: undefined };
+    const usual = usualObject(this.#text, from, entry);
+    const at = usual === 0 ? this.#elements(from, entry) : usual;
+    if (entry.key === NO_KEY || entry.size < 0) throw this.#invalid('an object without a key or size');
+    entry.key = this.#decodeKey(entry.key);
+    this.#entries.push(entry);
+    return at;
+  }
+
+  /** Its elements, whatever they are: one indexOf per tag. */
+  #elements(from: number, entry: Draft): number {
+    const text = this.#text;
     let at = from;
     for (;;) {
       const open = text.charCodeAt(at) === LESS ? at : this.#find('<', at);
-      if (text.charCodeAt(open + 1) === SLASH) {
-        at = this.#find('>', open) + 1;
-        break;
-      }
+      if (text.charCodeAt(open + 1) === SLASH) return this.#find('>', open) + 1;
       const close = this.#find('>', open);
       if (text.charCodeAt(close - 1) === SLASH) {
         if (text.startsWith('<Key', open)) entry.key = '';
@@ -152,10 +239,6 @@ class Scan {
       this.#fact(entry, open + 1, close, end);
       at = end + (close - open) + 2;
     }
-    if (entry.key === NO_KEY || entry.size < 0) throw this.#invalid('an object without a key or size');
-    entry.key = this.#decodeKey(entry.key);
-    this.#entries.push(entry);
-    return at;
   }
 
   /** Known by the length of its name first, which costs no string for it. `name`, `close` and `end`: where its name begins, that ends, and its value ends. */
@@ -164,7 +247,7 @@ class Scan {
     switch (close - name) {
       case 3: if (text.startsWith('Key', name)) entry.key = text.slice(close + 1, end); break;
       case 4:
-        if (text.startsWith('Size', name)) entry.size = this.#size(close + 1, end);
+        if (text.startsWith('Size', name)) entry.size = sizeAt(text, close + 1, end);
         else if (text.startsWith('ETag', name)) entry.token = etagAt(text, close + 1, end);
         break;
       case 12:
@@ -180,20 +263,9 @@ class Scan {
     return this.#find(`</${name}>`, close) + name.length + 3;
   }
 
-  #size(from: number, to: number): number {
-    let value = 0;
-    for (let i = from; i < to; i++) {
-      const digit = this.#text.charCodeAt(i) - 48;
-      if (digit < 0 || digit > 9) return -1;
-      value = value * 10 + digit;
-    }
-    return to > from && Number.isSafeInteger(value) ? value : -1;
-  }
-
   #decodeKey(raw: string): Key {
     const key = raw.includes('&') ? decodeText(raw) : raw;
-    if (this.#encoded) return decodeEncoded(key, this.#options.plusIsSpace);
-    return key;
+    return this.#encoded && (this.#percent || this.#plus) ? decodeEncoded(key, this.#options.plusIsSpace) : key;
   }
 
   #find(what: string, from: number): number {
@@ -223,6 +295,42 @@ export function decodeEncoded(text: string, plusIsSpace: boolean): Key {
 }
 
 const QUOT = '&quot;';
+const [KEY, KEY_TIME, TIME_ETAG, ETAG_END, SIZE, SIZE_CLASS, CLASS_END] = ['<Key>', '</Key><LastModified>', '</LastModified><ETag>&quot;', '&quot;</ETag>', '<Size>', '</Size><StorageClass>', '</StorageClass></Contents>'] as const;
+/** `2026-11-21T09:00:00.000Z` */
+const TIME = 24;
+
+/** An object as nearly all stores write it, from after `<Contents>`: position after it. 0: written in another way, and nothing is filled in that would not be again. */
+function usualObject(text: string, from: number, entry: Draft): number {
+  const keyEnd = text.indexOf('<', from + KEY.length);
+  if (!text.startsWith(KEY, from) || !text.startsWith(KEY_TIME, keyEnd)) return 0;
+  const time = keyEnd + KEY_TIME.length;
+  const etag = time + TIME + TIME_ETAG.length;
+  if (!text.startsWith(TIME_ETAG, time + TIME)) return 0;
+  const etagEnd = text.indexOf('&', etag);
+  if (!text.startsWith(ETAG_END, etagEnd)) return 0;
+  const size = etagEnd + ETAG_END.length + SIZE.length;
+  const sizeEnd = text.indexOf('<', size);
+  if (!text.startsWith(SIZE, size - SIZE.length) || !text.startsWith(SIZE_CLASS, sizeEnd)) return 0;
+  const start = sizeEnd + SIZE_CLASS.length;
+  const end = text.indexOf('<', start);
+  if (!text.startsWith(CLASS_END, end)) return 0;
+  entry.key = text.slice(from + KEY.length, keyEnd);
+  entry.modifiedMs = timeAt(text, time, time + TIME);
+  entry.token = text.slice(etag, etagEnd);
+  entry.size = sizeAt(text, size, sizeEnd);
+  entry.storageClass = storageClassAt(text, start, end);
+  return end + CLASS_END.length;
+}
+
+function sizeAt(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return to > from && Number.isSafeInteger(value) ? value : -1;
+}
 
 /** An ETag as a token: without the quotes; weak ones keep their `W/"…"`. */
 export function bareEtag(raw: string): string {
