@@ -39,5 +39,20 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       args: [NAME], options: [JOURNAL, { flags: '--limit <n>', description: 'tell at most so many differences; all are counted', value: 'count', standard: '100' }, shared.format],
       examples: ['brigade ledger check media --journal s3://journals/fleet/'], exits: [EXIT.clean, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/ledger-check.ts'),
     },
+    {
+      name: 'dead-letters', summary: 'explain what lies among the dead letters of a queue, and sort it out',
+      about: 'Looks at them, which stay where they are: whose task each is, which objects, why it was parked after how many deliveries, and, with --journal, whether its task is done after all and what its reports say went wrong. What is not done is lost by no dead letter: the coordinator sends it again. SQS shows a sample, and hides what was looked at for 30 s.',
+      args: [],
+      options: [
+        QUEUE, MESSAGE_KEY, JOURNAL,
+        { flags: '--migration <name>', description: 'only those of this migration' },
+        { flags: '--only <states>', description: 'only those: done (its task is), open (it is not), unproven (no journal says), unopened (no key opens it)', value: 'list', choices: ['done', 'open', 'unproven', 'unopened'] },
+        { flags: '--limit <n>', description: 'look at so many at most', value: 'count', standard: '100' },
+        { flags: '--redrive', description: 'send those again that are open or unproven, or those of --only' }, { flags: '--discard', description: 'throw away those that are done, or those of --only' },
+        shared.format,
+      ],
+      examples: ['brigade dead-letters --queue sqs:brigade --message-key env:BRIGADE_KEY --journal s3://journals/fleet/', 'brigade dead-letters --queue sqs:brigade --message-key env:BRIGADE_KEY --journal s3://journals/fleet/ --redrive', 'brigade dead-letters --queue sqs:brigade --only unopened --discard'],
+      exits: [EXIT.clean, EXIT.someFailed, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/dead-letters.ts'),
+    },
   ];
 }
