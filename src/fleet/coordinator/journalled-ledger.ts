@@ -5,7 +5,7 @@
  *
  * Reports of workers are folded between segments, never beside one: an amendment says how many reports came before it (ports/journal.ts).
  */
-import { asBrigadeError, BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import { asBrigadeError, BrigadeError, isKind } from '../../core/errors.ts';
 import { failedInPlan, type Item, type Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -256,5 +256,5 @@ export class JournalledLedger implements Ledger {
 
 /** In a fleet, workers say what became of objects, in the journal. */
 function notHere(op: string): BrigadeError {
-  return usageError('E_LEDGER_FLEET', `${op}: outcomes come into this ledger from the journal alone`, 'a defect: please report it');
+  return new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', op, message: 'outcomes come into the ledger of a fleet from the journal alone' });
 }
