@@ -3,7 +3,7 @@
  * Small and large objects have slots of their own, and their tasks are taken apart: neither ever waits behind the other (F086).
  *
  * What an error leads to (design truths 10, 11):
- *   cancelled            the item stays pending, the task goes back
+ *   cancelled            the item stays pending, the task goes back (all of them, or the one whose lease is lost)
  *   premise, throttled   the worker stops with that error: the run pauses, no attempt is burned
  *   network              the store is asked once whether it is there: if not, a premise; if so, an attempt
  *   object, unsupported  failed, the others go on
@@ -120,7 +120,7 @@ class Worker {
     const end = (error?: BrigadeError): Promise<void> => this.#options.queue.ranges?.end(range, error) ?? Promise.resolve();
     const stored = new Set<number>();
     try {
-      const failed = await this.#attempts(0, () => copy(range, stored, this.#stop.signal).then(() => undefined), (_, error) => error);
+      const failed = await this.#attempts(0, this.#stop.signal, () => copy(range, stored, this.#stop.signal).then(() => undefined), (_, error) => error);
       await end(failed);
     } catch (error) {
       await end(cancelled('range'));
@@ -140,37 +140,42 @@ class Worker {
   }
 
   async #work(delivery: Delivery): Promise<void> {
-    const writer = new OutcomeWriter(this.#options.recorder, delivery.task.id, this.#options.clock);
+    const { task, lost } = delivery;
+    const writer = new OutcomeWriter(this.#options.recorder, task.id, this.#options.clock);
     const ended = new AbortController();
     const beat = this.#heartbeat(delivery, ended.signal);
+    const { signal, untie } = eitherOf(this.#stop.signal, lost);
     try {
-      await Promise.all((await Promise.all([this.#startItems(delivery.task, 'small', writer), this.#startItems(delivery.task, 'large', writer)])).flat());
-      if (this.#stop.signal.aborted) await writer.flush();
+      await Promise.all((await Promise.all([this.#startItems(task, 'small', writer, signal), this.#startItems(task, 'large', writer, signal)])).flat());
+      if (signal.aborted) await writer.flush();
       else await writer.close();
     } finally {
+      untie();
       ended.abort();
       await beat;
     }
-    if (this.#stop.signal.aborted) await delivery.release(0);
+    if (signal.aborted) await delivery.release(0);
     else await delivery.ack();
   }
 
-  async #startItems(task: Task, size: SizeClass, writer: OutcomeWriter): Promise<Promise<void>[]> {
+  async #startItems(task: Task, size: SizeClass, writer: OutcomeWriter, signal: AbortSignal): Promise<Promise<void>[]> {
     const running: Promise<void>[] = [];
     for (const item of task.items.filter((one) => sizeClass(one.size) === size)) {
       const slots = this.#slots[size];
-      const giveBack = slots.tryTake(1, this.#stop.signal) ?? await slots.take(1, this.#stop.signal).catch(() => undefined);
+      const giveBack = slots.tryTake(1, signal) ?? await slots.take(1, signal).catch(() => undefined);
       if (giveBack === undefined) break;
-      running.push(this.#copyOne(task, item, writer, giveBack));
+      running.push(this.#copyOne(task, item, writer, giveBack, signal));
     }
     return running;
   }
 
-  async #copyOne(task: Task, item: Item, writer: OutcomeWriter, giveBack: () => void): Promise<void> {
+  async #copyOne(task: Task, item: Item, writer: OutcomeWriter, giveBack: () => void, signal: AbortSignal): Promise<void> {
     try {
-      this.#end(await this.#settle(task, item), item, writer);
-    } catch (error) {
-      this.#fail(asBrigadeError(error, 'item'));
+      this.#end(await this.#settle(task, item, signal), item, writer);
+    } catch (thrown) {
+      const error = asBrigadeError(thrown, 'item');
+      // Of a task that is lost, and of no other: its items stay pending, whoever has it now.
+      if (!signal.aborted || this.#stop.signal.aborted || !isKind(error, 'cancelled')) this.#fail(error);
     } finally {
       giveBack();
     }
@@ -181,24 +186,23 @@ class Worker {
     writer.add(outcome);
   }
 
-  /** Tries until there is an outcome. Rejects only with what stops the worker. */
-  async #settle(task: Task, item: Item): Promise<Outcome> {
+  /** Tries until there is an outcome. Rejects only with what stops the worker, or this task. */
+  async #settle(task: Task, item: Item, signal: AbortSignal): Promise<Outcome> {
     this.#options.events.emit({ type: 'started', key: item.key, size: item.size });
-    return this.#attempts(item.attempts, async (attempts) => {
-      const outcome = await this.#options.copy(task, { ...item, attempts }, this.#stop.signal);
+    return this.#attempts(item.attempts, signal, async (attempts) => {
+      const outcome = await this.#options.copy(task, { ...item, attempts }, signal);
       return { ...outcome, attempts: attempts + 1 };
     }, (attempts, error) => failure(item, attempts, error));
   }
 
-  async #attempts<T>(before: number, once: (attempts: number) => Promise<T>, given: (attempts: number, error: BrigadeError) => T): Promise<T> {
+  async #attempts<T>(before: number, signal: AbortSignal, once: (attempts: number) => Promise<T>, given: (attempts: number, error: BrigadeError) => T): Promise<T> {
     const { events, clock, random } = this.#options;
-    const signal = this.#stop.signal;
     for (let attempts = before; ; ) {
       try {
         return await once(attempts);
       } catch (thrown) {
         const error = asBrigadeError(thrown, 'copy');
-        await this.#rethrowIfPremise(error);
+        await this.#rethrowIfPremise(error, signal);
         attempts++;
         if (attempts >= ATTEMPTS || isKind(error, ...FINAL)) return given(attempts, error);
         const waitMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (attempts - 1)) * (0.5 + random.next() / 2);
@@ -208,10 +212,10 @@ class Worker {
     }
   }
 
-  async #rethrowIfPremise(error: BrigadeError): Promise<void> {
-    if (this.#stop.signal.aborted) throw cancelled('copy');
+  async #rethrowIfPremise(error: BrigadeError, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw cancelled('copy');
     if (PAUSES.has(error.kind)) throw error;
-    if (NETWORK.has(error.code)) await this.#options.probe(this.#stop.signal);
+    if (NETWORK.has(error.code)) await this.#options.probe(signal);
   }
 
   async #heartbeat(delivery: Delivery, ended: AbortSignal): Promise<void> {
@@ -220,6 +224,18 @@ class Worker {
       if (!ended.aborted) await delivery.extend().catch((error: unknown) => this.#fail(asBrigadeError(error, 'extend')));
     }
   }
+}
+
+/** Fires with either of them. `untie`: nothing of it stays on the one that lives longer. */
+function eitherOf(stop: AbortSignal, lost: AbortSignal | undefined): { readonly signal: AbortSignal; readonly untie: () => void } {
+  if (lost === undefined) return { signal: stop, untie: () => undefined };
+  const either = new AbortController();
+  const fire = (): void => either.abort();
+  for (const one of [stop, lost]) {
+    if (one.aborted) fire();
+    one.addEventListener('abort', fire, { once: true });
+  }
+  return { signal: either.signal, untie: () => { for (const one of [stop, lost]) one.removeEventListener('abort', fire); } };
 }
 
 function failure(item: Item, attempts: number, error: BrigadeError): Outcome {

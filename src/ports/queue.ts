@@ -14,6 +14,8 @@ export type { RecordedUpload };
 
 export interface Delivery {
   readonly task: Task;
+  /** Fires when this worker may not go on with the task: its lease is lost, or is given back. What is in flight ends, what is done is still told, the task is released. */
+  readonly lost?: AbortSignal;
   /** Tells the queue that the work goes on; from a timer apart from the data path (F095). */
   extend(): Promise<void>;
   /** The outcomes are durable: the queue may forget the task. Never before (truth 9). */
