@@ -15,6 +15,8 @@ test('a task arrives as it was sent, byte for byte of its keys', async () => {
   const text = await sealTask(codec, sent, 256 * 1024, nothing);
   assert.deepEqual(await taskOf(codec.open(text), nothing), sent);
   assert.ok(text.length < 60_000, `${text.length} characters for 1,000 objects`);
+  const again = { ...task(2), after: 3 };
+  assert.deepEqual(await taskOf(codec.open(await sealTask(codec, again, 256 * 1024, nothing)), nothing), again);
 });
 
 test('what does not fit goes by reference, and one whose document is not there yet is told as such', async () => {
@@ -29,7 +31,7 @@ test('what does not fit goes by reference, and one whose document is not there y
 test('sealed and yet no task of ours: one line', async () => {
   const spec = { id: 'photos', sha256: 'a'.repeat(64) };
   const body = { run: 1, size: 'small', sending: 0, items: '' };
-  for (const [id, wrong] of [['x', body], ['1/2/3', { ...body, run: -1 }], ['1/2/3', { ...body, size: 'huge' }], ['1/2/3', { ...body, items: { document: 'x' } }]] as const) {
+  for (const [id, wrong] of [['x', body], ['1/2/3', { ...body, run: -1 }], ['1/2/3', { ...body, size: 'huge' }], ['1/2/3', { ...body, after: -1 }], ['1/2/3', { ...body, items: { document: 'x' } }]] as const) {
     const text = codec.seal({ kind: 'task', id, spec, body: wrong });
     assert.throws(() => codec.open(text), { code: 'E_MESSAGE_SHAPE' });
   }

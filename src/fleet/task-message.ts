@@ -18,6 +18,8 @@ export interface FleetTask {
   readonly size: SizeClass;
   /** 0 the first time; later ones look first what became of the ones before. */
   readonly sending: number;
+  /** Reports of the task that were folded when it was sent: its items say what they said, none of them ends it any more. Absent: none. */
+  readonly after?: number;
   /** Pending when the task was sent, in key order. */
   readonly items: readonly Item[];
 }
@@ -26,6 +28,7 @@ export type TaskBody = {
   readonly run: number;
   readonly size: string;
   readonly sending: number;
+  readonly after?: number;
   /** Base64 of zstd of columns, or a document that holds the same bytes. */
   readonly items: string | { readonly document: string };
 };
@@ -47,7 +50,8 @@ export const sendingId = ({ epoch, seq, task }: TaskName, sending: number): stri
 export async function sealTask(codec: TaskCodec, task: FleetTask, largestBytes: number, keep: Journal['keep'], signal?: AbortSignal): Promise<string> {
   const packed = zstdCompressSync(packLines(task.items.map((item) => ({ item }))), LEVEL);
   const { spec, run, size, sending } = task;
-  const envelope = (items: TaskBody['items']): Envelope<'task', TaskBody> => ({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, items } });
+  const after = task.after === undefined || task.after === 0 ? {} : { after: task.after };
+  const envelope = (items: TaskBody['items']): Envelope<'task', TaskBody> => ({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, ...after, items } });
   if (packed.length * 4 / 3 < largestBytes - ROOM) {
     const text = codec.seal(envelope(packed.toString('base64')));
     if (Buffer.byteLength(text) <= largestBytes) return text;
@@ -60,11 +64,11 @@ const ROOM = 2048;
 
 /** @throws BrigadeError object E_MESSAGE_SHAPE; transient E_MESSAGE_DOCUMENT where the journal does not show the document (yet) */
 export async function taskOf(envelope: Envelope<'task', TaskBody>, document: Journal['document'], signal?: AbortSignal): Promise<FleetTask> {
-  const { id, spec, body: { run, size, sending, items } } = envelope;
+  const { id, spec, body: { run, size, sending, after, items } } = envelope;
   const packed = typeof items === 'string' ? Buffer.from(items, 'base64') : await document(items.document, signal);
   if (packed === undefined) throw new BrigadeError({ code: 'E_MESSAGE_DOCUMENT', kind: 'transient', op: 'open message', message: `the items of task ${id} are not in the journal`, hint: 'look whether coordinator and workers name the same --journal' });
   const [epoch, seq, task] = id.split('/').map(Number) as [number, number, number];
-  return { name: { epoch, seq, task }, spec, run, size: size as SizeClass, sending, items: itemsOf(packed, id) };
+  return { name: { epoch, seq, task }, spec, run, size: size as SizeClass, sending, ...(after === undefined ? {} : { after }), items: itemsOf(packed, id) };
 }
 
 function itemsOf(packed: Buffer, id: string): readonly Item[] {
@@ -78,8 +82,8 @@ function itemsOf(packed: Buffer, id: string): readonly Item[] {
 function wrongTask(body: Json, id: string): string | undefined {
   if (!/^[1-9]\d*\/\d+\/\d+$/.test(id)) return 'its id names no task';
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return 'its body is no object';
-  const { run, size, sending, items } = body as { readonly [name: string]: Json };
-  if (!isCount(run) || !isCount(sending)) return 'it has no run or no number of sending';
+  const { run, size, sending, after = 0, items } = body as { readonly [name: string]: Json };
+  if (![run, sending, after].every(isCount)) return 'it has no run or no number of sending';
   if (size !== 'small' && size !== 'large') return 'its size class is unknown';
   const document = typeof items === 'object' && items !== null && 'document' in items ? items['document'] : undefined;
   return typeof items === 'string' || (typeof document === 'string' && HEX_SHA256.test(document)) ? undefined : 'it has no items';
