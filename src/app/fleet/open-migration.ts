@@ -1,0 +1,32 @@
+/** How a worker opens what its messages name: the two stores of a migration, with what its coordinator found out about them. */
+import { BrigadeError } from '../../core/errors.ts';
+import type { FleetWorkerOptions, OpenMigration } from '../../fleet/worker/worker.ts';
+import { copyTasks } from '../copying.ts';
+import { openStores, type OpenStores, type StoreDeps } from '../stores.ts';
+import { readSpec, type Spec } from './spec.ts';
+
+export type WorkerSurroundings = Pick<StoreDeps, 'env' | 'clock' | 'random' | 'events'>;
+
+/** Credentials are resolved here, by their references: a reference that means nothing on this machine is a premise that fails. */
+export function migrationOpener(around: WorkerSurroundings): FleetWorkerOptions['open'] {
+  return async (document, _, { id }) => {
+    const spec = readSpec(document);
+    if (spec.migration.name !== id) throw new BrigadeError({ code: 'E_SPEC_SHAPE', kind: 'premise', op: 'open migration', message: `messages of ${id} name the migration ${spec.migration.name}`, hint: 'run coordinator and workers of the same release' });
+    return copying(spec, await openStores(spec.migration, { ...around, share: 1, facts: spec.facts }), around);
+  };
+}
+
+/** Copies between stores that are open. `close` closes them. */
+export function copying({ migration }: Pick<Spec, 'migration'>, stores: Pick<OpenStores, 'source' | 'destination' | 'setShare' | 'setRates' | 'close'>, { events, clock, random }: Omit<WorkerSurroundings, 'env'>): OpenMigration {
+  const { source, destination } = stores;
+  let share = 1;
+  return {
+    copy: (queue, recorder, signal) => copyTasks({ migration, share, source, destination, queue, recorder, events, clock, random }, signal),
+    setShare: (processes) => {
+      share = processes;
+      stores.setShare(processes);
+    },
+    setRates: (rates) => stores.setRates(rates),
+    close: () => stores.close(),
+  };
+}

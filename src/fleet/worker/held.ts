@@ -1,0 +1,80 @@
+/**
+ * One message in this worker's hand. Its lease is kept by a timer of its own, apart from the data path (F095): a beat every third of the lease. One beat
+ * that fails or gets no answer is put up with; after two, or when the queue says that the lease is over, the message counts as somebody else's.
+ */
+import { BrigadeError } from '../../core/errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
+
+const BEATS = 3;
+const MOST_MISSED = 2;
+/** Where a queue ends every lease some time (SQS: 12 h), what was done is told and the message given back before (F096): after ten hours of twelve. */
+const SHARE_OF_CEILING = 5 / 6;
+
+export class Held {
+  readonly delivery: MessageDelivery;
+  readonly #clock: Clock;
+  readonly #leaseMs: number;
+  readonly #endMs: number;
+  readonly #lost = new AbortController();
+  readonly #ended = new AbortController();
+
+  constructor(delivery: MessageDelivery, { leaseMs, longestLeaseMs }: Pick<MessageLimits, 'leaseMs' | 'longestLeaseMs'>, clock: Clock) {
+    this.delivery = delivery;
+    this.#clock = clock;
+    this.#leaseMs = leaseMs;
+    this.#endMs = clock.monotonic() + longestLeaseMs * SHARE_OF_CEILING;
+    void this.#keep();
+  }
+
+  /** The lease is over, or about to be: nothing more is begun for this message. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Its report stands. What the queue answers decides nothing (F099): should it come again, the report is found. */
+  async ack(): Promise<void> {
+    this.#ended.abort();
+    await this.delivery.ack().catch(() => undefined);
+  }
+
+  /** Should this fail, the lease runs out by itself. */
+  async release(delayMs: number): Promise<void> {
+    this.#ended.abort();
+    await this.delivery.release(delayMs).catch(() => undefined);
+  }
+
+  /** Should this fail, it comes again and is parked then. */
+  async park(reason: string): Promise<void> {
+    this.#ended.abort();
+    await this.delivery.park(reason).catch(() => undefined);
+  }
+
+  async #keep(): Promise<void> {
+    let everyMs = this.#leaseMs / BEATS;
+    for (let missed = 0; !this.#ended.signal.aborted; ) {
+      await this.#clock.sleep(everyMs, this.#ended.signal).catch(() => undefined);
+      if (this.#ended.signal.aborted) return;
+      const granted = await this.#beat(everyMs);
+      missed = granted === undefined ? missed + 1 : 0;
+      if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lost.abort();
+      if (typeof granted === 'number') everyMs = granted / BEATS;
+    }
+  }
+
+  /** What was granted; undefined: not now, or no answer before the next beat is due. */
+  async #beat(mostMs: number): Promise<number | 'over' | undefined> {
+    const answered = new AbortController();
+    const beat = this.delivery.extend(this.#leaseMs).catch((thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
+    const late = this.#clock.sleep(mostMs, answered.signal).then(() => undefined, () => undefined);
+    try {
+      return await Promise.race([beat, late]);
+    } finally {
+      answered.abort();
+    }
+  }
+}
+
+function isOver(thrown: unknown): boolean {
+  return thrown instanceof BrigadeError && (thrown.code === 'E_LEASE_LOST' || thrown.code === 'E_LEASE_CEILING');
+}

@@ -1,0 +1,74 @@
+/** What the reports of one task say was done before: by this worker or another one, under this lease or an earlier. Asked for only where a message came again. */
+import type { Key } from '../../core/key.ts';
+import type { Journal, Report, TaskName } from '../../ports/journal.ts';
+import type { RecordedUpload } from '../../ports/queue.ts';
+import type { Part, Upload } from '../../ports/storage.ts';
+
+interface OpenUpload {
+  readonly upload: Upload;
+  readonly sourceToken: string;
+  readonly parts: Map<number, Part>;
+}
+
+export class Known {
+  readonly name: TaskName;
+  readonly #after: number;
+  readonly #done = new Set<Key>();
+  readonly #uploads = new Map<string, OpenUpload>();
+  readonly #over = new Set<string>();
+  #next = 0;
+  #closed = false;
+
+  /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
+  constructor(name: TaskName, after: number) {
+    this.name = name;
+    this.#after = after;
+  }
+
+  /** Somebody had the last word on what was sent. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Not pending any more. */
+  isDone(key: Key): boolean {
+    return this.#done.has(key);
+  }
+
+  /** Reads the reports that were not read yet, in their order. One that is damaged says nothing: its objects are in doubt. */
+  async catchUp(journal: Journal, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const read = await journal.readReport({ work: this.name, nth: this.#next }, signal);
+      if (read === undefined) return;
+      if (read.report !== undefined) this.#take(read.report, read.nth >= this.#after);
+      this.#next++;
+    }
+  }
+
+  addUpload(upload: Upload, sourceToken: string): void {
+    if (!this.#uploads.has(upload.id)) this.#uploads.set(upload.id, { upload, sourceToken, parts: new Map() });
+  }
+
+  addPart(uploadId: string, part: Part): void {
+    this.#uploads.get(uploadId)?.parts.set(part.number, part);
+  }
+
+  dropUpload(uploadId: string): void {
+    this.#over.add(uploadId);
+  }
+
+  /** Nobody has completed or aborted them. */
+  uploads(): readonly RecordedUpload[] {
+    const open = [...this.#uploads.values()].filter(({ upload }) => !this.#over.has(upload.id));
+    return open.map(({ upload, sourceToken, parts }) => ({ upload, sourceToken, parts: [...parts.values()].sort((a, b) => a.number - b.number) }));
+  }
+
+  #take({ outcomes, close, parts, uploads = [], uploadsOver = [] }: Report, counts: boolean): void {
+    for (const { upload, sourceToken } of uploads) this.addUpload(upload, sourceToken);
+    for (const { uploadId, part } of parts) this.addPart(uploadId, part);
+    for (const upload of uploadsOver) this.dropUpload(upload);
+    if (!counts) return;
+    for (const { key, state } of outcomes) if (state !== 'pending') this.#done.add(key);
+    this.#closed ||= close;
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * One migration at one worker. Its messages come here; its stores are opened when the first one does, and closed when there was none for long.
+ *
+ *   opening ──▶ working ◀──▶ paused (the coordinator says so: tasks go back, what waits is kept)
+ *      ▲           │
+ *      └─ trouble ◀┘  a premise fails: all of its tasks go back for a while, other migrations go on
+ */
+import { asBrigadeError, type BrigadeError, cancelled, errorLine, isKind } from '../../core/errors.ts';
+import type { Problem } from '../../core/item.ts';
+import type { SizeClass } from '../../core/pack.ts';
+import type { Rates } from '../../core/timetable.ts';
+import { problemOf } from '../../engine/worker.ts';
+import type { Clock, Random } from '../../ports/clock.ts';
+import type { Events } from '../../ports/events.ts';
+import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
+import type { Recorder, TaskQueue } from '../../ports/queue.ts';
+import type { Envelope, SpecReference } from '../messages.ts';
+import { type TaskBody, taskOf } from '../task-message.ts';
+import { Held } from './held.ts';
+import { Known } from './known.ts';
+import { FleetRecorder } from './recorder.ts';
+import type { Member, Orders, Seat } from './seat.ts';
+import { FleetTasks } from './tasks.ts';
+
+/** The two stores of a migration and what copies between them. */
+export interface OpenMigration {
+  /** Takes tasks until the signal fires (resolves), or rejects with what stops all of them. Nothing of it goes on afterwards. */
+  copy(queue: TaskQueue, recorder: Recorder, signal: AbortSignal): Promise<void>;
+  /** So many processes share its limits. */
+  setShare(processes: number): void;
+  /** Of the whole fleet. */
+  setRates(rates: Rates): void;
+  close(): Promise<void>;
+}
+
+export interface MigrationOptions {
+  readonly spec: SpecReference;
+  /** Opens the seat at its journal, or finds it open. */
+  readonly sit: () => Promise<Seat>;
+  readonly open: (seat: Seat) => Promise<OpenMigration>;
+  readonly limits: MessageLimits;
+  readonly worker: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  /** There may be room for more, or no more at all. */
+  readonly changed: () => void;
+  readonly idleMs: number;
+}
+
+/** Of each class: so many messages wait for a slot. More would keep them from workers that have one. */
+export const WAITING = 2;
+/** Tired ones included. */
+const MOST_KEPT = 32;
+const FIRST_TROUBLE_MS = 30_000;
+const LONGEST_TROUBLE_MS = 5 * 60_000;
+const PAUSED_MS = 10_000;
+/** How long somebody else may take what there is no slot for here. */
+const ELSEWHERE_MS = 5000;
+
+export class FleetMigration implements Member {
+  readonly spec: SpecReference;
+  readonly #options: MigrationOptions;
+  readonly #recorder: FleetRecorder;
+  readonly #tasks: FleetTasks;
+  readonly #names = new Set<string>();
+  readonly #preparing: Record<SizeClass, number> = { small: 0, large: 0 };
+  readonly #preparations = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  readonly #running: Promise<void>;
+  #draining = false;
+  #seat: Seat | undefined;
+  #opened: Promise<OpenMigration> | undefined;
+  #stopCopying = new AbortController();
+  #orders: Orders = { pause: false, workers: 1 };
+  #goOn: () => void = () => undefined;
+  #obeyed: (orders: Orders) => void = () => undefined;
+  #trouble: { readonly problem: Problem; readonly forMs: number; readonly untilMs: number } | undefined;
+  readonly #told = new Set<string>();
+  #usedMs: number;
+
+  constructor(options: MigrationOptions) {
+    this.spec = options.spec;
+    this.#options = options;
+    this.#usedMs = options.clock.monotonic();
+    this.#recorder = new FleetRecorder({ journal: () => (this.#seat as Seat).journal, worker: options.worker, clock: options.clock });
+    this.#tasks = new FleetTasks({ recorder: this.#recorder, changed: options.changed, succeeded: () => this.#succeeded() });
+    this.#running = this.#run();
+  }
+
+  /** Those that are worked on; what waits is nobody's yet. */
+  get tasks(): number {
+    return this.#tasks.inWork;
+  }
+
+  get trouble(): Problem | undefined {
+    return this.#trouble?.problem;
+  }
+
+  get ended(): boolean {
+    return this.#ending.signal.aborted || this.#draining;
+  }
+
+  get paused(): boolean {
+    return this.#orders.pause;
+  }
+
+  /** In trouble now: nothing is taken until it is looked at again. */
+  get resting(): boolean {
+    return this.#restMs() > 0;
+  }
+
+  /** How many more messages of this class may come. */
+  room(size: SizeClass): number {
+    return this.ended || this.resting ? 0 : WAITING + this.#tasks.hungry(size) - this.#preparing[size];
+  }
+
+  /**
+   * Takes a message, or gives it back: what there is no room for; a second one for a task that is in this hand, which is looked up once the first is done
+   * (F094). One that went through many hands already is kept, so that the queue does not take it for poisoned.
+   */
+  accept(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody>): boolean {
+    const { limits, clock, random } = this.#options;
+    const size = envelope.body.size as SizeClass;
+    this.#usedMs = clock.monotonic();
+    const isTwin = this.#names.has(envelope.id);
+    const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting;
+    if (isTwin || (this.room(size) <= 0 && !tired)) {
+      // Where this fails, the lease runs out and it comes again.
+      void delivery.release(isTwin ? limits.leaseMs : Math.max(this.#restMs(), ELSEWHERE_MS * (1 + random.next()))).catch(() => undefined);
+      return false;
+    }
+    this.#names.add(envelope.id);
+    this.#preparing[size]++;
+    const work = this.#prepare(new Held(delivery, limits, clock), envelope).finally(() => {
+      this.#preparing[size]--;
+      this.#preparations.delete(work);
+    });
+    this.#preparations.add(work);
+    return true;
+  }
+
+  obey(orders: Orders): void {
+    const was = this.#orders;
+    this.#orders = orders;
+    if (orders.pause && !was.pause) this.#stopCopying.abort();
+    this.#obeyed(orders);
+    this.#goOn();
+    this.#options.changed();
+  }
+
+  /** Takes no more; what is in work may go on for so long. Then everything is told, and given back. */
+  async drain(mostMs: number): Promise<void> {
+    const { clock } = this.#options;
+    this.#draining = true;
+    await this.#tasks.release(0, true);
+    const end = clock.monotonic() + mostMs;
+    while (this.#tasks.inWork > 0 && clock.monotonic() < end && !this.#ending.signal.aborted) await clock.sleep(Math.min(100, mostMs));
+    this.#end();
+    await this.#running;
+  }
+
+  #end(): void {
+    this.#ending.abort();
+    this.#stopCopying.abort();
+    this.#goOn();
+    this.#options.changed();
+  }
+
+  /** What a message says, and what was done of it before. Only what came again costs the journal a request (beside what did not fit into the message). */
+  async #prepare(held: Held, envelope: Envelope<'task', TaskBody>): Promise<void> {
+    const gone = (): void => {
+      this.#names.delete(envelope.id);
+      this.#usedMs = this.#options.clock.monotonic();
+    };
+    try {
+      await this.#opened;
+      const { journal } = this.#seat as Seat;
+      const { name, run, size, sending, items, after = 0 } = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
+      const known = new Known(name, after);
+      const again = held.delivery.receives > 1 || sending > 0;
+      if (again) await known.catchUp(journal);
+      const left = items.filter(({ key }) => !known.isDone(key));
+      if (left.length === 0 && !known.closed) await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [] });
+      if (left.length === 0 || known.closed) await held.ack().finally(gone);
+      else if (this.ended) await held.release(0).finally(gone);
+      else this.#tasks.put({ held, run, size, items: left, known, again, gone });
+    } catch (thrown) {
+      await this.#refuse(held, asBrigadeError(thrown, 'message')).finally(gone);
+    }
+  }
+
+  async #refuse(held: Held, error: BrigadeError): Promise<void> {
+    if (isKind(error, 'object')) {
+      this.#note(`${this.spec.id}: a message is put aside: ${errorLine(error)}`);
+      return held.park(errorLine(error));
+    }
+    if (!isKind(error, 'cancelled') && !this.#told.has(error.code)) this.#note(`${this.spec.id}: a message goes back: ${errorLine(error)}`);
+    this.#told.add(error.code);
+    return held.release(this.ended ? 0 : Math.max(this.#restMs(), ELSEWHERE_MS));
+  }
+
+  async #run(): Promise<void> {
+    const idle = this.#watchIdle();
+    while (!this.#ending.signal.aborted) {
+      try {
+        await this.#work();
+      } catch (thrown) {
+        const error = asBrigadeError(thrown, 'migration');
+        if (!isKind(error, 'cancelled')) await this.#rest(error);
+      }
+    }
+    await Promise.all(this.#preparations);
+    await this.#tasks.release(0, true);
+    this.#seat?.leave(this);
+    await idle;
+  }
+
+  async #work(): Promise<void> {
+    this.#opened = this.#open();
+    // Messages that wait for it hear of it, too.
+    this.#opened.catch(() => undefined);
+    const opened = await this.#opened;
+    try {
+      this.#obeyed = ({ workers, rates }) => {
+        opened.setShare(workers);
+        if (rates !== undefined) opened.setRates(rates);
+      };
+      this.#obeyed(this.#orders);
+      while (!this.#ending.signal.aborted) await this.#copy(opened);
+    } finally {
+      this.#obeyed = () => undefined;
+      await opened.close();
+    }
+  }
+
+  async #open(): Promise<OpenMigration> {
+    if (this.#seat === undefined) {
+      this.#seat = await this.#options.sit();
+      this.#seat.join(this);
+    }
+    return this.#options.open(this.#seat);
+  }
+
+  async #copy(opened: OpenMigration): Promise<void> {
+    while (this.#orders.pause && !this.#ending.signal.aborted) await new Promise<void>((resolve) => { this.#goOn = resolve; });
+    if (this.#ending.signal.aborted) return;
+    this.#stopCopying = new AbortController();
+    await opened.copy(this.#tasks, this.#recorder, this.#stopCopying.signal);
+    await this.#tasks.release(this.#ending.signal.aborted ? 0 : PAUSED_MS, false);
+    this.#seat?.beatSoon();
+  }
+
+  /** Its tasks go to whoever can do them; here it is looked at again after a while, each time a longer one until something succeeds. */
+  async #rest(error: BrigadeError): Promise<void> {
+    const { clock } = this.#options;
+    const forMs = this.#trouble === undefined ? FIRST_TROUBLE_MS : Math.min(LONGEST_TROUBLE_MS, this.#trouble.forMs * 2);
+    if (this.#trouble?.problem.code !== error.code) this.#note(`${this.spec.id}: ${errorLine(error)}: its tasks go back, looked at again in ${forMs / 1000} s and then less and less often`);
+    this.#opened = Promise.reject(cancelled('open'));
+    this.#opened.catch(() => undefined);
+    this.#trouble = { problem: problemOf(error), forMs, untilMs: clock.monotonic() + forMs };
+    await this.#tasks.release(this.ended ? 0 : forMs, true);
+    this.#seat?.beatSoon();
+    await clock.sleep(forMs, this.#ending.signal).catch(() => undefined);
+    this.#options.changed();
+  }
+
+  #restMs(): number {
+    return Math.max(0, (this.#trouble?.untilMs ?? 0) - this.#options.clock.monotonic());
+  }
+
+  #succeeded(): void {
+    this.#trouble = undefined;
+    this.#usedMs = this.#options.clock.monotonic();
+  }
+
+  async #watchIdle(): Promise<void> {
+    const { clock, idleMs } = this.#options;
+    while (!this.#ending.signal.aborted) {
+      await clock.sleep(idleMs, this.#ending.signal).catch(() => undefined);
+      if (this.#names.size === 0 && clock.monotonic() - this.#usedMs >= idleMs) this.#end();
+    }
+  }
+
+  #note(text: string): void {
+    this.#options.events.emit({ type: 'note', level: 'warn', text });
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Makes outcomes durable in the journal: those of a task as one report at its end, sooner only when they have waited for long, are many, or the task
+ * is given back. Uploads are told before their first part is sent (F072). Parts go in few reports however many they are: the more reports a task has,
+ * the longer its next one gathers, so that an object of 10,000 parts needs some two hundred of them.
+ */
+import { BrigadeError } from '../../core/errors.ts';
+import type { Outcome } from '../../core/item.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Journal, Report } from '../../ports/journal.ts';
+import type { RecordedUpload, Recorder } from '../../ports/queue.ts';
+import type { Part, Upload } from '../../ports/storage.ts';
+import type { Known } from './known.ts';
+
+const OUTCOMES_MS = 30_000;
+const MOST_OUTCOMES = 5000;
+const PARTS_MS = 5000;
+const MOST_PARTS = 16;
+const MANY_REPORTS = 50;
+
+export interface RecorderOptions {
+  readonly journal: () => Journal;
+  readonly worker: string;
+  readonly clock: Clock;
+}
+
+export class FleetRecorder implements Recorder {
+  readonly #options: RecorderOptions;
+  readonly #books = new Map<number, Book>();
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /** A task, by its number here. `again`: others may have told, and may still tell, of uploads for it. */
+  open(task: number, known: Known, again: boolean): void {
+    this.#books.set(task, new Book(this.#options, known, again));
+  }
+
+  /** What was gathered is in the journal. */
+  async flush(task: number): Promise<void> {
+    await this.#books.get(task)?.write(false);
+  }
+
+  /** Nothing more is told of it here. */
+  forget(task: number): void {
+    this.#books.get(task)?.rest();
+    this.#books.delete(task);
+  }
+
+  async uploads(task: number): Promise<readonly RecordedUpload[]> {
+    return this.#book(task).uploads();
+  }
+
+  async record(task: number, outcomes: readonly Outcome[], close: boolean): Promise<void> {
+    await this.#book(task).outcomes(outcomes, close);
+  }
+
+  async recordUpload(task: number, upload: Upload, sourceToken: string): Promise<void> {
+    await this.#book(task).upload(upload, sourceToken);
+  }
+
+  async recordPart(task: number, uploadId: string, part: Part): Promise<void> {
+    this.#book(task).part(uploadId, part);
+  }
+
+  async forgetUpload(task: number, uploadId: string): Promise<void> {
+    this.#book(task).uploadOver(uploadId);
+  }
+
+  #book(task: number): Book {
+    const book = this.#books.get(task);
+    if (book === undefined) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', op: 'record', message: `task ${task} is not held here` });
+    return book;
+  }
+}
+
+interface Gathered {
+  outcomes: Outcome[];
+  parts: Report['parts'][number][];
+  uploads: NonNullable<Report['uploads']>[number][];
+  over: string[];
+}
+
+const nothing = (): Gathered => ({ outcomes: [], parts: [], uploads: [], over: [] });
+
+/** What there is to tell of one task. */
+class Book {
+  readonly #options: RecorderOptions;
+  readonly #known: Known;
+  readonly #again: boolean;
+  #gathered = nothing();
+  #writing: Promise<void> = Promise.resolve();
+  #reports = 0;
+  #failed: { readonly error: unknown } | undefined;
+  #timer: { readonly atMs: number; readonly stop: AbortController } | undefined;
+
+  constructor(options: RecorderOptions, known: Known, again: boolean) {
+    this.#options = options;
+    this.#known = known;
+    this.#again = again;
+  }
+
+  async uploads(): Promise<readonly RecordedUpload[]> {
+    if (this.#again) await this.#known.catchUp(this.#options.journal());
+    return this.#known.uploads();
+  }
+
+  async outcomes(outcomes: readonly Outcome[], close: boolean): Promise<void> {
+    this.#gathered.outcomes.push(...outcomes);
+    if (close) return this.write(true);
+    this.#throwFailed();
+    if (this.#gathered.outcomes.length >= MOST_OUTCOMES) this.#writeSoon();
+    else if (outcomes.length > 0) this.#writeIn(OUTCOMES_MS);
+  }
+
+  async upload(upload: Upload, sourceToken: string): Promise<void> {
+    this.#known.addUpload(upload, sourceToken);
+    this.#gathered.uploads.push({ upload, sourceToken });
+    await this.write(false);
+  }
+
+  part(uploadId: string, part: Part): void {
+    this.#known.addPart(uploadId, part);
+    this.#gathered.parts.push({ uploadId, part });
+    this.#throwFailed();
+    const patience = 1 + (this.#reports / MANY_REPORTS) ** 2;
+    if (this.#gathered.parts.length >= MOST_PARTS * patience) this.#writeSoon();
+    else this.#writeIn(PARTS_MS * patience);
+  }
+
+  uploadOver(uploadId: string): void {
+    this.#known.dropUpload(uploadId);
+    const gathered = this.#gathered;
+    gathered.over.push(uploadId);
+    gathered.parts = gathered.parts.filter((one) => one.uploadId !== uploadId);
+    this.#writeIn(OUTCOMES_MS);
+  }
+
+  /** One after the other; resolves when all that was gathered before stands. What could not be written is gathered still. */
+  write(close: boolean): Promise<void> {
+    const written = this.#writing.then(() => this.#put(close));
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  rest(): void {
+    this.#timer?.stop.abort();
+    this.#timer = undefined;
+  }
+
+  async #put(close: boolean): Promise<void> {
+    this.rest();
+    const { outcomes, parts, uploads, over } = this.#gathered;
+    if (!close && outcomes.length + parts.length + uploads.length + over.length === 0) return;
+    this.#gathered = nothing();
+    const optional = { ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
+    try {
+      await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, outcomes, close, parts, ...optional });
+    } catch (error) {
+      const since = this.#gathered;
+      this.#gathered = { outcomes: [...outcomes, ...since.outcomes], parts: [...parts, ...since.parts], uploads: [...uploads, ...since.uploads], over: [...over, ...since.over] };
+      throw error;
+    }
+    this.#reports++;
+    this.#failed = undefined;
+  }
+
+  /** Its failure is told by the next call, or by the end of the task. */
+  #writeSoon(): void {
+    this.write(false).catch((error: unknown) => { this.#failed = { error }; });
+  }
+
+  #writeIn(ms: number): void {
+    const { clock } = this.#options;
+    const atMs = clock.monotonic() + ms;
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    this.rest();
+    const stop = new AbortController();
+    this.#timer = { atMs, stop };
+    // A sleep that is cut short means that a report was written sooner.
+    void clock.sleep(ms, stop.signal).then(() => this.#writeSoon(), () => undefined);
+  }
+
+  #throwFailed(): void {
+    if (this.#failed !== undefined) throw this.#failed.error;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The queue of one migration, as its copier sees it: messages that were opened and looked up wait here, a few of each size class, until there is a slot
+ * for them. What the copier gives back is kept until it has ended, because only then it is known why, and so how long nobody should try it.
+ */
+import { cancelled } from '../../core/errors.ts';
+import type { Item } from '../../core/item.ts';
+import type { SizeClass } from '../../core/pack.ts';
+import type { Delivery, TaskQueue } from '../../ports/queue.ts';
+import type { Held } from './held.ts';
+import type { Known } from './known.ts';
+import type { FleetRecorder } from './recorder.ts';
+
+export interface ReadyTask {
+  readonly held: Held;
+  readonly run: number;
+  readonly size: SizeClass;
+  /** What is left of it. */
+  readonly items: readonly Item[];
+  readonly known: Known;
+  /** Somebody may have worked on it before. */
+  readonly again: boolean;
+  /** It has left this worker's hands. */
+  readonly gone: () => void;
+}
+
+export interface FleetTasksOptions {
+  readonly recorder: FleetRecorder;
+  /** There may be room for more. */
+  readonly changed: () => void;
+  /** A task was done to its end: so the premises hold. */
+  readonly succeeded: () => void;
+}
+
+const SIZES: readonly SizeClass[] = ['small', 'large'];
+
+export class FleetTasks implements TaskQueue {
+  readonly #options: FleetTasksOptions;
+  readonly #ready: Readonly<Record<SizeClass, ReadyTask[]>> = { small: [], large: [] };
+  readonly #wanted: Record<SizeClass, number> = { small: 0, large: 0 };
+  readonly #receivers = new Set<() => void>();
+  readonly #inWork = new Set<number>();
+  #givenBack: ReadyTask[] = [];
+  #number = 0;
+
+  constructor(options: FleetTasksOptions) {
+    this.#options = options;
+  }
+
+  get inWork(): number {
+    return this.#inWork.size;
+  }
+
+  /** How many more tasks of this class the copier would begin at once. */
+  hungry(size: SizeClass): number {
+    return this.#wanted[size] - this.#ready[size].length;
+  }
+
+  put(task: ReadyTask): void {
+    this.#ready[task.size].push(task);
+    for (const look of [...this.#receivers]) look();
+  }
+
+  /** Waits for as long as there is nothing: who waits here costs nothing. */
+  async receive(most: number, signal: AbortSignal, size?: SizeClass): Promise<readonly Delivery[]> {
+    if (signal.aborted) throw cancelled('receive');
+    const sizes = size === undefined ? SIZES : [size];
+    for (const one of sizes) this.#wanted[one] += most;
+    this.#options.changed();
+    try {
+      for (;;) {
+        const taken: ReadyTask[] = [];
+        for (const one of sizes) taken.push(...this.#take(one, most - taken.length));
+        if (taken.length > 0) return taken.map((task) => this.#delivery(task));
+        await this.#news(signal);
+      }
+    } finally {
+      for (const one of sizes) this.#wanted[one] -= most;
+      this.#options.changed();
+    }
+  }
+
+  /** The copier has ended; what to do with what it held is the migration's matter. */
+  async close(): Promise<void> {}
+
+  /** What the copier gave back, and with `waiting` what it did not take yet, comes again after this delay. */
+  async release(delayMs: number, waiting: boolean): Promise<void> {
+    const back = this.#givenBack;
+    this.#givenBack = [];
+    if (waiting) back.push(...SIZES.flatMap((size) => this.#ready[size].splice(0)));
+    await Promise.all(back.map((task) => this.#letGo(task, delayMs)));
+  }
+
+  /** Those whose lease is lost are nobody's here any more. */
+  #take(size: SizeClass, most: number): readonly ReadyTask[] {
+    const ready = this.#ready[size];
+    for (const task of ready.filter(({ held }) => held.lost.aborted)) {
+      ready.splice(ready.indexOf(task), 1);
+      void this.#letGo(task, 0);
+    }
+    return ready.splice(0, most);
+  }
+
+  #delivery(ready: ReadyTask): Delivery {
+    const { held, run, items, known, again } = ready;
+    const id = ++this.#number;
+    this.#options.recorder.open(id, known, again);
+    this.#inWork.add(id);
+    return {
+      task: { id, run, items, inDoubt: again, deliveries: held.delivery.receives },
+      lost: held.lost,
+      extend: async () => {}, // held.ts keeps the lease, whatever the copier does
+      ack: async () => {
+        this.#end(id);
+        this.#options.succeeded();
+        await held.ack();
+        ready.gone();
+      },
+      release: async () => {
+        try {
+          await this.#options.recorder.flush(id);
+        } finally {
+          this.#end(id);
+          if (held.lost.aborted) await this.#letGo(ready, 0);
+          else this.#givenBack.push(ready);
+        }
+      },
+    };
+  }
+
+  #end(id: number): void {
+    this.#inWork.delete(id);
+    this.#options.recorder.forget(id);
+  }
+
+  async #letGo(task: ReadyTask, delayMs: number): Promise<void> {
+    await task.held.release(delayMs);
+    task.gone();
+  }
+
+  #news(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        this.#receivers.delete(done);
+        signal.removeEventListener('abort', done);
+        if (signal.aborted) reject(cancelled('receive'));
+        else resolve();
+      };
+      this.#receivers.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}

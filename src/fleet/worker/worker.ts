@@ -1,0 +1,253 @@
+/**
+ * A worker of the fleet: takes messages of whatever migrations there are, and gives each migration its own. It decides nothing by what the queue says
+ * (design truth 8): what was done is known from the journal, and a message is acknowledged when the report of its task stands (truth 9).
+ *
+ * It asks for messages only where there is a slot for them. One queue carries both size classes and all migrations, so what it gets may be of a class
+ * that is full: that message goes to somebody else, and the next one is asked for a little later, so that neither class waits behind the other (F086)
+ * and nobody spins (S1.31).
+ */
+import { asBrigadeError, BrigadeError, errorLine, isKind } from '../../core/errors.ts';
+import type { Clock, Random } from '../../ports/clock.ts';
+import type { Events } from '../../ports/events.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
+import type { AnyEnvelope, SpecReference } from '../messages.ts';
+import type { FleetBodies, TaskCodec } from '../task-message.ts';
+import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
+import { Seat } from './seat.ts';
+
+export type { OpenMigration } from './migration.ts';
+
+export interface FleetWorkerOptions {
+  readonly queue: MessageQueue;
+  /** As it is now: keys change while a worker works. */
+  readonly codec: () => TaskCodec;
+  readonly journals: (spec: string) => Promise<Journal>;
+  /** From the document that the migration's messages name. */
+  readonly open: (document: Buffer, journal: Journal, spec: SpecReference) => Promise<OpenMigration>;
+  /** Of this process, and of no other one ever: it signs reports and beats. */
+  readonly worker: string;
+  readonly host: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  /** What is in work when the signal fires may go on for so long. */
+  readonly drainMs: number;
+  /** A migration without messages for so long is closed. Default 10 min. */
+  readonly idleMs?: number;
+}
+
+const LONG_POLL_MS = 20_000;
+const IDLE_MS = 10 * 60_000;
+/** Asked for before it is known what there is: as many as one migration lets wait. */
+const FIRST = WAITING;
+/** Asked for while a migration is in trouble: what is behind its messages is for others. */
+const PAST_TROUBLE = 10;
+/** After messages that were not for us. */
+const REST_MS = { least: 250, most: 1000 };
+/** Between looks for what there are slots for, while something else is full. */
+const LOOK_MS = { least: 1000, most: 15_000 };
+const LONGEST_OUTAGE_MS = 60_000;
+/** A newer worker may take it. */
+const NEWER_MS = 60_000;
+
+/** Runs until the signal fires, and then for at most as long as a drain takes. @throws what the queue refused from the beginning. */
+export async function runFleetWorker(options: FleetWorkerOptions, signal: AbortSignal): Promise<void> {
+  const worker = new FleetWorker(options, signal);
+  try {
+    await worker.receive();
+  } finally {
+    await worker.end();
+  }
+}
+
+class FleetWorker {
+  readonly #options: FleetWorkerOptions;
+  readonly #signal: AbortSignal;
+  readonly #migrations = new Map<string, FleetMigration>();
+  readonly #seats = new Map<string, Promise<Seat>>();
+  readonly #leaving = new Set<Promise<void>>();
+  readonly #told = new Set<string>();
+  #changed: () => void = () => undefined;
+  #everReceived = false;
+  #restMs = 0;
+  #lookMs = LOOK_MS.least;
+
+  constructor(options: FleetWorkerOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  async receive(): Promise<void> {
+    for (let outages = 0; !this.#signal.aborted; ) {
+      try {
+        await this.#receiveSome();
+        if (outages > 0) this.#told.clear();
+        outages = 0;
+      } catch (thrown) {
+        const error = asBrigadeError(thrown, 'receive');
+        if (isKind(error, 'cancelled')) continue;
+        if (!this.#everReceived && isKind(error, 'premise', 'usage')) throw error;
+        this.#once(error.code, `${this.#options.queue.describe}: ${errorLine(error)}: asked again until it answers`);
+        await this.#sleep(Math.min(LONGEST_OUTAGE_MS, 1000 * 2 ** Math.min(outages++, 10)) * (0.5 + this.#options.random.next() / 2));
+      }
+    }
+  }
+
+  /** Everybody who is still at work gets the same time. */
+  async end(): Promise<void> {
+    const drainMs = this.#signal.aborted ? this.#options.drainMs : 0;
+    await Promise.all([...this.#migrations.values()].map((migration) => migration.drain(drainMs)));
+    this.#forgetEnded();
+    await Promise.all(this.#leaving);
+  }
+
+  async #receiveSome(): Promise<void> {
+    this.#forgetEnded();
+    const { queue } = this.#options;
+    const [most, isFull] = this.#appetite();
+    if (most === 0) return this.#change();
+    if (await this.#rested(isFull)) return;
+    const deliveries = await queue.receive(Math.min(most, queue.limits.mostPerReceive), LONG_POLL_MS, this.#signal);
+    this.#everReceived = true;
+    const taken = deliveries.filter((delivery) => this.#take(delivery)).length;
+    const isResting = this.#isResting();
+    const useless = deliveries.length > 0 && taken === 0;
+    if (isFull && !isResting) this.#lookMs = useless ? longer(this.#lookMs, LOOK_MS) : 0;
+    else this.#restMs = useless ? longer(this.#restMs, REST_MS) : 0;
+  }
+
+  /** Whether there is another appetite before the rest is over: then it is over at once. */
+  async #rested(isFull: boolean): Promise<boolean> {
+    const { clock } = this.#options;
+    const isResting = this.#isResting();
+    const forMs = isFull && !isResting ? this.#lookMs : this.#restMs;
+    const end = clock.monotonic() + forMs;
+    for (let leftMs = forMs; leftMs > 0; leftMs = end - clock.monotonic()) {
+      await this.#change(leftMs);
+      if (this.#appetite()[1] !== isFull || this.#signal.aborted) return true;
+    }
+    return false;
+  }
+
+  #isResting(): boolean {
+    return [...this.#migrations.values()].some(({ resting }) => resting);
+  }
+
+  /** How many messages to ask for, and whether some class has no room: 0 when there is nothing that could be done with any. */
+  #appetite(): readonly [most: number, isFull: boolean] {
+    const all = [...this.#migrations.values()];
+    if (all.length === 0) return [FIRST, false];
+    const rooms = all.flatMap((migration) => [migration.room('small'), migration.room('large')]);
+    const isFull = rooms.some((room) => room <= 0);
+    if (!isFull) return [Math.min(...rooms), false];
+    if (this.#isResting()) return [PAST_TROUBLE, true];
+    const hasRoom = rooms.some((room) => room > 0) || all.some(({ paused }) => paused);
+    return [hasRoom ? 1 : 0, true];
+  }
+
+  #take(delivery: MessageDelivery): boolean {
+    const envelope = this.#opened(delivery);
+    if (envelope === undefined) return false;
+    const { id, sha256 } = envelope.spec;
+    const key = `${id} ${sha256}`;
+    const migration = this.#migrations.get(key) ?? this.#begin(envelope.spec);
+    this.#migrations.set(key, migration);
+    return migration.accept(delivery, envelope);
+  }
+
+  /** What cannot be opened here is no task: put aside, or left to a newer worker (F108, F110). */
+  #opened(delivery: MessageDelivery): AnyEnvelope<FleetBodies> | undefined {
+    try {
+      return this.#options.codec().open(delivery.body);
+    } catch (thrown) {
+      const error = asBrigadeError(thrown, 'message');
+      const isNewer = error.code === 'E_MESSAGE_VERSION';
+      this.#once(error.code, `${this.#options.queue.describe}: a message is ${isNewer ? 'left to newer workers' : 'put aside'}: ${errorLine(error)}`);
+      // Where this fails, the lease runs out and it comes again.
+      void (isNewer ? delivery.release(NEWER_MS) : delivery.park(errorLine(error))).catch(() => undefined);
+      return undefined;
+    }
+  }
+
+  #begin(spec: SpecReference): FleetMigration {
+    const { open, queue, worker, clock, random, events, idleMs = IDLE_MS } = this.#options;
+    return new FleetMigration({
+      spec, limits: queue.limits, worker, clock, random, events, idleMs, changed: () => this.#changed(),
+      sit: () => this.#sit(spec.id),
+      open: async ({ journal }) => open(await documentOf(journal, spec), journal, spec),
+    });
+  }
+
+  /** One for all documents of a migration. */
+  #sit(spec: string): Promise<Seat> {
+    const known = this.#seats.get(spec);
+    if (known !== undefined) return known;
+    const { journals, worker, host, version, clock, events } = this.#options;
+    const opening = (async () => {
+      const seat = new Seat(await journals(spec), { spec, worker, host, version, clock, events });
+      await seat.open();
+      return seat;
+    })();
+    this.#seats.set(spec, opening);
+    opening.catch(() => this.#seats.delete(spec));
+    return opening;
+  }
+
+  #forgetEnded(): void {
+    for (const [key, migration] of this.#migrations) {
+      if (!migration.ended) continue;
+      this.#migrations.delete(key);
+      const leaving = this.#leave(migration).finally(() => this.#leaving.delete(leaving));
+      this.#leaving.add(leaving);
+    }
+  }
+
+  /** The last one of a migration closes its seat. */
+  async #leave(migration: FleetMigration): Promise<void> {
+    const { id } = migration.spec;
+    await migration.drain(0);
+    const seat = await this.#seats.get(id)?.catch(() => undefined); // one that could not be opened need not be closed
+    if (seat === undefined || !seat.empty || [...this.#migrations.values()].some(({ spec }) => spec.id === id)) return;
+    this.#seats.delete(id);
+    await seat.close();
+  }
+
+  /** Until there may be room, or the time is over. */
+  async #change(ms?: number): Promise<void> {
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    this.#changed = stop;
+    this.#signal.addEventListener('abort', stop, { once: true });
+    if (this.#signal.aborted) stop();
+    try {
+      // Without a time it is looked again now and then, for good measure.
+      await this.#options.clock.sleep(ms ?? LONGEST_OUTAGE_MS, over.signal).catch(() => undefined);
+    } finally {
+      this.#changed = () => undefined;
+      this.#signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await this.#options.clock.sleep(ms, this.#signal).catch(() => undefined);
+  }
+
+  #once(what: string, text: string): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    this.#options.events.emit({ type: 'note', level: 'warn', text });
+  }
+}
+
+/** Twice as long as before, within limits. */
+function longer(ms: number, { least, most }: { readonly least: number; readonly most: number }): number {
+  return Math.min(most, Math.max(least, ms * 2));
+}
+
+async function documentOf(journal: Journal, { id, sha256 }: SpecReference): Promise<Buffer> {
+  const document = await journal.document(sha256);
+  if (document !== undefined) return document;
+  throw new BrigadeError({ code: 'E_SPEC_MISSING', kind: 'premise', op: 'open migration', message: `the journal does not hold the migration ${id} that messages name`, hint: 'look whether coordinator and workers name the same --journal' });
+}
