@@ -17,6 +17,17 @@ export interface DoctorAround {
   readonly clock: Clock;
   readonly random: Random;
   readonly signal: AbortSignal;
+  /** Also what a fleet needs. */
+  readonly fleet?: FleetAround;
+}
+
+/** As written on the command line; what is absent is not checked. */
+export interface FleetAround {
+  readonly queue?: string;
+  readonly journal?: string;
+  readonly messageKeys?: readonly string[];
+  /** Where relative paths start. */
+  readonly cwd: string;
 }
 
 /** Lines come as they are found. A FAIL is a line, not an error; only a defect of ours throws. */

@@ -16,7 +16,8 @@ export const doctor: Doctor = async function* (migration, around) {
   const exam: Examination = { migration, around };
   if (!(yield* examineMachine(exam))) return;
   yield* examineSource(exam);
-  yield* examineDestination(exam);
+  const probed = yield* examineDestination(exam);
+  if (around.fleet !== undefined) yield* (await import('./fleet/doctor.ts')).examineFleet(exam, around.fleet, probed);
 };
 
 export interface Preflight {

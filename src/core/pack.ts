@@ -21,7 +21,12 @@ export function sizeClass(size: number): SizeClass {
 
 /** Rough cost of one object for packing only; what was measured later moves the feeding, not the packing. */
 const SECONDS_PER_OBJECT = 0.02;
-const BYTES_PER_SECOND = 50 * 1024 * 1024;
+export const BYTES_PER_SECOND = 50 * 1024 * 1024;
+/** What packing takes a task for, at this rate (bytes per second). */
+export function predictedSeconds(objects: number, bytes: number, bytesPerSecond = BYTES_PER_SECOND): number {
+  return objects * SECONDS_PER_OBJECT + bytes / bytesPerSecond;
+}
+
 /** Items that need no work still take room in a task's block. */
 const MOST_ITEMS = 4000;
 
@@ -66,7 +71,7 @@ export class Packer {
   #wouldOverflow(item: Item): boolean {
     const objects = this.#pending + 1;
     const bytes = this.#bytes + item.size;
-    return bytes > this.#limits.bytes || objects * SECONDS_PER_OBJECT + bytes / BYTES_PER_SECOND > this.#limits.seconds;
+    return bytes > this.#limits.bytes || predictedSeconds(objects, bytes) > this.#limits.seconds;
   }
 
   #isFull(): boolean {

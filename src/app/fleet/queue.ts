@@ -57,6 +57,8 @@ export type QueueReference = SqsReference | NatsReference | MemoryReference;
 export interface QueueAround extends Surroundings {
   readonly clock: Clock;
   readonly random: Random;
+  /** False: nothing is made, whatever the text says. */
+  readonly create?: boolean;
 }
 
 const ARGUMENT = '--queue';
@@ -81,7 +83,8 @@ export function parseQueue(text: string, { env, cwd }: Surroundings): QueueRefer
  * @throws usage E_CONFIG, E_QUEUE_FIFO, E_QUEUE_NAME, E_CA_FILE; premise E_QUEUE_MISSING, E_QUEUE_CONFIG, E_ACCESS_DENIED, E_CREDENTIALS; transient
  */
 export async function openQueue(text: string, around: QueueAround): Promise<MessageQueue> {
-  const reference = parseQueue(text, around);
+  const parsed = parseQueue(text, around);
+  const reference = parsed.engine === 'memory' || around.create !== false ? parsed : { ...parsed, create: false };
   switch (reference.engine) {
     case 'sqs': return openSqs(reference, around);
     case 'nats': return openNats(reference, around);

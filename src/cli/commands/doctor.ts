@@ -1,32 +1,32 @@
 import { resolve } from 'node:path';
-import type { Doctor, DoctorLine } from '../../app/doctor-types.ts';
+import type { Doctor, DoctorLine, FleetAround } from '../../app/doctor-types.ts';
 import { loadMigration } from '../../config/index.ts';
 import { oneLine } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { Paint } from '../colours.ts';
 import { format, type Invocation, nextCommand, paintFor, shellWord, stateDir } from '../invocation.ts';
-import { SIGNAL_EXITS, stopOnSignals } from '../stopping.ts';
+import { untilStopped } from '../fleet.ts';
 
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, args } = invocation;
   const migration = loadMigration(resolve(io.cwd, args[0] ?? ''), io.env);
   const doctor: Doctor = (await import('../../app/doctor.ts')).doctor;
-  const stopping = stopOnSignals(io, { say: (text) => io.err.line(text) });
+  const fleet = fleetOf(invocation);
   const lines: DoctorLine[] = [];
-  try {
-    for await (const line of doctor(migration, { stateDir: stateDir(invocation), env: io.env, clock: io.clock, random: io.random, signal: stopping.signal })) {
+  return untilStopped(invocation, async (signal) => {
+    for await (const line of doctor(migration, { stateDir: stateDir(invocation), env: io.env, clock: io.clock, random: io.random, signal, ...(fleet === undefined ? {} : { fleet }) })) {
       lines.push(line);
       if (format(invocation) === 'table') io.out.line(showLine(line, paintFor(invocation, io.out)));
       if (format(invocation) === 'ndjson') io.out.line(JSON.stringify(line));
     }
-  } catch (thrown) {
-    const by = stopping.by();
-    if (by !== undefined) return SIGNAL_EXITS[by];
-    throw thrown;
-  } finally {
-    stopping.end();
-  }
-  return conclude(invocation, migration.name, args[0] ?? '', lines);
+    return conclude(invocation, migration.name, args[0] ?? '', lines);
+  });
+}
+
+function fleetOf({ io, options }: Invocation): FleetAround | undefined {
+  const [queue, journal, messageKeys] = [options.text('queue'), options.text('journal'), options.list('message-key')];
+  if (queue === undefined && journal === undefined && messageKeys === undefined) return undefined;
+  return { cwd: io.cwd, ...(queue === undefined ? {} : { queue }), ...(journal === undefined ? {} : { journal }), ...(messageKeys === undefined ? {} : { messageKeys }) };
 }
 
 function conclude(invocation: Invocation, name: string, file: string, lines: readonly DoctorLine[]): number {

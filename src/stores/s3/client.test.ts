@@ -165,6 +165,21 @@ test('control: what a store does not know is unknown, what is not configured is 
   assert.equal(await controlOf(paying.store())?.requesterPays(), true);
 });
 
+test('control: rules that abort unfinished uploads, as each form of a rule says them', async () => {
+  const abort = (days: number) => `<AbortIncompleteMultipartUpload><DaysAfterInitiation>${days}</DaysAfterInitiation></AbortIncompleteMultipartUpload>`;
+  const rules = [
+    `<Rule><ID>a</ID><Filter/><Status>Enabled</Status>${abort(7)}</Rule>`, `<Rule><Prefix>old/</Prefix><Status>Enabled</Status>${abort(1)}</Rule>`,
+    `<Rule><Filter><Prefix>a&amp;b/</Prefix></Filter><Status>Enabled</Status>${abort(2)}</Rule>`, `<Rule><Filter><And><Prefix>c/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter><Status>Enabled</Status>${abort(3)}</Rule>`,
+    `<Rule><Filter/><Status>Disabled</Status>${abort(4)}</Rule>`, '<Rule><Filter/><Status>Enabled</Status><Expiration><Days>30</Days></Expiration></Rule>',
+  ];
+  await using set = await startScripted(() => ({ body: `<LifecycleConfiguration>${rules.join('')}</LifecycleConfiguration>` }));
+  await using bare = await startScripted(() => ({ status: 404, body: errorXml('NoSuchLifecycleConfiguration') }));
+  await using unable = await startScripted(() => ({ status: 501, body: errorXml('NotImplemented') }));
+  assert.deepEqual(await controlOf(set.store())?.abortRules(), [{ prefix: '', days: 7 }, { prefix: 'old/', days: 1 }, { prefix: 'a&b/', days: 2 }, { prefix: 'c/', days: 3 }]);
+  assert.deepEqual(await controlOf(bare.store())?.abortRules(), []);
+  assert.equal(await controlOf(unable.store())?.abortRules(), undefined);
+});
+
 test('F020: a probe of our endpoint finds what it can do, overrides the careful profile, and cleans up', async () => {
   await using bench = await startBench();
   const store = bench.store({ profile: smallParts('generic'), payloadSigning: 'unsigned' });

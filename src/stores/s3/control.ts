@@ -4,7 +4,7 @@ import { KiB } from '../../core/units.ts';
 import type { S3Call, S3Client } from './client.ts';
 import { askHead } from './head.ts';
 import { pays } from './objects.ts';
-import { childText, escapeText, rootOf } from './xml.ts';
+import { childInner, children, childText, escapeText, rootOf } from './xml.ts';
 import { header } from './transport.ts';
 
 const ANSWER = 256 * KiB;
@@ -28,6 +28,15 @@ export interface S3Control {
   requesterPays(signal?: AbortSignal): Promise<boolean | undefined>;
   /** `BucketOwnerEnforced`: ACLs are off (F075). */
   ownership(signal?: AbortSignal): Promise<string | undefined>;
+  /** Rules in force that abort unfinished uploads; none: they stay for ever. @throws {BrigadeError} E_ACCESS_DENIED (s3:GetLifecycleConfiguration) */
+  abortRules(signal?: AbortSignal): Promise<readonly AbortRule[] | undefined>;
+}
+
+export interface AbortRule {
+  /** Of the keys that it holds for; empty: all. */
+  readonly prefix: string;
+  /** After the beginning of an upload. */
+  readonly days: number;
 }
 
 export function createControl(client: S3Client): S3Control {
@@ -53,7 +62,21 @@ export function createControl(client: S3Client): S3Control {
       const inner = await ask('GetBucketOwnershipControls', 'ownershipControls', signal);
       return inner === undefined ? undefined : childText(childText(inner, 'Rule') ?? inner, 'ObjectOwnership') ?? /<ObjectOwnership>([A-Za-z]+)</.exec(inner)?.[1];
     },
+    async abortRules(signal) {
+      const inner = await ask('GetBucketLifecycleConfiguration', 'lifecycle', signal);
+      return inner === undefined ? undefined : [...children(inner)].flatMap(({ name, inner: rule }) => (name === 'Rule' ? abortRule(rule) : []));
+    },
   };
+}
+
+/** The prefix stands in the rule (the old form), in its filter, or in an `And` of that; a rule for tags or sizes cannot abort uploads (Amazon S3 API Reference, LifecycleRule). */
+function abortRule(rule: string): readonly AbortRule[] {
+  const abort = childInner(rule, 'AbortIncompleteMultipartUpload');
+  const days = Number(abort === undefined ? undefined : childText(abort, 'DaysAfterInitiation'));
+  if (childText(rule, 'Status') !== 'Enabled' || !(days > 0)) return [];
+  const filter = childInner(rule, 'Filter') ?? '';
+  const prefix = childText(rule, 'Prefix') ?? childText(filter, 'Prefix') ?? childText(childInner(filter, 'And') ?? '', 'Prefix') ?? '';
+  return [{ prefix, days }];
 }
 
 async function headBucket(client: S3Client, signal?: AbortSignal): Promise<BucketFacts> {

@@ -24,7 +24,13 @@ export function* children(inner: string): Generator<Element> {
 
 /** Text of the first direct child with this name. */
 export function childText(inner: string, name: string): string | undefined {
-  for (const child of children(inner)) if (child.name === name) return decodeText(child.inner);
+  const raw = childInner(inner, name);
+  return raw === undefined ? undefined : decodeText(raw);
+}
+
+/** What stands in the first direct child with this name, undecoded. */
+export function childInner(inner: string, name: string): string | undefined {
+  for (const child of children(inner)) if (child.name === name) return child.inner;
   return undefined;
 }
 
