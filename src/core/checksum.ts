@@ -43,8 +43,21 @@ export function isLinear(algorithm: ChecksumAlgorithm): boolean {
 export function combineChecksums(a: Checksum, b: Checksum, lengthOfB: number): Checksum | undefined {
   if (a.algorithm !== b.algorithm || !isLinear(a.algorithm)) return undefined;
   const crc = CRCS[a.algorithm as keyof typeof CRCS];
-  const combined = multiply(BigInt(`0x${a.hex}`), powerOfX(BigInt(lengthOfB) * 8n, crc), crc) ^ BigInt(`0x${b.hex}`);
+  const combined = multiply(BigInt(`0x${a.hex}`), pastBytes(lengthOfB, a.algorithm as keyof typeof CRCS), crc) ^ BigInt(`0x${b.hex}`);
   return { algorithm: a.algorithm, hex: inHex(combined, crc.width) };
+}
+
+/** Parts are of one size but for the last, and so are most holes: what shifts past so many bytes is reckoned once. */
+const shifts = { crc32: new Map<number, bigint>(), crc32c: new Map<number, bigint>(), crc64nvme: new Map<number, bigint>() };
+const MOST_SHIFTS = 64;
+
+function pastBytes(length: number, algorithm: keyof typeof CRCS): bigint {
+  const known = shifts[algorithm];
+  let shift = known.get(length);
+  if (shift !== undefined) return shift;
+  if (known.size >= MOST_SHIFTS) known.clear();
+  known.set(length, shift = powerOfX(BigInt(length) * 8n, CRCS[algorithm]));
+  return shift;
 }
 
 function inHex(value: bigint, width: number): string {
@@ -127,7 +140,7 @@ function combined(a: Checksum, b: Checksum, lengthOfB: number): Checksum {
 function checksumOfZeros(algorithm: ChecksumAlgorithm, length: number): Checksum {
   const crc = CRCS[algorithm as keyof typeof CRCS];
   const ones = (1n << BigInt(crc.width)) - 1n;
-  return { algorithm, hex: inHex(multiply(ones, powerOfX(BigInt(length) * 8n, crc), crc) ^ ones, crc.width) };
+  return { algorithm, hex: inHex(multiply(ones, pastBytes(length, algorithm as keyof typeof CRCS), crc) ^ ones, crc.width) };
 }
 
 function crcHasher(algorithm: ChecksumAlgorithm, step: Step): Hasher {
