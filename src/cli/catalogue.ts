@@ -89,7 +89,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'doctor', summary: 'check everything a run needs, before the first byte',
     about: 'One line per check: OK, WARN or FAIL with its fix. Writes only a canary below .brigade/ at the destination, and removes it. With --queue, --journal or --message-key also what a fleet needs: how the queue is set up, its lease against the tasks and the largest object of the last plan, conditional writes of the journal’s store (by canaries in it), and whether the bucket aborts unfinished uploads too soon, or never. No message is sent or taken.',
-    args: [FILE_ARG], options: [QUEUE, JOURNAL, MESSAGE_KEY, FORMAT], examples: ['brigade doctor media.yml', 'brigade doctor media.yml -o json', 'brigade doctor media.yml --queue sqs:brigade --journal s3://journals/fleet/ --message-key aws-sm:brigade/key'],
+    args: [FILE_ARG], options: [...FLEET_OPTIONS, FORMAT], examples: ['brigade doctor media.yml', 'brigade doctor media.yml -o json', 'brigade doctor media.yml --queue sqs:brigade --journal s3://journals/fleet/ --message-key aws-sm:brigade/key'],
     exits: [EXIT.clean, EXIT.usage, EXIT.doctorBlocker, EXIT.internal], load: () => import('./commands/doctor.ts'),
   },
   {
