@@ -132,8 +132,11 @@ interface Executor {
 
 const LATER_MS = 150;
 
-function forkExecutor(): ChildProcess {
-  return fork(EXECUTOR, [], { env: { ...process.env, ...BUFFERS_APART }, serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+const forkExecutor = (): ChildProcess => forkCopier(EXECUTOR);
+
+/** A process that copies. */
+export function forkCopier(module: string): ChildProcess {
+  return fork(module, [], { env: { ...process.env, ...BUFFERS_APART }, serialization: 'advanced', execArgv: [...process.execArgv, YOUNG_GENERATION_FLAG], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
 /**

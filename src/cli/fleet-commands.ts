@@ -28,6 +28,17 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       exits: shared.moving, load: () => import('./commands/coordinator.ts'),
     },
     {
+      name: 'worker', summary: 'copy for a fleet, whatever its coordinators send',
+      about: 'Needs nothing but the queue, the journal and the key: migrations come by the journal, credentials are resolved on this machine by their references. Any number of workers may join and leave at any time. SIGTERM drains: what is in flight may finish, what was done is told, the rest goes to others; exit code 0. A process that dies is replaced.',
+      args: [],
+      options: [
+        ...FLEET_OPTIONS, { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
+        ...shared.running.filter(({ flags }) => /--(?:drain|log-file|verbose)\b/.test(flags)),
+      ],
+      examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4"],
+      exits: [EXIT.clean, EXIT.usage, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/worker.ts'),
+    },
+    {
       name: 'ledger rebuild', summary: 'make the ledger of a migration anew from its journal',
       about: 'In a fleet the journal is the truth and the ledger an index of it. Reads the journal and writes nothing to it; a segment that cannot be believed is told. The new ledger stands in its place when it is whole, not before. Not while a coordinator is at work on it.',
       args: [NAME], options: [JOURNAL, { flags: '--force', description: 'set a ledger that is there aside, under another name' }, shared.format],

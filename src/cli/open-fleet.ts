@@ -22,9 +22,13 @@ export function isFleet({ options }: Invocation, needed = false): boolean {
   throw usageError('E_USAGE', `--${missing[0]} is missing: a fleet has a queue and a journal`, 'write --queue sqs:NAME or nats:NAME@nats://host:4222, and --journal s3://bucket/prefix/ or a shared directory');
 }
 
-export function keysOf({ io, options }: Invocation): Promise<FreshKeys> {
-  const standing = [KEY, OTHER_KEY].filter((name) => (io.env[name] ?? '') !== '').map((name) => `env:${name}`);
-  return messageKeys(options.list('message-key') ?? standing, { env: io.env, cwd: io.cwd, clock: io.clock });
+export function keyReferences({ io, options }: Invocation): readonly string[] {
+  return options.list('message-key') ?? [KEY, OTHER_KEY].filter((name) => (io.env[name] ?? '') !== '').map((name) => `env:${name}`);
+}
+
+export function keysOf(invocation: Invocation): Promise<FreshKeys> {
+  const { io } = invocation;
+  return messageKeys(keyReferences(invocation), { env: io.env, cwd: io.cwd, clock: io.clock });
 }
 
 export interface OpenFleet {

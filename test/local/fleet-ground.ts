@@ -148,7 +148,7 @@ export class FleetGround {
     const events = { emit: (event: RunEvent) => { this.events.push(event); } };
     const clock = gate.clock(this.clock);
     const done = runFleetWorker({
-      queue: gate.queue(openMemoryQueue(this.broker), () => { counts.receives++; }), codec: () => codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: 60_000,
+      queue: gate.queue(openMemoryQueue(this.broker), () => { counts.receives++; }), codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: 60_000,
       clock, random: seededRandom(name), events,
       open: async (document) => {
         await this.onOpen(name);

@@ -20,8 +20,9 @@ export type { OpenMigration } from './migration.ts';
 
 export interface FleetWorkerOptions {
   readonly queue: MessageQueue;
-  /** As it is now: keys change while a worker works. */
-  readonly codec: () => TaskCodec;
+  readonly codec: TaskCodec;
+  /** Reads the keys again, for a message that none of them opens; answers whether there are others now. */
+  readonly refreshKeys?: () => Promise<boolean>;
   readonly journals: (spec: string) => Promise<Journal>;
   /** From the document that the migration's messages name. */
   readonly open: (document: Buffer, journal: Journal, spec: SpecReference) => Promise<OpenMigration>;
@@ -148,8 +149,11 @@ class FleetWorker {
   }
 
   #take(delivery: MessageDelivery): boolean {
-    const envelope = this.#opened(delivery);
-    if (envelope === undefined) return false;
+    const envelope = this.#opened(delivery, this.#options.refreshKeys);
+    return envelope !== undefined && this.#hand(delivery, envelope);
+  }
+
+  #hand(delivery: MessageDelivery, envelope: AnyEnvelope<FleetBodies>): boolean {
     const { id, sha256 } = envelope.spec;
     const key = `${id} ${sha256}`;
     const migration = this.#migrations.get(key) ?? this.#begin(envelope.spec);
@@ -157,18 +161,30 @@ class FleetWorker {
     return migration.accept(delivery, envelope);
   }
 
-  /** What cannot be opened here is no task: put aside, or left to a newer worker (F108, F110). */
-  #opened(delivery: MessageDelivery): AnyEnvelope<FleetBodies> | undefined {
+  /** What cannot be opened here is no task: put aside, or left to a newer worker (F108, F110). With `refresh` a wrong seal is looked at once more first. */
+  #opened(delivery: MessageDelivery, refresh: FleetWorkerOptions['refreshKeys']): AnyEnvelope<FleetBodies> | undefined {
     try {
-      return this.#options.codec().open(delivery.body);
+      return this.#options.codec.open(delivery.body);
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'message');
-      const isNewer = error.code === 'E_MESSAGE_VERSION';
-      this.#once(error.code, `${this.#options.queue.describe}: a message is ${isNewer ? 'left to newer workers' : 'put aside'}: ${errorLine(error)}`);
-      // Where this fails, the lease runs out and it comes again.
-      void (isNewer ? delivery.release(NEWER_MS) : delivery.park(errorLine(error))).catch(() => undefined);
+      if (error.code === 'E_MESSAGE_SIGNATURE' && refresh !== undefined) void this.#openAgain(delivery, refresh);
+      else this.#refuse(delivery, error);
       return undefined;
     }
+  }
+
+  /** Of keys that cannot be read their reader tells; the ones before stay. */
+  async #openAgain(delivery: MessageDelivery, refresh: () => Promise<boolean>): Promise<void> {
+    await refresh().catch(() => false);
+    const envelope = this.#opened(delivery, undefined);
+    if (envelope !== undefined) this.#hand(delivery, envelope);
+  }
+
+  /** Where an answer to the queue fails, the lease runs out and the message comes again. */
+  #refuse(delivery: MessageDelivery, error: BrigadeError): void {
+    const isNewer = error.code === 'E_MESSAGE_VERSION';
+    this.#once(error.code, `${this.#options.queue.describe}: a message is ${isNewer ? 'left to newer workers' : 'put aside'}: ${errorLine(error)}`);
+    void (isNewer ? delivery.release(NEWER_MS) : delivery.park(errorLine(error))).catch(() => undefined);
   }
 
   #begin(spec: SpecReference): FleetMigration {

@@ -1,0 +1,36 @@
+/** One of several workers of a machine: forked by its supervisor, told what to do over IPC. When the supervisor is gone, it leaves as if it had been asked to. */
+import { asBrigadeError, errorFacts } from '../../core/errors.ts';
+import { systemClock } from '../../telemetry/clock.ts';
+import { systemRandom } from '../../telemetry/random.ts';
+import { EventBatcher } from '../events.ts';
+import type { FromWorker, ToWorker } from './workers.ts';
+import { workHere } from './worker.ts';
+
+const stop = new AbortController();
+
+function say(message: FromWorker): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined); // the supervisor may be gone by then
+}
+
+async function work({ places, each }: Extract<ToWorker, { type: 'start' }>): Promise<void> {
+  const events = new EventBatcher((some) => say({ type: 'events', events: some }));
+  events.each = each;
+  try {
+    await workHere(places, { env: process.env, clock: systemClock(), random: systemRandom(), events }, stop.signal, () => say({ type: 'ready' }));
+  } catch (thrown) {
+    say({ type: 'failed', error: errorFacts(asBrigadeError(thrown, 'worker')) });
+    process.exitCode = 1;
+  } finally {
+    events.flush();
+    if (process.connected) process.disconnect();
+  }
+}
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'start') void work(message);
+  else stop.abort();
+});
+process.once('disconnect', () => stop.abort());
+// The terminal's Ctrl-C goes to the whole group; it is the supervisor that decides how to drain.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);

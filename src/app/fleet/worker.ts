@@ -1,0 +1,48 @@
+/** A worker of a fleet in this process: the queue, the journals and the stores that its messages name. */
+import { hostname } from 'node:os';
+import { runFleetWorker } from '../../fleet/worker/worker.ts';
+import { type WorkerSurroundings, migrationOpener } from './open-migration.ts';
+import { openJournals } from './journal.ts';
+import { messageKeys } from './message-key.ts';
+import { openQueue } from './queue.ts';
+
+/** References, never secrets: it crosses processes. */
+export interface WorkerPlaces {
+  readonly queue: string;
+  readonly journal: string;
+  readonly messageKeys: readonly string[];
+  /** Where relative paths start. */
+  readonly cwd: string;
+  readonly version: string;
+  readonly drainMs: number;
+}
+
+/**
+ * Works until the signal fires, and then for as long as a drain takes. `ready`: everything that it is told to use is there.
+ * @throws what is wrong with the places: usage, premise
+ */
+export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, ready: () => void = () => undefined): Promise<void> {
+  const { cwd, drainMs, version } = places;
+  const { env, clock, random, events } = around;
+  const keys = await messageKeys(places.messageKeys, { env, cwd, clock });
+  const journals = openJournals(places.journal, { env, cwd, clock, random, events });
+  const queue = await openQueue(places.queue, { env, cwd, clock, random });
+  const stopped = new AbortController();
+  const fresh = keys.keepFresh(stopped.signal, events);
+  try {
+    ready();
+    await runFleetWorker({
+      queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around),
+      worker: workerName(random), host: hostname(), version, clock, random, events, drainMs,
+    }, signal);
+  } finally {
+    stopped.abort();
+    await Promise.all([fresh, queue.close(), journals.close()]);
+  }
+}
+
+/** Process ids come again, and names of hosts stand on many machines; who signs reports and beats is one process and no other one. */
+function workerName(random: WorkerSurroundings['random']): string {
+  const chance = Math.floor(random.next() * 2 ** 32).toString(36);
+  return `${hostname()}-${process.pid}-${chance}`;
+}

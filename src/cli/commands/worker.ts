@@ -1,0 +1,46 @@
+import { availableParallelism } from 'node:os';
+import { parseDuration } from '../../config/units.ts';
+import { EXIT } from '../../core/exit-code.ts';
+import type { RunEvent } from '../../ports/events.ts';
+import type { Invocation } from '../invocation.ts';
+import { logging } from '../logging.ts';
+import { isFleet, keyReferences } from '../open-fleet.ts';
+import { productVersion } from '../product.ts';
+import { stopOnSignals } from '../stopping.ts';
+
+const DRAIN = '15s';
+
+/** Works until SIGINT or SIGTERM, or until whoever started it over IPC is gone. */
+export async function execute(invocation: Invocation): Promise<number> {
+  const { io, options } = invocation;
+  isFleet(invocation, true);
+  const drainMs = parseDuration(options.text('drain') ?? DRAIN);
+  const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs };
+  const processes = options.count('processes') ?? Math.max(1, availableParallelism());
+  const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
+  using log = logging(invocation, 'worker');
+  const events = { emit: (event: RunEvent) => { tell(invocation, event); log.emit(event); }, each: log.each === true };
+  const ready = (): void => io.out.line(`working for ${places.queue.replace(/\?.*/s, '')} (${processes} ${processes === 1 ? 'process' : 'processes'})`);
+  const signal = process.connected ? AbortSignal.any([stopping.signal, disconnected()]) : stopping.signal;
+  if (processes === 1) {
+    const { workHere } = await import('../../app/fleet/worker.ts');
+    await workHere(places, { env: io.env, clock: io.clock, random: io.random, events }, signal, ready);
+  } else {
+    const { workInProcesses } = await import('../../app/fleet/workers.ts');
+    await workInProcesses({ places, processes, events, clock: io.clock, ready }, signal);
+  }
+  stopping.end();
+  log.ended(EXIT.clean);
+  return EXIT.clean;
+}
+
+function disconnected(): AbortSignal {
+  const gone = new AbortController();
+  process.once('disconnect', () => gone.abort());
+  return gone.signal;
+}
+
+/** There is no screen here: what an operator must know is a line. */
+function tell({ io }: Invocation, event: RunEvent): void {
+  if (event.type === 'note' && event.level !== 'info') io.err.line(`${event.level === 'warn' ? 'warning' : 'error'}: ${event.text}`);
+}
