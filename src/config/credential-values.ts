@@ -24,15 +24,30 @@ export function showRef(ref: ValueRef): string {
 
 /** The value, trimmed; undefined only for an optional variable that is not set. */
 export async function readValue(ref: ValueRef, readers: ValueReaders): Promise<string | undefined> {
-  const value = (await readRaw(ref, readers))?.trim();
+  return checked(ref, await readRaw(ref, readers));
+}
+
+/** The same at once, of a variable or a file. */
+export function readValueHere(ref: HereRef, env: Environment): string | undefined {
+  return checked(ref, readHere(ref, env));
+}
+
+function checked(ref: ValueRef, text: string | undefined): string | undefined {
+  const value = text?.trim();
   if (value === '' && !(ref.from === 'env' && ref.optional === true)) throw credentialError(`${showRef(ref)} is empty`, 'put the credential there');
   return value === '' ? undefined : value;
 }
 
+export type HereRef = ValueRef & { readonly from: 'env' | 'file' };
+
+function readHere(ref: HereRef, env: Environment): string | undefined {
+  if (ref.from === 'env') return readVariable(ref, env);
+  return readPrivateFile(ref.path, (what, fix, cause) => credentialError(`file:${ref.path} ${what}`, fix, cause));
+}
+
 async function readRaw(ref: ValueRef, readers: ValueReaders): Promise<string | undefined> {
   switch (ref.from) {
-    case 'env': return readVariable(ref, readers.env);
-    case 'file': return readPrivateFile(ref.path, (what, fix, cause) => credentialError(`file:${ref.path} ${what}`, fix, cause));
+    case 'env': case 'file': return readHere(ref, readers.env);
     case 'aws-ssm': return readers.aws.parameter(ref.name);
     case 'aws-sm': {
       const text = await readers.aws.secret(ref.name);

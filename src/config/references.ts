@@ -2,7 +2,7 @@
 import { Secret } from '../core/secret.ts';
 import { awsReader } from './credential-aws.ts';
 import { parseValueRef, parseWholeRef } from './credential-ref.ts';
-import { readValue, showRef } from './credential-values.ts';
+import { readValue, readValueHere, showRef } from './credential-values.ts';
 import type { Environment } from './expand.ts';
 import type { CredentialRef, ValueRef } from './migration.ts';
 import { configError, Problem } from './problem.ts';
@@ -40,9 +40,13 @@ export interface FreshText {
   readonly describe: string;
   /** As it stands there now, without the white space around it. Throws BrigadeError premise E_CREDENTIALS. */
   read(): Promise<Secret>;
+  /** The same at once; present where it stands on this machine. */
+  readHere?(): Secret;
 }
 
 export function secretText(ref: ValueRef, env: Environment): FreshText {
   const readers = { env, aws: awsReader(env) };
-  return { describe: showRef(ref), read: async () => new Secret(await readValue(ref, readers) ?? '') };
+  const text = { describe: showRef(ref), read: async () => new Secret(await readValue(ref, readers) ?? '') };
+  if (ref.from !== 'env' && ref.from !== 'file') return text;
+  return { ...text, readHere: () => new Secret(readValueHere(ref, env) ?? '') };
 }

@@ -12,6 +12,7 @@
 import { resolve } from 'node:path';
 import { type CredentialRef, credentialSource, type FreshText, secretText, type ValueRef } from '../../config/index.ts';
 import { configError, quoteValue } from '../../config/problem.ts';
+import { isKind } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
@@ -184,18 +185,28 @@ async function openNats({ queue, create, leaseMs, servers, secret, ca, replicas 
 }
 
 /**
- * The client asks at every connect and cannot wait for an answer: it gets what was read last, and what stands there now is read for the next try, which
- * follows at once where the old one is refused (D7).
+ * The client asks at every connect and cannot wait for an answer. A file or variable is read there and then; of a secret store it gets what was read
+ * last, and what stands there now is read for the next try, which follows at once where the old one is refused (D7).
  */
 async function freshAuth(secret: NatsSecret, text: FreshText): Promise<() => NatsAuth> {
   let known = await text.read();
-  const renew = async (): Promise<void> => { known = await text.read(); };
+  const readHere = (): void => { known = text.readHere?.() ?? known; };
+  const readAnew = async (): Promise<void> => { known = await text.read(); };
   return () => {
-    const now = authOf(secret, known);
     // What cannot be read now leaves the one that was right before; the server says whether it still is.
-    renew().catch(() => undefined);
+    leave(readHere);
+    const now = authOf(secret, known);
+    if (text.readHere === undefined) readAnew().catch(() => undefined);
     return now;
   };
+}
+
+function leave(work: () => void): void {
+  try {
+    work();
+  } catch (thrown) {
+    if (!isKind(thrown, 'premise')) throw thrown;
+  }
 }
 
 function authOf(secret: NatsSecret, text: Secret): NatsAuth {

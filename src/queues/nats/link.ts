@@ -44,7 +44,10 @@ export async function openLink({ servers, auth, ca }: NatsAccess, clock: Clock, 
   try {
     const nc = await lib.connect({
       servers: [...servers], name: 'brigade', timeout: CONNECT_MS, pingInterval: PING_MS, maxPingOut: 3,
-      maxReconnectAttempts: -1, reconnectTimeWait: RECONNECT_MS, ...authenticator, ...(ca === undefined ? {} : { tls: { ca } }),
+      maxReconnectAttempts: -1, reconnectTimeWait: RECONNECT_MS,
+      // Else it gives up for good at the second refusal: a secret that is rotated may take longer to arrive (D7). Whoever waits is told.
+      ignoreAuthErrorAbort: true,
+      ...authenticator, ...(ca === undefined ? {} : { tls: { ca } }),
     });
     return { ...follow(nc, clock, location), newInbox: () => lib.createInbox(), newHeaders: () => lib.headers() };
   } catch (thrown) {
@@ -77,7 +80,11 @@ function follow(nc: NatsConnection, clock: Clock, location: string): Omit<Link, 
   const watch = async (): Promise<void> => {
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') up = false;
-      if (status.type === 'reconnect') up = true;
+      if (status.type === 'reconnect') {
+        up = true;
+        // What was refused on the way here is settled.
+        denied = undefined;
+      }
       // A publish that the server refuses is answered to nobody: this is the only place that says so.
       if (status.type === 'error') denied = status.error;
       if (['disconnect', 'reconnect', 'error'].includes(status.type)) tellAll();
