@@ -221,7 +221,7 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
   try {
     await seedSource(source, { seed: options.seed, objects: options.objects, large: options.large });
     await makeBucket(bucketAt(server, 'journal'));
-    for (; todo.length > 0 && found.length === 0; rounds++) {
+    for (; (rounds === 0 || todo.length > 0) && found.length === 0; rounds++) {
       const place = join(dir, `round-${rounds}`);
       mkdirSync(place);
       const destination = bucketAt(server, `destination-${rounds}`, true);
