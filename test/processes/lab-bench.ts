@@ -17,7 +17,11 @@ export class LabBench {
   readonly cwd = realpathSync(mkdtempSync(join(tmpdir(), 'brigade-lab-')));
   readonly #dirs = new Set<string>();
 
-  constructor() {
+  readonly #env: NodeJS.ProcessEnv;
+
+  /** `env`: beside that of this process. */
+  constructor(env: Readonly<Record<string, string>> = {}) {
+    this.#env = { ...process.env, ...env };
     open.push(this);
   }
 
@@ -27,7 +31,7 @@ export class LabBench {
     const words = line.split(' ').filter((word) => word !== '');
     const at = words.indexOf('--dir');
     this.#dirs.add(at < 0 ? this.dir : join(this.cwd, words[at + 1] ?? ''));
-    return brigade(cwd, words, { env: process.env });
+    return brigade(cwd, words, { env: this.#env });
   }
 
   /** Must end with `exit`; answers what it printed. */
