@@ -108,7 +108,7 @@ class FleetHands implements Hands {
     const { index, journal, pen, queue, codec, spec, window, around } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
-      fold: (into) => fold(journal, into, { signal: around.signal }),
+      fold: (into) => fold(journal, into, { signal: around.signal }), quietMs: quietMs(this.#parts),
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);
@@ -127,6 +127,12 @@ class FleetHands implements Hands {
       around.events.emit({ type: 'note', level: 'warn', text: 'the journal does not answer: whoever coordinates next waits half a minute' });
     });
   }
+}
+
+/** With conditional writes nobody who is late changes anything. */
+function quietMs({ stores, queue, migration }: FleetParts): number {
+  const { absent, matches } = stores.destination.facts.guards;
+  return absent && matches ? 0 : queue.limits.leaseMs + migration.transfer.stallTimeoutMs;
 }
 
 function managed(crew: FleetCrew): ManagedCrew {

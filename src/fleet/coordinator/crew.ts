@@ -37,6 +37,11 @@ export interface FleetCrewOptions {
   readonly fold: (into: FoldTarget) => Promise<{ readonly reports: number; readonly damages: readonly Damage[] }>;
   /** Tasks that are outstanding at most. */
   readonly window: number | 'auto' | 'all';
+  /**
+   * Where the destination has no conditional writes: how long after the last report a writer that lost its lease may still write (design truth 4). The run
+   * is not idle before, so that its closing listing comes behind that.
+   */
+  readonly quietMs?: number;
   /** Messages in the queue that other migrations of this process sent. */
   readonly others?: () => number;
   readonly events: Events;
@@ -77,6 +82,8 @@ export class FleetCrew implements Crew {
   readonly #dueMs: Record<Chore, number> = { fold: 0, reap: 0, look: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
   #waitingSinceMs: number | undefined;
+  /** When a report was folded last. */
+  #reportedMs: number | undefined;
   readonly #working: Promise<void>;
 
   constructor(options: FleetCrewOptions) {
@@ -109,7 +116,12 @@ export class FleetCrew implements Crew {
   }
 
   idle(): boolean {
-    return this.outstanding === 0 && this.#options.journalled.settled;
+    return this.outstanding === 0 && this.#options.journalled.settled && this.#isQuiet();
+  }
+
+  #isQuiet(): boolean {
+    const { quietMs = 0, clock } = this.#options;
+    return this.#reportedMs === undefined || clock.monotonic() - this.#reportedMs >= quietMs;
   }
 
   diedMs(): number | undefined {
@@ -281,8 +293,9 @@ export class FleetCrew implements Crew {
       for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
       if (id !== undefined && report?.close === true) closed.push(id);
     });
-    const { damages } = await journalled.exclusively(() => fold(observed));
+    const { damages, reports } = await journalled.exclusively(() => fold(observed));
     const now = clock.monotonic();
+    if (reports > 0) this.#reportedMs = now;
     const held = new Set(closed.filter((id) => this.#outstanding.has(id)));
     for (const id of held) this.#outstanding.done(id, now);
     if (held.size > 0) this.#done.push({ atMs: now, tasks: held.size });

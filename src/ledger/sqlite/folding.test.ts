@@ -17,7 +17,7 @@ test('F094: a segment or a report that was folded changes nothing when it comes 
   const work = { ...at, task: 1 };
   await ledger.foldPlan(at, [begin, plan(0, 4)]);
   await ledger.foldReport({ work, nth: 0 }, report(copied(keyNumber(2)), failed(keyNumber(3))));
-  await ledger.foldReport({ work, nth: 1 }, report({ ...copied(keyNumber(2)), destination: 'newer' }));
+  await ledger.foldReport({ work, nth: 1 }, report({ ...copied(keyNumber(2)), destination: 'newer', source: { token: 'next version' } }));
   await ledger.close();
   ledger = await open(path);
   const before = [ledger.tally(1), ledger.totals(1), ledger.item(1, keyNumber(2))];
@@ -57,5 +57,16 @@ test('what was pruned has no name any more', async (t) => {
   assert.equal(ledger.ledgerTask(old), undefined);
   assert.equal(ledger.reportsFolded(now), 0);
   assert.equal(typeof ledger.ledgerTask(now), 'number');
+  await ledger.close();
+});
+
+test('a writer that was frozen tells of the version that was planned, after a newer one was copied: the newer one stays in the account', async (t) => {
+  const ledger = await open(join(folder(t), 'ledger.db'));
+  await ledger.foldPlan({ epoch: 1, seq: 0 }, [begin, plan(0, 4)]);
+  const work = { epoch: 1, seq: 0, task: 1 };
+  await ledger.foldReport({ work, nth: 0 }, report({ ...copied(keyNumber(2)), destination: 'of the newer', source: { token: 'next version' } }));
+  await ledger.foldReport({ work, nth: 1 }, report({ ...copied(keyNumber(2)), destination: 'of the older' }));
+  const { destination, source } = ledger.item(1, keyNumber(2)) ?? {};
+  assert.deepEqual([destination, source?.token], ['of the newer', 'next version']);
   await ledger.close();
 });

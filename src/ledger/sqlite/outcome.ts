@@ -5,7 +5,9 @@ import type { Line } from './block.ts';
 
 /**
  * The line after this outcome, or undefined when it says nothing new: the same outcome twice, or a late one of a former holder.
- * A concluded item only ever gets better: a success replaces a failure or skip, and another success only when it saw another version.
+ * A concluded item only ever gets better: a success replaces a failure or skip. Another success replaces it only when it says which version of the source
+ * it read: one that does not read the version that was planned, and a writer that was frozen may be telling of it long after a newer one was copied. Which of
+ * two writes stands is for the closing listing to find.
  */
 export function settle(line: Line, outcome: Outcome): Line | undefined {
   if (!saysMore(line, outcome)) return undefined;
@@ -32,5 +34,5 @@ function saysMore({ item }: Line, outcome: Outcome): boolean {
   if (item.state === 'pending') return outcome.state !== 'pending' || outcome.attempts > item.attempts || outcome.problem !== undefined;
   if (!succeeds(outcome.state)) return false;
   if (!succeeds(item.state)) return true;
-  return outcome.destination !== undefined && outcome.destination !== item.destination;
+  return outcome.source !== undefined && outcome.destination !== undefined && outcome.destination !== item.destination;
 }
