@@ -135,7 +135,7 @@ test('a torn, changed or misplaced report is never believed: its task is in doub
 test('a report that a listing did not show is asked for before a later one of the same task counts', async (t) => {
   const { journal } = await journalWithTasks(1);
   await journal.report(task(0), report('a', copied(0, 'old')));
-  await journal.report(task(0), report('b', copied(0, 'new')));
+  await journal.report(task(0), report('b', { ...copied(0, 'new'), source: { token: 'next version' } }));
   const hiding = { ...hidden(journal), async *reports() { for await (const read of journal.reports()) if (read.nth === 1) yield read; } };
   const made = await ledger(t);
   assert.equal((await rebuild(hiding, made)).reports, 2);

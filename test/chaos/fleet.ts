@@ -48,10 +48,10 @@ type Blow = 'worker' | 'coordinator' | 'purge' | 'change';
 const bin = fileURLToPath(new URL('../../bin/brigade.cjs', import.meta.url));
 const QUEUE = 'chaos';
 const LEASE = '6s';
-const BANDWIDTH = '8 MiB/s';
+const BANDWIDTH = '32 MiB/s';
 const PACE = { leastMs: 200, mostMs: 2500 };
 const PER_ROUND = 60;
-const UNDISTURBED_MS = 300_000;
+const UNDISTURBED_MS = 600_000;
 
 interface Process {
   readonly pid: number;

@@ -9,7 +9,7 @@ interface Seen {
 }
 
 /** A worker beats every 10 s. */
-const SILENT_MS = 60_000;
+const SILENT_MS = 35_000;
 /** After this nobody expects it back. */
 const GONE_MS = 60 * 60_000;
 
