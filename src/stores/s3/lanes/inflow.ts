@@ -24,13 +24,16 @@ export interface Inflow {
 /** Of what has no memory of its own but the heap's. */
 const SMALL = { step: 256 * KiB, ahead: 1 * MiB };
 
-/** What one read may bring, and one chunk: half of what a core's second cache holds, since what arrives is looked at right away. */
-const READ = 1 * MiB;
+/**
+ * Large, since the buffer is there already: each read is a call into the kernel and back into JavaScript, each chunk one through all decorators.
+ * With 256 KiB of either, bulk bytes over plain HTTP took a seventh more CPU, though they were warmer when they were hashed (docs/adr/012).
+ */
+const PLACE = { read: 4 * MiB, step: 2 * MiB, ahead: 4 * MiB };
 
 /** Into the reader's own buffer: each chunk is a piece of it, in its place. */
 export class InPlace implements Inflow {
-  readonly step = READ;
-  readonly ahead = 2 * READ;
+  readonly step = PLACE.step;
+  readonly ahead = PLACE.ahead;
   readonly #into: Uint8Array;
   #landed = 0;
   #taken = 0;
@@ -44,7 +47,7 @@ export class InPlace implements Inflow {
   }
 
   room(left: number): Uint8Array {
-    return this.#into.subarray(this.#landed, this.#landed + Math.min(left, READ));
+    return this.#into.subarray(this.#landed, this.#landed + Math.min(left, PLACE.read));
   }
 
   landed(count: number): void {
