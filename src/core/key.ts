@@ -79,6 +79,11 @@ export function firstOutOfOrder(entries: readonly { readonly key: Key }[], after
   return -1;
 }
 
+/** The same key with memory of its own: as read, it is a piece of the page that it stood on and keeps that alive. For the few keys of a page that outlive it. */
+export function ownKey(key: Key): Key {
+  return JSON.parse(JSON.stringify(key)) as Key; // exact for lone surrogates, too: they go through escaped
+}
+
 export function laterKey(a: Key, b: Key): Key {
   return compareKeys(a, b) >= 0 ? a : b;
 }

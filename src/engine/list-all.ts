@@ -27,7 +27,7 @@ export async function listAll(store: Store, { lanes, clock, prefix = '' }: ListA
     });
     cursors.set(range, cursor);
     try {
-      while (await cursor.more()) each(cursor.takeAll());
+      while (await cursor.more()) drain(cursor, each);
     } finally {
       cursors.delete(range);
       seeds.delete(range);
@@ -36,4 +36,9 @@ export async function listAll(store: Store, { lanes, clock, prefix = '' }: ListA
   };
   const onSplit = (lower: Range, upper: Range): void => { seeds.set(upper, cursors.get(lower)?.handOver(upper.after as Key)); };
   await inRanges([{}], { sides: 1, lanes, divisible: lanes > 1, prefix, clock, onSplit }, work, signal);
+}
+
+/** Apart, so that no frame that waits for the next page holds the last one. */
+function drain(cursor: EntryCursor, each: (entries: readonly ObjectEntry[]) => void): void {
+  each(cursor.takeAll());
 }

@@ -48,17 +48,25 @@ interface Page {
   readonly isLast: boolean;
 }
 
+/** As it came: read, or still to be read. */
+type Arrived = Page | UnreadPage;
+type UnreadPage = ListPage & { readonly reach: Key };
+
 const NO_PAGE: Page = { entries: [], isLast: true };
 const NO_ENTRIES: readonly ObjectEntry[] = [];
+const OVER = { done: true, value: undefined } as const;
 
 /** The same without a step of the event loop per entry: `peek` and `take` until nothing is left, then `more`. */
 export class EntryCursor {
   readonly #store: Store;
   readonly #options: ListingOptions;
-  readonly #pages: AsyncIterator<ListPage>;
-  #ahead: Promise<Page>;
-  /** The page ahead, once it is there. */
-  #arrived: Page | undefined;
+  readonly #ordered: boolean;
+  #pages: AsyncIterator<ListPage, unknown> | undefined;
+  #seeded = false;
+  #ahead: Promise<Arrived>;
+  /** The page that is being turned to, and the one ahead, once it is there. */
+  #inHand: UnreadPage | undefined;
+  #arrived: Arrived | undefined;
   #page: Page = { entries: NO_ENTRIES, isLast: false };
   #at = 0;
   #end = 0;
@@ -71,7 +79,7 @@ export class EntryCursor {
   constructor(store: Store, options: ListingOptions) {
     this.#store = store;
     this.#options = options;
-    this.#pages = this.#open()[Symbol.asyncIterator]();
+    this.#ordered = store.facts.ordered;
     this.#ahead = this.#fetch();
   }
 
@@ -82,7 +90,7 @@ export class EntryCursor {
   }
 
   take(): void {
-    this.#at++;
+    if (++this.#at === this.#end) this.#forget();
   }
 
   /** All that is there. */
@@ -91,6 +99,7 @@ export class EntryCursor {
     const { entries } = this.#page;
     const taken = this.#at === 0 && this.#end === entries.length ? entries : entries.slice(this.#at, this.#end);
     this.#at = this.#end;
+    this.#forget();
     return taken;
   }
 
@@ -103,33 +112,65 @@ export class EntryCursor {
   async more(): Promise<boolean> {
     while (this.peek() === undefined) {
       if (this.#isOver()) return false;
-      this.#page = await this.#ahead;
-      this.#arrived = undefined;
-      this.#at = 0;
-      this.#cut();
-      if (!this.#isOver()) this.#ahead = this.#fetch();
+      const arrived = await this.#ahead;
+      if (isUnread(arrived)) await this.#turnTo(arrived);
+      else this.#open(arrived);
     }
     return true;
   }
 
   /** What was read beyond this key, when the rest of the range goes to another listing. */
   handOver(beyond: Key): Seed {
-    const pages = this.#arrived === undefined ? [this.#page] : [this.#page, this.#arrived];
+    const pages = [this.#page, ...[this.#inHand, this.#arrived].flatMap((arrived) => (arrived === undefined ? [] : readable(arrived)))];
     const entries = pages.flatMap((page) => page.entries.slice(endWithin(page.entries, beyond)));
     return { entries, complete: pages.some((page) => page.isLast) };
   }
 
   async close(): Promise<void> {
-    await this.#pages.return?.();
+    await this.#pages?.return?.();
   }
 
-  async *#open(): AsyncGenerator<ListPage, void, undefined> {
-    const { seed } = this.#options;
-    if (seed !== undefined && seed.entries.length > 0) yield { entries: seed.entries, last: seed.complete };
-    if (seed?.complete === true) return;
-    const startAfter = seed?.entries.at(-1)?.key ?? this.#options.startAfter;
-    this.#asked = true;
-    yield* this.#store.facts.ordered ? pagesOf(this.#store, this.#options, startAfter) : sortedPages(this.#store, this.#options, startAfter);
+  /**
+   * The next page is asked for first, if more will be wanted; then, one turn of the event loop later, when that request has gone unless a
+   * limit holds it, this one is read. If it is bad, the step behind it tells: with the error, or with the page again where that is tried.
+   */
+  async #turnTo(unread: UnreadPage): Promise<void> {
+    const { upTo } = this.#options.bound ?? {};
+    this.#inHand = unread;
+    this.#arrived = undefined;
+    const asked = upTo === undefined || compareKeys(unread.reach, upTo) < 0;
+    if (asked) {
+      this.#ahead = this.#fetch();
+      await oneTurn();
+    }
+    if (this.#inHand === unread) this.#take(unread, asked);
+  }
+
+  /** Apart, so that no frame that has waited holds what was read. */
+  #take(unread: UnreadPage, asked: boolean): void {
+    this.#inHand = undefined;
+    const [page] = readable(unread);
+    unread.release?.();
+    if (page !== undefined) this.#open(this.#proven(page, true), asked);
+    else if (!asked) this.#ahead = this.#fetch();
+  }
+
+  #open(page: Page, asked = false): void {
+    if (!asked) this.#arrived = undefined;
+    this.#page = page;
+    this.#at = 0;
+    this.#cut();
+    if (!asked && !this.#isOver()) this.#ahead = this.#fetch();
+  }
+
+  /**
+   * What was taken is somebody else's. A page that waits here for the next one to come, with as many others as there are lanes, would
+   * outlive the young generation and be copied for nothing.
+   */
+  #forget(): void {
+    if (this.#end < this.#page.entries.length) return;
+    this.#page = { entries: NO_ENTRIES, isLast: this.#page.isLast };
+    this.#at = this.#end = 0;
   }
 
   #isOver(): boolean {
@@ -142,10 +183,35 @@ export class EntryCursor {
   }
 
   /** The error of a page that nobody waits for yet is not lost: it is thrown when the page is asked for. */
-  #fetch(): Promise<Page> {
-    const next = this.#pages.next().then((step) => (this.#arrived = step.done === true ? this.#ended() : this.#proven(step.value)));
+  #fetch(): Promise<Arrived> {
+    const next = this.#step().then((step) => (this.#arrived = this.#looked(step)));
     next.catch(() => undefined);
     return next;
+  }
+
+  #step(): Promise<IteratorResult<ListPage, unknown>> {
+    const { seed } = this.#options;
+    const first = !this.#seeded;
+    this.#seeded = true;
+    if (first && seed !== undefined && seed.entries.length > 0) return Promise.resolve({ done: false, value: { entries: seed.entries, last: seed.complete } });
+    if (seed?.complete === true) return Promise.resolve(OVER);
+    this.#asked = true;
+    this.#pages ??= this.#list(seed?.entries.at(-1)?.key ?? this.#options.startAfter);
+    return this.#pages.next();
+  }
+
+  #list(startAfter: Key | undefined): AsyncIterator<ListPage, unknown> {
+    if (!this.#ordered) return sortedPages(this.#store, this.#options, startAfter);
+    const { signal, prefix } = this.#options;
+    return this.#store.list({ signal, ahead: true, ...below(prefix), ...(startAfter === undefined ? {} : { startAfter }) })[Symbol.asyncIterator]();
+  }
+
+  #looked(step: IteratorResult<ListPage, unknown>): Arrived {
+    // A store may answer within that turn: pages are read in their order all the same.
+    if (this.#inHand !== undefined) this.#take(this.#inHand, true);
+    if (step.done === true) return this.#ended();
+    const { value } = step;
+    return isUnread(value) ? value : this.#proven({ entries: value.entries, isLast: value.last ?? false }, this.#asked && this.#ordered);
   }
 
   #ended(): Page {
@@ -159,7 +225,9 @@ export class EntryCursor {
     this.#last = entries.at(-1)?.key ?? this.#last;
   }
 
-  #proven({ entries, last: isLast = false }: ListPage): Page {
+  /** `fresh`: it is from the store, and nobody has told of it yet. */
+  #proven({ entries, isLast }: Page, fresh: boolean): Page {
+    if (fresh) count(entries, this.#options);
     this.#proveOrder(entries);
     const end = endWithin(entries, this.#options.bound?.upTo);
     const [first, last] = [entries[0], entries[end - 1]];
@@ -169,6 +237,24 @@ export class EntryCursor {
     if (first !== undefined && last !== undefined) this.#options.onKeys?.(first.key, last.key, end);
     return { entries, isLast: isOver };
   }
+}
+
+function isUnread(page: Arrived | ListPage): page is UnreadPage {
+  return 'reach' in page && page.reach !== undefined;
+}
+
+/** As a page; none where it is bad, which the step of the listing behind it tells. */
+function readable(arrived: Arrived): readonly Page[] {
+  if (!isUnread(arrived)) return [arrived];
+  try {
+    return [{ entries: arrived.entries, isLast: arrived.last ?? false }];
+  } catch {
+    return []; // told by the next step, which may also bring it again
+  }
+}
+
+function oneTurn(): Promise<void> {
+  return new Promise((resolve) => { setImmediate(resolve); });
 }
 
 /** How many of these entries come up to the bound. */
@@ -184,14 +270,6 @@ function endWithin(entries: readonly ObjectEntry[], upTo: Key | undefined): numb
   return low;
 }
 
-async function* pagesOf(store: Store, options: ListingOptions, startAfter: Key | undefined): AsyncGenerator<ListPage, void, undefined> {
-  const { signal, prefix } = options;
-  for await (const page of store.list({ signal, ...below(prefix), ...(startAfter === undefined ? {} : { startAfter }) })) {
-    count(page, options);
-    yield page;
-  }
-}
-
 function below(prefix: Key | undefined): { readonly prefix?: Key } {
   return prefix === undefined || prefix === '' ? {} : { prefix };
 }
@@ -200,7 +278,7 @@ async function* sortedPages(store: Store, options: ListingOptions, startAfter: K
   const sorter = options.sorter();
   try {
     for await (const page of store.list({ signal: options.signal, ...below(options.prefix) })) {
-      count(page, options);
+      count(page.entries, options);
       sorter.add(page.entries);
     }
     for (const page of sorter.pages()) yield { entries: afterCheckpoint(page, startAfter) };
@@ -213,10 +291,10 @@ function afterCheckpoint(page: readonly ObjectEntry[], startAfter: Key | undefin
   return startAfter === undefined ? page : page.filter((entry) => compareKeys(entry.key, startAfter) > 0);
 }
 
-function count(page: ListPage, options: ListingOptions): void {
+function count(entries: readonly ObjectEntry[], options: ListingOptions): void {
   let bytes = 0;
-  for (const entry of page.entries) bytes += entry.size;
-  options.onPage(page.entries.length, bytes);
+  for (const entry of entries) bytes += entry.size;
+  options.onPage(entries.length, bytes);
 }
 
 function outOfOrder(store: Store, last: Key, key: Key): BrigadeError {

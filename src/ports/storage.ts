@@ -58,9 +58,17 @@ export interface LostHeaders {
 }
 
 export interface ListPage {
+  /**
+   * Of a page with `reach` they are read from the answer when they are first looked at. What is wrong with it is thrown then, and again by
+   * the step of the listing that is taken after it: no listing goes on behind a page that is not proven.
+   */
   readonly entries: readonly ObjectEntry[];
   /** The store said that nothing comes behind this page; absent: only the end of the pages tells. */
   readonly last?: boolean;
+  /** Of a page that is handed out unread: its last key as the answer shows it, proven by nothing. It tells whether more will be wanted. */
+  readonly reach?: Key;
+  /** Its entries were taken and will not be looked at here again. Promises that brought the page may stay in memory, and it with them: empty from now on. */
+  release?(): void;
 }
 
 export interface ListRequest {
@@ -70,6 +78,8 @@ export interface ListRequest {
   readonly startAfter?: Key;
   /** Only directories are wanted: a store that has them need not look at anything else. */
   readonly directories?: boolean;
+  /** Pages that are not the last may come unread (ListPage.reach): who asks for the next one first does not let it wait for the reading. */
+  readonly ahead?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -214,7 +224,7 @@ export interface Store {
   readonly facts: StoreFacts;
   /** Who this is, so that a ledger is never used with another store (F032): endpoint + bucket, or directory's device and inode. */
   identity(signal?: AbortSignal): Promise<string>;
-  /** Pages in listing order. A page that cannot be proven good is an error, never "no objects" (truth 2). */
+  /** Pages in listing order, one step at a time. A page that cannot be proven good is an error, never "no objects" (truth 2). */
   list(request: ListRequest): AsyncIterable<ListPage>;
   /** Facts of one object; kind `gone` when there is definitively none. `checksum: true` asks for the vouched checksum too. */
   head(key: Key, options?: { readonly checksum?: boolean; readonly signal?: AbortSignal }): Promise<ObjectInfo>;

@@ -114,19 +114,48 @@ function layerCopy(inner: ServerCopy, { call }: Layer): ServerCopy {
   };
 }
 
-/** One call around each step of an iteration. Leaving early leaves the inner iteration too. */
-async function* eachStep<T>(open: () => AsyncIterable<T>, about: Call, call: Layer['call']): AsyncIterable<T> {
-  const steps = open()[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const step = await call(about, () => steps.next());
-      if (step.done === true) return;
-      yield step.value;
+/**
+ * One call around each step of an iteration. Leaving early leaves the inner iteration too. No generator: what one has yielded stays
+ * reachable from its frame until the next step has come, which for a page of a listing is long enough to grow old.
+ */
+function eachStep<T>(open: () => AsyncIterable<T>, about: Call, call: Layer['call']): AsyncIterable<T> {
+  return { [Symbol.asyncIterator]: () => new Steps(open()[Symbol.asyncIterator](), about, call) };
+}
+
+class Steps<T> implements AsyncIterator<T, undefined> {
+  readonly #inner: AsyncIterator<T>;
+  readonly #about: Call;
+  readonly #call: Layer['call'];
+  #over = false;
+
+  constructor(inner: AsyncIterator<T>, about: Call, call: Layer['call']) {
+    this.#inner = inner;
+    this.#about = about;
+    this.#call = call;
+  }
+
+  async next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#over) return OVER;
+    try {
+      const step = await this.#call(this.#about, () => this.#inner.next());
+      if (step.done !== true) return step;
+    } catch (thrown) {
+      await this.return();
+      throw thrown;
     }
-  } finally {
-    await steps.return?.();
+    this.#over = true;
+    return OVER;
+  }
+
+  async return(): Promise<IteratorResult<T, undefined>> {
+    if (this.#over) return OVER;
+    this.#over = true;
+    await this.#inner.return?.();
+    return OVER;
   }
 }
+
+const OVER = { done: true, value: undefined } as const;
 
 /** The same read with its bytes going through `transform`; `ended` is called exactly once, however the read ends. A body in memory has ended; its bytes are not transformed. */
 export function throughBody(read: ObjectRead, transform: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>, ended: (thrown?: unknown) => void): ObjectRead {

@@ -4,6 +4,7 @@
  */
 import { asBrigadeError, BrigadeError, errorFacts, isKind } from '../../core/errors.ts';
 import { laterKey, type Key } from '../../core/key.ts';
+import type { ObjectEntry } from '../../core/object.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { ListPage, ListRequest, Store, OpenUpload } from '../../ports/storage.ts';
@@ -54,7 +55,10 @@ export function retrying(store: Store, options: RetryOptions): Store {
       firstTry(options);
       return patiently(run, new Patience(options, op, signal));
     },
-    list: (request, open) => listRetrying(store, request, open, options),
+    list: (request, open) => ({ [Symbol.asyncIterator]: () => {
+      firstTry(options);
+      return new RetriedListing(store, request, open, options);
+    } }),
     uploads: (signal, open) => uploadsRetrying(signal, open, options),
   });
 }
@@ -156,31 +160,95 @@ class Patience {
   }
 }
 
-/** A listing that stumbles goes on after the last key it yielded: nothing twice, nothing left out. */
-async function* listRetrying(store: Store, request: ListRequest, open: (request: ListRequest) => AsyncIterable<ListPage>, options: RetryOptions): AsyncIterable<ListPage> {
-  firstTry(options);
-  const patience = new Patience(options, 'list', request.signal);
-  let after = request.startAfter;
-  let begun = false;
-  for (;;) {
-    try {
-      for await (const page of open(after === undefined ? request : { ...request, startAfter: after })) {
-        after = lastKey(page, after);
-        begun = true;
-        patience.progress();
-        yield page;
+/** A listing that stumbles goes on after the last key it handed out: nothing twice, nothing left out. */
+class RetriedListing implements AsyncIterator<ListPage, undefined> {
+  readonly #request: ListRequest;
+  readonly #open: (request: ListRequest) => AsyncIterable<ListPage>;
+  readonly #isOrdered: () => boolean;
+  readonly #patience: Patience;
+  #steps: AsyncIterator<ListPage> | undefined;
+  #after: Key | undefined;
+  /** Handed out, and not read yet. */
+  #unread: ListPage | undefined;
+  #begun = false;
+  #over = false;
+
+  constructor(store: Store, request: ListRequest, open: (request: ListRequest) => AsyncIterable<ListPage>, options: RetryOptions) {
+    this.#request = request;
+    this.#open = open;
+    this.#isOrdered = () => store.facts.ordered;
+    this.#patience = new Patience(options, 'list', request.signal);
+    this.#after = request.startAfter;
+  }
+
+  async next(): Promise<IteratorResult<ListPage, undefined>> {
+    while (!this.#over) {
+      try {
+        this.#steps ??= this.#open(this.#after === undefined ? this.#request : { ...this.#request, startAfter: this.#after })[Symbol.asyncIterator]();
+        const step = await this.#steps.next();
+        if (step.done !== true) return { done: false, value: this.#handOut(step.value) };
+        this.#over = true;
+      } catch (thrown) {
+        await this.#recover(thrown);
       }
-      return;
-    } catch (thrown) {
+    }
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<ListPage, undefined>> {
+    this.#over = true;
+    await this.#steps?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  async #recover(thrown: unknown): Promise<void> {
+    this.#steps = undefined;
+    try {
+      this.#readUnread();
       // Where keys come in no order, "after the last one" means nothing: what has begun can only be begun again, by who keeps the set.
-      if (begun && !store.facts.ordered) throw thrown;
-      await patience.orThrow(thrown);
+      if (this.#begun && !this.#isOrdered()) throw thrown;
+      await this.#patience.orThrow(thrown);
+    } catch (last) {
+      this.#over = true;
+      throw last;
+    }
+  }
+
+  #handOut(page: ListPage): ListPage {
+    this.#begun = true;
+    if (page.reach === undefined) {
+      this.#isGood(page.entries);
+      return page;
+    }
+    const { reach } = page;
+    const read = (): readonly ObjectEntry[] => {
+      const { entries } = page;
+      if (this.#unread === shown) this.#isGood(entries);
+      return entries;
+    };
+    const shown: ListPage = { get entries() { return read(); }, reach, release: () => page.release?.() };
+    this.#unread = shown;
+    return shown;
+  }
+
+  #isGood(entries: readonly ObjectEntry[]): void {
+    this.#unread = undefined;
+    this.#after = lastKey(entries, this.#after);
+    this.#patience.progress();
+  }
+
+  /** A good page is whose it was handed to: the listing goes on behind it, whatever else went wrong. One that is not good is asked for again. */
+  #readUnread(): void {
+    try {
+      void this.#unread?.entries;
+    } catch {
+      this.#unread = undefined; // what is wrong with it is being recovered from
     }
   }
 }
 
-function lastKey(page: ListPage, before: Key | undefined): Key | undefined {
-  const last = page.entries.at(-1)?.key;
+function lastKey(entries: readonly ObjectEntry[], before: Key | undefined): Key | undefined {
+  const last = entries.at(-1)?.key;
   return last === undefined || before === undefined ? (last ?? before) : laterKey(last, before);
 }
 

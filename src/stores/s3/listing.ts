@@ -12,6 +12,8 @@ import type { S3Call, S3Client } from './client.ts';
 import { encodeQuery } from './encode.ts';
 import { headObject } from './objects.ts';
 import { timeToken } from './time-token.ts';
+import { glanceAt } from './glance.ts';
+import type { Glance } from './glance.ts';
 import { scanListing } from './scanner.ts';
 import type { ScannedEntry, ScannedPage } from './scanner.ts';
 import { header } from './transport.ts';
@@ -36,33 +38,191 @@ interface Cursor {
   emptyPages: number;
 }
 
+/** How the next page is asked for. */
+type Place = Pick<Cursor, 'after' | 'token'>;
+
+/** Promises that waited long for it keep it in memory until all of that is collected: `body` is taken out to be read. */
+interface Answer {
+  body: Buffer;
+  readonly contentType: string | undefined;
+}
+
+/** A page that was handed out unread. */
+interface Unread {
+  /** What the next one is asked by. */
+  readonly next: Place;
+  /** Until it is read: what was read is not kept from here. */
+  page: LazyPage | undefined;
+  error: Error | undefined;
+}
+
+const NOTHING = Buffer.alloc(0);
+const OVER = { done: true, value: undefined } as const;
+
 /** @throws {BrigadeError} E_LIST_INVALID (transient), E_LIST_ORDER (unsupported, once), E_LIST_LOOP, E_LIST_TRUNCATED (premise). A key that cannot be read from the listing is a failed entry, E_LIST_LOSSY (F038). */
-export async function* listPages(client: S3Client, request: ListRequest, state: ListingState): AsyncGenerator<ListPage> {
-  const prefix = client.prefix + (request.prefix ?? '');
-  const start = request.startAfter === undefined ? '' : client.prefix + request.startAfter;
-  // A store whose order is its own means by "after" what it likes (SeaweedFS then forgets the prefix, too): from the beginning, and left out here.
-  const from = state.ordered ? '' : start;
-  const cursor: Cursor = { after: state.ordered ? start : '', token: undefined, first: undefined, emptyPages: 0 };
-  for (;;) {
-    const page = await fetchPage(client, prefix, cursor, request.signal);
-    checkPage(client, page, prefix, cursor, state);
-    const more = advance(client, page, cursor, state);
-    if (page.entries.length > 0 || !more) yield { entries: await entriesOf(client, page, from, request.signal), last: !more };
-    if (!more) return;
+export function listPages(client: S3Client, request: ListRequest, state: ListingState): AsyncIterable<ListPage> {
+  return { [Symbol.asyncIterator]: () => new Listing(client, request, state) };
+}
+
+/** No generator, whose frame would keep each page until the next one has come: pages are to die young. One step at a time. */
+class Listing implements AsyncIterator<ListPage, undefined> {
+  readonly #client: S3Client;
+  readonly #request: ListRequest;
+  readonly #state: ListingState;
+  readonly #prefix: string;
+  /** Keys up to here are left out of what is handed out. */
+  readonly #from: Key;
+  readonly #cursor: Cursor;
+  #unread: Unread | undefined;
+  #busy: Promise<unknown> = Promise.resolve();
+  #over = false;
+
+  constructor(client: S3Client, request: ListRequest, state: ListingState) {
+    this.#client = client;
+    this.#request = request;
+    this.#state = state;
+    this.#prefix = client.prefix + (request.prefix ?? '');
+    const start = request.startAfter === undefined ? '' : client.prefix + request.startAfter;
+    // A store whose order is its own means by "after" what it likes (SeaweedFS then forgets the prefix, too): from the beginning, and left out here.
+    this.#from = state.ordered ? '' : start;
+    this.#cursor = { after: state.ordered ? start : '', token: undefined, first: undefined, emptyPages: 0 };
+  }
+
+  next(): Promise<IteratorResult<ListPage, undefined>> {
+    const step = this.#step();
+    this.#busy = step;
+    return step;
+  }
+
+  /** Waits for a page that is on its way: its connection is not left to somebody else to find. */
+  async return(): Promise<IteratorResult<ListPage, undefined>> {
+    this.#over = true;
+    await this.#busy.catch(() => undefined); // told to who took the step
+    return OVER;
+  }
+
+  async #step(): Promise<IteratorResult<ListPage, undefined>> {
+    try {
+      while (!this.#over) {
+        const answer = await this.#ask();
+        const page = answer === undefined ? undefined : await this.#handedOut(answer);
+        if (page !== undefined) return { done: false, value: page };
+      }
+      return OVER;
+    } catch (thrown) {
+      this.#over = true;
+      throw thrown;
+    }
+  }
+
+  /** The next answer. It is nothing if the page before it, when it is read, proves bad or goes on in another way than it seemed to. */
+  async #ask(): Promise<Answer | undefined> {
+    const unread = this.#unread;
+    if (unread === undefined) return this.#fetch(this.#cursor);
+    if (unread.error !== undefined) throw unread.error;
+    const { answer, error } = await this.#fetch(unread.next).then((came) => ({ answer: came, error: undefined }), (thrown: unknown) => ({ answer: undefined, error: thrown as Error }));
+    this.#unread = undefined;
+    prove(unread);
+    if (this.#over) return undefined;
+    const { token, after } = this.#cursor;
+    if (token !== unread.next.token || (token === undefined && after !== unread.next.after)) return this.#fetch(this.#cursor);
+    if (error !== undefined) throw error;
+    return answer;
+  }
+
+  async #fetch(place: Place): Promise<Answer> {
+    const client = this.#client;
+    const query = client.profile.listing.version === 'v2' ? queryV2(this.#prefix, place) : queryV1(this.#prefix, place);
+    const headers = client.options.defaults.requesterPays === true ? ['x-amz-request-payer', 'requester'] : [];
+    const call: S3Call = { op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal: this.#request.signal };
+    const response = await client.send(call);
+    return { body: await client.collect(call, response, PAGE_BODY), contentType: header(response.headers, 'content-type') };
+  }
+
+  async #handedOut(answer: Answer): Promise<ListPage | undefined> {
+    const early = this.#glance(answer);
+    if (early !== undefined) return this.#asUnread(answer, early);
+    const page = this.#proven(answer);
+    if (page.entries.length === 0 && !this.#over) return undefined;
+    return { entries: await entriesOf(this.#client, page, this.#from, this.#request.signal), last: this.#over };
+  }
+
+  /** Where the next page can be asked for before this one is read. A token that is the last one's again is for the proof to find first. */
+  #glance({ body }: Answer): Glance | undefined {
+    const { listing } = this.#client.profile;
+    if (this.#request.ahead !== true || !this.#state.ordered || listing.version !== 'v2') return undefined;
+    const found = glanceAt(body, listing.plusIsSpace);
+    const goesOn = found !== undefined && found.reach.startsWith(this.#client.prefix) && (found.token ?? '') !== this.#cursor.token;
+    return goesOn ? found : undefined;
+  }
+
+  #asUnread(answer: Answer, { token, reach }: Glance): ListPage {
+    const unread: Unread = { next: { token, after: reach }, page: undefined, error: undefined };
+    this.#unread = unread;
+    return unread.page = new LazyPage(reach.slice(this.#client.prefix.length), () => {
+      unread.page = undefined;
+      try {
+        return this.#proven(answer).entries.map((entry) => toEntry(this.#client, entry));
+      } catch (thrown) {
+        throw unread.error = thrown as Error;
+      }
+    });
+  }
+
+  #proven(answer: Answer): ScannedPage {
+    const client = this.#client;
+    const { body, contentType } = answer;
+    answer.body = NOTHING;
+    const page = scanListing(body, { plusIsSpace: client.profile.listing.plusIsSpace, location: client.address, contentType });
+    checkPage(client, page, this.#prefix, this.#cursor, this.#state);
+    this.#over ||= !advance(client, page, this.#cursor, this.#state);
+    return page;
   }
 }
 
-async function fetchPage(client: S3Client, prefix: string, cursor: Cursor, signal: AbortSignal | undefined): Promise<ScannedPage> {
-  const { listing } = client.profile;
-  const query = listing.version === 'v2' ? queryV2(prefix, cursor) : queryV1(prefix, cursor);
-  const headers = client.options.defaults.requesterPays === true ? ['x-amz-request-payer', 'requester'] : [];
-  const call: S3Call = { op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal };
-  const response = await client.send(call);
-  const body = await client.collect(call, response, PAGE_BODY);
-  return scanListing(body, { plusIsSpace: listing.plusIsSpace, location: client.address, contentType: header(response.headers, 'content-type') });
+/** @throws what is wrong with the page. */
+function prove(unread: Unread): void {
+  void unread.page?.entries;
+  if (unread.error !== undefined) throw unread.error;
 }
 
-function queryV2(prefix: string, cursor: Cursor): string {
+/** Read when it is first looked at, once. */
+class LazyPage implements ListPage {
+  readonly reach: Key;
+  readonly #read: () => readonly ObjectEntry[];
+  #state: 'unread' | 'read' | 'bad' | 'released' = 'unread';
+  #entries: readonly ObjectEntry[] = [];
+  #error: Error | undefined;
+
+  constructor(reach: Key, read: () => readonly ObjectEntry[]) {
+    this.reach = reach;
+    this.#read = read;
+  }
+
+  get entries(): readonly ObjectEntry[] {
+    if (this.#state === 'unread') this.#readOnce();
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#state === 'released') throw new TypeError('a page is not looked at after its release');
+    return this.#entries;
+  }
+
+  release(): void {
+    this.#state = 'released';
+    this.#entries = [];
+  }
+
+  #readOnce(): void {
+    try {
+      this.#entries = this.#read();
+      this.#state = 'read';
+    } catch (thrown) {
+      this.#error = thrown as Error;
+      this.#state = 'bad';
+    }
+  }
+}
+
+function queryV2(prefix: string, cursor: Place): string {
   return encodeQuery({
     'list-type': '2', 'encoding-type': 'url', prefix,
     'max-keys': String(PAGE_KEYS), 'continuation-token': cursor.token,
@@ -70,7 +230,7 @@ function queryV2(prefix: string, cursor: Cursor): string {
   });
 }
 
-function queryV1(prefix: string, cursor: Cursor): string {
+function queryV1(prefix: string, cursor: Place): string {
   const marker = cursor.token ?? wireMarker(cursor.after);
   return encodeQuery({ 'encoding-type': 'url', prefix, 'max-keys': String(PAGE_KEYS), marker: marker === '' ? undefined : marker });
 }

@@ -5,7 +5,7 @@
  */
 import { isAscii } from 'node:buffer';
 import { BrigadeError, oneLine } from '../../core/errors.ts';
-import { keyFromBytes } from '../../core/key.ts';
+import { keyFromBytes, ownKey } from '../../core/key.ts';
 import type { Key } from '../../core/key.ts';
 import type { Mutable } from '../../core/mutable.ts';
 import { KiB } from '../../core/units.ts';
@@ -96,7 +96,7 @@ class Scan {
   /** Whether keys of this text can hold such a character at all. */
   #percent = true;
   #plus = true;
-  readonly #entries: ScannedEntry[] = [];
+  readonly #entries: Draft[] = [];
   readonly #fields = new Map<string, string>();
   #prefixes = 0;
 
@@ -143,6 +143,8 @@ class Scan {
     if (truncated !== 'true' && truncated !== 'false') throw this.#invalid('it does not say whether it is the last page (IsTruncated)');
     const count = this.#fields.get('KeyCount');
     if (count !== undefined && Number(count) !== this.#entries.length + this.#prefixes) throw this.#invalid(`it says ${oneLine(count, 20)} keys and holds ${this.#entries.length + this.#prefixes}`);
+    // Where a page begins and ends is remembered for long, by cursors, ranges and checkpoints.
+    for (const entry of [this.#entries[0], this.#entries.at(-1)]) if (entry !== undefined) entry.key = ownKey(entry.key);
     return { entries: this.#entries, encoded: this.#encoded, truncated: truncated === 'true', nextToken: this.#next() };
   }
 
