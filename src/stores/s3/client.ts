@@ -20,7 +20,7 @@ import type { WriteDefaults } from './metadata.ts';
 import type { ProviderProfile } from './profiles.ts';
 import { EMPTY_SHA256, Signer, UNSIGNED } from './sigv4.ts';
 import type { Signature } from './sigv4.ts';
-import { header } from './transport.ts';
+import { header, joined } from './transport.ts';
 import type { HttpRequest, HttpResponse, ResponseHeaders, Transport } from './transport.ts';
 
 export interface ClientOptions {
@@ -171,8 +171,14 @@ export class S3Client {
 
   /** The whole body of an answer; what breaks on the way says what was tried and where. */
   async collect(call: S3Call, response: HttpResponse, limit: number): Promise<Buffer> {
+    return joined(await this.pieces(call, response, limit));
+  }
+
+  /** The same in pieces. */
+  async pieces(call: S3Call, response: HttpResponse, limit: number): Promise<readonly Uint8Array[]> {
+    const { body } = response;
     try {
-      return await response.body.collect(limit);
+      return body.pieces === undefined ? [await body.collect(limit)] : await body.pieces(limit);
     } catch (thrown) {
       if (thrown instanceof BrigadeError) throw located(thrown, call.op, this.locate(call.key));
       throw thrown;

@@ -16,7 +16,7 @@ import { glanceAt } from './glance.ts';
 import type { Glance } from './glance.ts';
 import { scanListing } from './scanner.ts';
 import type { ScannedEntry, ScannedPage } from './scanner.ts';
-import { header } from './transport.ts';
+import { header, joined } from './transport.ts';
 
 const PAGE_BODY = 64 * MiB;
 /** What Amazon gives at most; asked for, so that no store sends pages that fill the memory. */
@@ -41,9 +41,9 @@ interface Cursor {
 /** How the next page is asked for. */
 type Place = Pick<Cursor, 'after' | 'token'>;
 
-/** Promises that waited long for it keep it in memory until all of that is collected: `body` is taken out to be read. */
+/** Promises that waited long for it keep it in memory until all of that is collected: `pieces` are taken out to be read. */
 interface Answer {
-  body: Buffer;
+  pieces: readonly Uint8Array[];
   readonly contentType: string | undefined;
 }
 
@@ -56,7 +56,22 @@ interface Unread {
   error: Error | undefined;
 }
 
-const NOTHING = Buffer.alloc(0);
+/** Pages are put together in the same place, one after the other: a buffer for each of them would be half of all memory that a listing asks for. */
+const PLACE = Buffer.allocUnsafeSlow(1 * MiB);
+
+/** Valid until the next call. */
+function laidOut(pieces: readonly Uint8Array[]): Buffer {
+  let size = 0;
+  for (const piece of pieces) size += piece.length;
+  if (size > PLACE.length) return joined(pieces);
+  let at = 0;
+  for (const piece of pieces) {
+    PLACE.set(piece, at);
+    at += piece.length;
+  }
+  return PLACE.subarray(0, size);
+}
+
 const OVER = { done: true, value: undefined } as const;
 
 /** @throws {BrigadeError} E_LIST_INVALID (transient), E_LIST_ORDER (unsupported, once), E_LIST_LOOP, E_LIST_TRUNCATED (premise). A key that cannot be read from the listing is a failed entry, E_LIST_LOSSY (F038). */
@@ -136,7 +151,7 @@ class Listing implements AsyncIterator<ListPage, undefined> {
     const headers = client.options.defaults.requesterPays === true ? ['x-amz-request-payer', 'requester'] : [];
     const call: S3Call = { op: 'ListObjects', method: 'GET', query, headers, scope: 'bucket', signal: this.#request.signal };
     const response = await client.send(call);
-    return { body: await client.collect(call, response, PAGE_BODY), contentType: header(response.headers, 'content-type') };
+    return { pieces: await client.pieces(call, response, PAGE_BODY), contentType: header(response.headers, 'content-type') };
   }
 
   async #handedOut(answer: Answer): Promise<ListPage | undefined> {
@@ -148,10 +163,10 @@ class Listing implements AsyncIterator<ListPage, undefined> {
   }
 
   /** Where the next page can be asked for before this one is read. A token that is the last one's again is for the proof to find first. */
-  #glance({ body }: Answer): Glance | undefined {
+  #glance({ pieces }: Answer): Glance | undefined {
     const { listing } = this.#client.profile;
     if (this.#request.ahead !== true || !this.#state.ordered || listing.version !== 'v2') return undefined;
-    const found = glanceAt(body, listing.plusIsSpace);
+    const found = glanceAt(laidOut(pieces), listing.plusIsSpace);
     const goesOn = found !== undefined && found.reach.startsWith(this.#client.prefix) && (found.token ?? '') !== this.#cursor.token;
     return goesOn ? found : undefined;
   }
@@ -171,9 +186,9 @@ class Listing implements AsyncIterator<ListPage, undefined> {
 
   #proven(answer: Answer): ScannedPage {
     const client = this.#client;
-    const { body, contentType } = answer;
-    answer.body = NOTHING;
-    const page = scanListing(body, { plusIsSpace: client.profile.listing.plusIsSpace, location: client.address, contentType });
+    const { pieces, contentType } = answer;
+    answer.pieces = [];
+    const page = scanListing(laidOut(pieces), { plusIsSpace: client.profile.listing.plusIsSpace, location: client.address, contentType });
     checkPage(client, page, this.#prefix, this.#cursor, this.#state);
     this.#over ||= !advance(client, page, this.#cursor, this.#state);
     return page;

@@ -40,6 +40,8 @@ export interface HttpResponse {
 export interface ResponseBody extends AsyncIterable<Uint8Array> {
   /** All of it; more than `limit` bytes is E_ANSWER_TOO_LARGE (F118). */
   collect(limit: number): Promise<Buffer>;
+  /** The same in the chunks in which it came, which are the caller's, where nothing has to be copied for that. */
+  pieces?(limit: number): Promise<readonly Uint8Array[]>;
   /**
    * All of it, if it comes whole right behind the head; undefined when it breaks, is large or dawdles: it is then to be iterated, and its
    * error met there. For small bodies, instead of iterating.
@@ -111,6 +113,16 @@ export function tlsOptions({ ca, insecureTls }: TransportOptions): { secureConte
 
 /** All of a body. `keep`: what stays of a chunk when the next one is asked for. @throws E_ANSWER_TOO_LARGE */
 export async function collectBody(body: ResponseBody & AsyncIterator<Uint8Array, undefined>, limit: number, location: string, keep: (chunk: Uint8Array) => Uint8Array): Promise<Buffer> {
+  return joined(await piecesOf(body, limit, location, keep));
+}
+
+export function joined(pieces: readonly Uint8Array[]): Buffer {
+  const first = pieces[0];
+  return pieces.length === 1 && Buffer.isBuffer(first) ? first : Buffer.concat(pieces);
+}
+
+/** As collectBody. */
+export async function piecesOf(body: ResponseBody & AsyncIterator<Uint8Array, undefined>, limit: number, location: string, keep: (chunk: Uint8Array) => Uint8Array): Promise<readonly Uint8Array[]> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for (let step = await body.next(); step.done !== true; step = await body.next()) {
@@ -121,6 +133,5 @@ export async function collectBody(body: ResponseBody & AsyncIterator<Uint8Array,
     }
     chunks.push(keep(step.value));
   }
-  const first = chunks[0];
-  return chunks.length === 1 && Buffer.isBuffer(first) ? first : Buffer.concat(chunks, size);
+  return chunks;
 }

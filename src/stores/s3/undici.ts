@@ -11,7 +11,7 @@ import { Aborts } from '../../core/aborts.ts';
 import { ConnectionBudget } from './connections.ts';
 import type { Closable, Connections } from './connections.ts';
 import { cutShort, networkError } from './network.ts';
-import { collectBody, headersTimeoutOf, SWALLOW, tlsOptions } from './transport.ts';
+import { collectBody, headersTimeoutOf, piecesOf, SWALLOW, tlsOptions } from './transport.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, ResponseHeaders, Transport, TransportOptions } from './transport.ts';
 
 const HEADER_BLOCK = 16 * KiB;
@@ -351,6 +351,10 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
 
   collect(limit: number): Promise<Buffer> {
     return collectBody(this, limit, this.#location, (chunk) => chunk);
+  }
+
+  pieces(limit: number): Promise<readonly Uint8Array[]> {
+    return piecesOf(this, limit, this.#location, (chunk) => chunk);
   }
 
   discard(): void {
