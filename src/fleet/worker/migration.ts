@@ -55,8 +55,10 @@ const MOST_KEPT = 32;
 const FIRST_TROUBLE_MS = 30_000;
 const LONGEST_TROUBLE_MS = 5 * 60_000;
 const PAUSED_MS = 10_000;
-/** How long somebody else may take what there is no slot for here. */
-const ELSEWHERE_MS = 5000;
+/** So long somebody else may take what there is no slot for here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
+const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
+/** Before a message that could not be prepared is tried again. */
+const AGAIN_MS = 5000;
 
 export class FleetMigration implements Member {
   readonly spec: SpecReference;
@@ -75,7 +77,7 @@ export class FleetMigration implements Member {
   #orders: Orders = { pause: false, workers: 1 };
   #goOn: () => void = () => undefined;
   #obeyed: (orders: Orders) => void = () => undefined;
-  #trouble: { readonly problem: Problem; readonly forMs: number; readonly untilMs: number } | undefined;
+  #trouble: { readonly error: BrigadeError; readonly problem: Problem; readonly forMs: number; readonly untilMs: number } | undefined;
   readonly #told = new Set<string>();
   #usedMs: number;
 
@@ -127,7 +129,7 @@ export class FleetMigration implements Member {
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting;
     if (isTwin || (this.room(size) <= 0 && !tired)) {
       // Where this fails, the lease runs out and it comes again.
-      void delivery.release(isTwin ? limits.leaseMs : Math.max(this.#restMs(), ELSEWHERE_MS * (1 + random.next()))).catch(() => undefined);
+      void delivery.release(isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2))).catch(() => undefined);
       return false;
     }
     this.#names.add(envelope.id);
@@ -173,8 +175,8 @@ export class FleetMigration implements Member {
       this.#names.delete(envelope.id);
       this.#usedMs = this.#options.clock.monotonic();
     };
+    if (await this.#opened?.then(() => false, () => true)) return held.release(this.ended ? 0 : this.#restMs()).finally(gone); // of what is wrong the migration tells
     try {
-      await this.#opened;
       const { journal } = this.#seat as Seat;
       const { name, run, size, sending, items, after = 0 } = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
       const known = new Known(name, after);
@@ -197,7 +199,7 @@ export class FleetMigration implements Member {
     }
     if (!isKind(error, 'cancelled') && !this.#told.has(error.code)) this.#note(`${this.spec.id}: a message goes back: ${errorLine(error)}`);
     this.#told.add(error.code);
-    return held.release(this.ended ? 0 : Math.max(this.#restMs(), ELSEWHERE_MS));
+    return held.release(this.ended ? 0 : Math.max(this.#restMs(), AGAIN_MS));
   }
 
   async #run(): Promise<void> {
@@ -235,11 +237,25 @@ export class FleetMigration implements Member {
   }
 
   async #open(): Promise<OpenMigration> {
-    if (this.#seat === undefined) {
-      this.#seat = await this.#options.sit();
-      this.#seat.join(this);
+    try {
+      if (this.#seat === undefined) {
+        this.#seat = await this.#options.sit();
+        this.#seat.join(this);
+      }
+      return await this.#options.open(this.#seat);
+    } catch (thrown) {
+      const error = asBrigadeError(thrown, 'open migration');
+      this.#fall(error);
+      throw error;
     }
-    return this.#options.open(this.#seat);
+  }
+
+  /** From now on nothing is taken. */
+  #fall(error: BrigadeError): void {
+    if (this.#trouble?.error === error || isKind(error, 'cancelled')) return;
+    const forMs = this.#trouble === undefined ? FIRST_TROUBLE_MS : Math.min(LONGEST_TROUBLE_MS, this.#trouble.forMs * 2);
+    if (this.#trouble?.problem.code !== error.code) this.#note(`${this.spec.id}: ${errorLine(error)}: its tasks go back, looked at again in ${forMs / 1000} s and then less and less often`);
+    this.#trouble = { error, problem: problemOf(error), forMs, untilMs: this.#options.clock.monotonic() + forMs };
   }
 
   async #copy(opened: OpenMigration): Promise<void> {
@@ -253,15 +269,12 @@ export class FleetMigration implements Member {
 
   /** Its tasks go to whoever can do them; here it is looked at again after a while, each time a longer one until something succeeds. */
   async #rest(error: BrigadeError): Promise<void> {
-    const { clock } = this.#options;
-    const forMs = this.#trouble === undefined ? FIRST_TROUBLE_MS : Math.min(LONGEST_TROUBLE_MS, this.#trouble.forMs * 2);
-    if (this.#trouble?.problem.code !== error.code) this.#note(`${this.spec.id}: ${errorLine(error)}: its tasks go back, looked at again in ${forMs / 1000} s and then less and less often`);
+    this.#fall(error);
     this.#opened = Promise.reject(cancelled('open'));
     this.#opened.catch(() => undefined);
-    this.#trouble = { problem: problemOf(error), forMs, untilMs: clock.monotonic() + forMs };
-    await this.#tasks.release(this.ended ? 0 : forMs, true);
+    await this.#tasks.release(this.ended ? 0 : this.#restMs(), true);
     this.#seat?.beatSoon();
-    await clock.sleep(forMs, this.#ending.signal).catch(() => undefined);
+    await this.#options.clock.sleep(this.#restMs(), this.#ending.signal).catch(() => undefined);
     this.#options.changed();
   }
 
@@ -285,4 +298,8 @@ export class FleetMigration implements Member {
   #note(text: string): void {
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
+}
+
+function elsewhereMs(receives: number): number {
+  return Math.min(ELSEWHERE.mostMs, ELSEWHERE.leastMs * 2 ** ((receives - 1) / ELSEWHERE.doublesAfter));
 }

@@ -41,14 +41,25 @@ export interface FleetWorkerOptions {
 
 const LONG_POLL_MS = 20_000;
 const IDLE_MS = 10 * 60_000;
+/** What a worker may be out for. `least`, `most`: milliseconds that it waits after messages that were not what it was out for, twice as long each time. */
+interface Appetite {
+  readonly ask: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Nothing is full. */
+const ANY = { ask: 1, least: 250, most: 1000 };
 /** Asked for before it is known what there is: as many as one migration lets wait. */
-const FIRST = WAITING;
-/** Asked for while a migration is in trouble: what is behind its messages is for others. */
-const PAST_TROUBLE = 10;
-/** After messages that were not for us. */
-const REST_MS = { least: 250, most: 1000 };
-/** Between looks for what there are slots for, while something else is full. */
-const LOOK_MS = { least: 1000, most: 15_000 };
+const FIRST: Appetite = { ...ANY, ask: WAITING };
+/** Of small ones, where large ones are in the way: there are few of those, and to give them back costs little. */
+const SMALL: Appetite = { ask: 10, least: 1000, most: 60_000 };
+/** Of large ones, where nothing but small ones may be left: each that is given back is looked up by whoever has it next. They are also sent first. */
+const LARGE: Appetite = { ask: 1, least: 5000, most: 300_000 };
+/** Of other migrations, while all of these are paused. */
+const OTHERS: Appetite = { ask: 1, least: 1000, most: 15_000 };
+/** Of what lies behind the messages of a migration that is in trouble here. */
+const PAST_TROUBLE: Appetite = { ask: 10, least: 250, most: 1000 };
 const LONGEST_OUTAGE_MS = 60_000;
 /** A newer worker may take it. */
 const NEWER_MS = 60_000;
@@ -72,8 +83,8 @@ class FleetWorker {
   readonly #told = new Set<string>();
   #changed: () => void = () => undefined;
   #everReceived = false;
-  #restMs = 0;
-  #lookMs = LOOK_MS.least;
+  /** Before it asks again for what it was out for and did not get. */
+  #restMs = LARGE.least;
 
   constructor(options: FleetWorkerOptions, signal: AbortSignal) {
     this.#options = options;
@@ -107,45 +118,41 @@ class FleetWorker {
   async #receiveSome(): Promise<void> {
     this.#forgetEnded();
     const { queue } = this.#options;
-    const [most, isFull] = this.#appetite();
-    if (most === 0) return this.#change();
-    if (await this.#rested(isFull)) return;
-    const deliveries = await queue.receive(Math.min(most, queue.limits.mostPerReceive), LONG_POLL_MS, this.#signal);
+    const out = this.#appetite();
+    if (out === undefined) return this.#change();
+    if (await this.#rested(out)) return;
+    const deliveries = await queue.receive(Math.min(out.ask, queue.limits.mostPerReceive), LONG_POLL_MS, this.#signal);
     this.#everReceived = true;
     const taken = deliveries.filter((delivery) => this.#take(delivery)).length;
-    const isResting = this.#isResting();
-    const useless = deliveries.length > 0 && taken === 0;
-    if (isFull && !isResting) this.#lookMs = useless ? longer(this.#lookMs, LOOK_MS) : 0;
-    else this.#restMs = useless ? longer(this.#restMs, REST_MS) : 0;
+    if (deliveries.length > 0 && taken === 0) this.#restMs = Math.min(out.most, Math.max(out.least, this.#restMs * 2));
+    else if (isLooking(out) || this.#restMs < LARGE.least) this.#restMs = 0;
   }
 
   /** Whether there is another appetite before the rest is over: then it is over at once. */
-  async #rested(isFull: boolean): Promise<boolean> {
+  async #rested(out: Appetite): Promise<boolean> {
     const { clock } = this.#options;
-    const isResting = this.#isResting();
-    const forMs = isFull && !isResting ? this.#lookMs : this.#restMs;
+    // What it rested for when it looked for something else is nothing to those who take whatever comes.
+    const forMs = isLooking(out) || this.#restMs <= out.most ? Math.min(out.most, this.#restMs) : 0;
     const end = clock.monotonic() + forMs;
     for (let leftMs = forMs; leftMs > 0; leftMs = end - clock.monotonic()) {
       await this.#change(leftMs);
-      if (this.#appetite()[1] !== isFull || this.#signal.aborted) return true;
+      const now = this.#appetite();
+      if (now?.most !== out.most || this.#signal.aborted) return true;
     }
     return false;
   }
 
-  #isResting(): boolean {
-    return [...this.#migrations.values()].some(({ resting }) => resting);
-  }
-
-  /** How many messages to ask for, and whether some class has no room: 0 when there is nothing that could be done with any. */
-  #appetite(): readonly [most: number, isFull: boolean] {
+  /** What to ask for; undefined when there is nothing that could be done with any message. */
+  #appetite(): Appetite | undefined {
     const all = [...this.#migrations.values()];
-    if (all.length === 0) return [FIRST, false];
-    const rooms = all.flatMap((migration) => [migration.room('small'), migration.room('large')]);
-    const isFull = rooms.some((room) => room <= 0);
-    if (!isFull) return [Math.min(...rooms), false];
-    if (this.#isResting()) return [PAST_TROUBLE, true];
-    const hasRoom = rooms.some((room) => room > 0) || all.some(({ paused }) => paused);
-    return [hasRoom ? 1 : 0, true];
+    if (all.length === 0) return FIRST;
+    const [small, large] = [all.map((migration) => migration.room('small')), all.map((migration) => migration.room('large'))];
+    const least = Math.min(...small, ...large);
+    if (least > 0) return { ...ANY, ask: least };
+    if (all.some(({ resting }) => resting)) return PAST_TROUBLE;
+    if (small.some((room) => room > 0)) return SMALL;
+    if (large.some((room) => room > 0)) return LARGE;
+    return all.some(({ paused }) => paused) ? OTHERS : undefined;
   }
 
   #take(delivery: MessageDelivery): boolean {
@@ -257,9 +264,9 @@ class FleetWorker {
   }
 }
 
-/** Twice as long as before, within limits. */
-function longer(ms: number, { least, most }: { readonly least: number; readonly most: number }): number {
-  return Math.min(most, Math.max(least, ms * 2));
+/** Something is full: it is out for something else. */
+function isLooking({ most }: Appetite): boolean {
+  return most > ANY.most;
 }
 
 async function documentOf(journal: Journal, { id, sha256 }: SpecReference): Promise<Buffer> {
