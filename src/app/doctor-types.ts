@@ -25,6 +25,7 @@ export interface DoctorAround {
 export interface FleetAround {
   readonly queue?: string;
   readonly journal?: string;
+  /** None: that is told. */
   readonly messageKeys?: readonly string[];
   /** Where relative paths start. */
   readonly cwd: string;

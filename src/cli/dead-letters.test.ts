@@ -78,6 +78,16 @@ test('a task that was given back is open, with what went wrong so far; one whose
   await written.close();
 });
 
+test('a task that was amended after its last report is not done by it; the key may stand in the environment', async () => {
+  using folder = tempFolder();
+  const { args, bury, written } = await ground(folder);
+  await bury(await message(0), 'before');
+  await bury(await message(0, { sending: 1, after: 1 }), 'after');
+  const ran = await brigade(folder.path, [...args, '--journal', 'journals', '-o', 'ndjson'], { env: { BRIGADE_MESSAGE_KEY: KEY } });
+  assert.deepEqual(ran.out.trimEnd().split('\n').map((line) => (JSON.parse(line) as { state: string }).state), ['done', 'open'], ran.err);
+  await written.close();
+});
+
 test('redrive takes what is open, discard what is done; all else stays unless it is named', async () => {
   using folder = tempFolder();
   const { run, queue, written } = await four(folder);

@@ -18,6 +18,14 @@ export function neededQueue(invocation: Invocation): string {
   return needed(invocation, 'queue', 'write --queue sqs:NAME or --queue nats:NAME@nats://host:4222, as for the coordinator');
 }
 
+/** Without `--message-key`, those of these that are set; the second is for a rotation. */
+const KEYS = ['BRIGADE_MESSAGE_KEY', 'BRIGADE_MESSAGE_KEY_OTHER'];
+
+/** Where the keys stand; possibly none. */
+export function keyReferences({ io, options }: Invocation): readonly string[] {
+  return options.list('message-key') ?? KEYS.filter((name) => (io.env[name] ?? '') !== '').map((name) => `env:${name}`);
+}
+
 /** Until it is done, or a signal comes: then that signal's exit code. */
 export async function untilStopped({ io }: Invocation, work: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const stopping = stopOnSignals(io, { say: (text) => io.err.line(text) });

@@ -7,12 +7,9 @@ import type { GatherHands } from '../app/migrate.ts';
 import type { Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import type { Events } from '../ports/events.ts';
+import { keyReferences } from './fleet.ts';
 import type { Invocation } from './invocation.ts';
 import { productVersion } from './product.ts';
-
-/** Without `--message-key`, the first of these that is set; the second is for a rotation. */
-const KEY = 'BRIGADE_MESSAGE_KEY';
-const OTHER_KEY = 'BRIGADE_MESSAGE_KEY_OTHER';
 
 /** Whether this command line names a fleet. @throws usage E_USAGE for half of one */
 export function isFleet({ options }: Invocation, needed = false): boolean {
@@ -22,13 +19,9 @@ export function isFleet({ options }: Invocation, needed = false): boolean {
   throw usageError('E_USAGE', `--${missing[0]} is missing: a fleet has a queue and a journal`, 'write --queue sqs:NAME or nats:NAME@nats://host:4222, and --journal s3://bucket/prefix/ or a shared directory');
 }
 
-export function keyReferences({ io, options }: Invocation): readonly string[] {
-  return options.list('message-key') ?? [KEY, OTHER_KEY].filter((name) => (io.env[name] ?? '') !== '').map((name) => `env:${name}`);
-}
-
 export function keysOf(invocation: Invocation): Promise<FreshKeys> {
-  const { io } = invocation;
-  return messageKeys(keyReferences(invocation), { env: io.env, cwd: io.cwd, clock: io.clock });
+  const { env, cwd, clock } = invocation.io;
+  return messageKeys(keyReferences(invocation), { env, cwd, clock });
 }
 
 export interface OpenFleet {

@@ -12,8 +12,8 @@ import type { DeadLetter, MessageQueue } from '../../ports/message-queue.ts';
 import type { Journals } from './journal.ts';
 
 /**
- * - `done`: a report closes its task; nothing is lost with it;
- * - `open`: its task is not done;
+ * - `done`: a report that came after it was sent closes what it asks for; nothing is lost with it;
+ * - `open`: that is not done;
  * - `unproven`: it is a task of ours, and there is no journal here that says more;
  * - `unopened`: it cannot be opened, or no key was given.
  */
@@ -86,7 +86,7 @@ async function standing(envelope: Envelope<'task', TaskBody>, journals: Journals
   const journal = await journalOf(envelope.spec.id, journals, signal);
   const { task, name } = await describe(envelope, journal, signal);
   if (journal === undefined) return { state: 'unproven', why: journals === undefined ? 'without --journal it is not known whether its task is done' : `there is no journal of ${task.migration} at ${journals.describe}`, task, failures: [] };
-  const { reports, damaged, closed, outcomes } = await reportsOf(journal, name, signal);
+  const { reports, damaged, closed, outcomes } = await reportsOf(journal, name, envelope.body.after ?? 0, signal);
   const failures = failuresOf(outcomes);
   const told = `${reports} ${reports === 1 ? 'report' : 'reports'}${damaged === 0 ? '' : `, ${damaged} of them damaged`}`;
   if (closed) return { state: 'done', why: `its task is done (${told}): nothing is lost with it`, task, failures };
@@ -135,14 +135,15 @@ interface Reported {
   readonly outcomes: ReadonlyMap<Key, Outcome>;
 }
 
-async function reportsOf(journal: Journal, work: TaskName, signal: AbortSignal): Promise<Reported> {
+/** `after`: of reports that were folded when it was sent, none ends what it asks for; the task was amended since. */
+async function reportsOf(journal: Journal, work: TaskName, after: number, signal: AbortSignal): Promise<Reported> {
   const outcomes = new Map<Key, Outcome>();
   let [closed, damaged] = [false, 0];
   for (let nth = 0; ; nth++) {
     const read = await journal.readReport({ work, nth }, signal);
     if (read === undefined) return { reports: nth, damaged, closed, outcomes };
     if (read.report === undefined) damaged++;
-    closed ||= read.report?.close === true;
+    closed ||= read.report?.close === true && nth >= after;
     for (const outcome of read.report?.outcomes ?? []) outcomes.set(outcome.key, outcome);
   }
 }

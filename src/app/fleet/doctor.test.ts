@@ -107,6 +107,7 @@ test('a directory as a place, and a key that is too short, are told', async (t) 
   const found = await examine({ messageKeys: ['env:ID'] }, { ...migration, source: { kind: 'file', path: join(dir, 'from') } });
   assert.match(told(found, 'fleet: source').join(), /^WARN,.*every worker must see the same one/);
   assert.match(told(found, 'message key').join(), /^FAIL,a message key has at least 32 bytes/);
+  assert.match(told(await examine({ messageKeys: [] }), 'message key').join(), /^WARN,none is named here/);
 });
 
 const sized = (key: string, size: number): Item => ({ key, kind: 'object', size, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 });

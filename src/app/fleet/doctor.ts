@@ -41,6 +41,10 @@ function* examineMachines({ source, destination }: Migration): Generator<DoctorL
 }
 
 async function* examineKeys({ around }: Examination, { cwd }: FleetAround, references: readonly string[]): Findings {
+  if (references.length === 0) {
+    yield warn('message key', 'none is named here, so it is not checked', 'give --message-key, as to coordinator and workers');
+    return;
+  }
   const keys = await settle(messageKeys(references, { env: around.env, cwd, clock: around.clock }));
   if (keys.error !== undefined) yield failure('message key', keys.error);
   else yield ok('message key', `${keys.value.describe}: ${references.length === 1 ? 'seals and opens' : 'the first seals, both open'}`);

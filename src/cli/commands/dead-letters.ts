@@ -7,7 +7,7 @@ import { EXIT } from '../../core/exit-code.ts';
 import { showKey } from '../../core/key.ts';
 import { showBytes } from '../../core/units.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
-import { neededQueue, untilStopped } from '../fleet.ts';
+import { keyReferences, neededQueue, untilStopped } from '../fleet.ts';
 import { format, type Invocation, nextCommand } from '../invocation.ts';
 
 const MOST = 100;
@@ -27,8 +27,8 @@ export async function execute(invocation: Invocation): Promise<number> {
   return untilStopped(invocation, async (signal) => {
     const { env, cwd, clock, random } = io;
     const around = { env, cwd, clock, random };
-    const keys = invocation.options.list('message-key');
-    const codec = keys === undefined ? undefined : (await messageKeys(keys, around)).codec;
+    const keys = keyReferences(invocation);
+    const codec = keys.length === 0 ? undefined : (await messageKeys(keys, around)).codec;
     const journal = invocation.options.text('journal');
     const journals = journal === undefined ? undefined : openJournals(journal, around);
     const queue = await openQueue(text, around);

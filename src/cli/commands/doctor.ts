@@ -5,7 +5,7 @@ import { oneLine } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { Paint } from '../colours.ts';
 import { format, type Invocation, nextCommand, paintFor, shellWord, stateDir } from '../invocation.ts';
-import { untilStopped } from '../fleet.ts';
+import { keyReferences, untilStopped } from '../fleet.ts';
 
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, args } = invocation;
@@ -23,10 +23,11 @@ export async function execute(invocation: Invocation): Promise<number> {
   });
 }
 
-function fleetOf({ io, options }: Invocation): FleetAround | undefined {
-  const [queue, journal, messageKeys] = [options.text('queue'), options.text('journal'), options.list('message-key')];
-  if (queue === undefined && journal === undefined && messageKeys === undefined) return undefined;
-  return { cwd: io.cwd, ...(queue === undefined ? {} : { queue }), ...(journal === undefined ? {} : { journal }), ...(messageKeys === undefined ? {} : { messageKeys }) };
+function fleetOf(invocation: Invocation): FleetAround | undefined {
+  const { io, options } = invocation;
+  const [queue, journal] = [options.text('queue'), options.text('journal')];
+  if (queue === undefined && journal === undefined && !options.has('message-key')) return undefined;
+  return { cwd: io.cwd, messageKeys: keyReferences(invocation), ...(queue === undefined ? {} : { queue }), ...(journal === undefined ? {} : { journal }) };
 }
 
 function conclude(invocation: Invocation, name: string, file: string, lines: readonly DoctorLine[]): number {

@@ -2,9 +2,10 @@ import { availableParallelism } from 'node:os';
 import { parseDuration } from '../../config/units.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { RunEvent } from '../../ports/events.ts';
+import { keyReferences } from '../fleet.ts';
 import type { Invocation } from '../invocation.ts';
 import { logging } from '../logging.ts';
-import { isFleet, keyReferences } from '../open-fleet.ts';
+import { isFleet } from '../open-fleet.ts';
 import { productVersion } from '../product.ts';
 import { stopOnSignals } from '../stopping.ts';
 
