@@ -69,7 +69,7 @@ class Folder {
     if (from !== undefined) await this.#refuseBeyond(from);
     for await (const { epoch, seq, records, damage: wrong } of this.#journal.plans(from, signal)) {
       if (wrong !== undefined || records === undefined) throw unbelievable(wrong as Damage);
-      for (const record of records) if (record.type === 'amend') await this.#reportsBefore(record.task, record.after);
+      for (const record of records) if (record.type === 'amend' || record.type === 'upload over') await this.#reportsBefore(record.task, record.after ?? 0);
       this.#counts.plans++;
       await this.#wait(this.#ledger.foldPlan({ epoch, seq }, records), weightOf(records));
     }

@@ -47,8 +47,8 @@ export type PlanRecord =
   | { readonly type: 'amend'; readonly task: TaskName; readonly after: number; readonly changes: readonly ItemChange[] }
   /** Before the first part is sent (F072). */
   | { readonly type: 'upload'; readonly task: TaskName; readonly upload: Upload; readonly sourceToken: string }
-  /** Completed or aborted. */
-  | { readonly type: 'upload over'; readonly task: TaskName; readonly uploadId: string }
+  /** Completed or aborted. `after`: as of an amendment, so that no report of the upload comes behind its end, whoever folds. Absent: none need come before. */
+  | { readonly type: 'upload over'; readonly task: TaskName; readonly uploadId: string; readonly after?: number }
   | { readonly type: 'totals'; readonly run: number; readonly totals: Partial<RunTotals> };
 
 export interface ItemChange {

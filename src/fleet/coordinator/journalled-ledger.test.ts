@@ -67,3 +67,20 @@ test('amendments while reports come in: the rebuilt ledger is the same', async (
   assert.deepEqual([...differences(index, await rebuilt(t, journal))].map(({ message }) => message), []);
   assert.equal(index.item(1, key(10))?.attempts, 0);
 });
+
+test('F072: an upload that is over is over in the rebuilt ledger too: what a worker told of it comes before its end', async (t) => {
+  const { ledger, index, journal, crew } = await groundFor(t);
+  ledger.beginRun('initial');
+  ledger.addPlan(1, pageOf(0, 10, 10));
+  await ledger.flush();
+  const running = crew();
+  await until(() => running.outstanding === 1);
+  const name = index.taskName(1);
+  assert.ok(name !== undefined);
+  const upload = { key: key(3), id: 'up', size: 3, partSize: 1 };
+  await journal.report(name, { worker: 'w', outcomes: [], close: false, parts: [], uploads: [{ upload, sourceToken: 's3' }] });
+  await until(() => index.openUploads().length === 1);
+  await ledger.forgetUpload(1, 'up');
+  assert.deepEqual(index.openUploads(), []);
+  assert.deepEqual([...differences(index, await rebuilt(t, journal))].map(({ message }) => message), []);
+});

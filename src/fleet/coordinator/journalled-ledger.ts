@@ -128,7 +128,8 @@ export class JournalledLedger implements Ledger {
   recordPart(): Promise<void> { return Promise.reject(notHere('recordPart')); }
 
   async forgetUpload(task: number, uploadId: string): Promise<void> {
-    this.#add([{ type: 'upload over', task: this.#nameOf(task), uploadId }]);
+    const name = this.#nameOf(task);
+    this.#put({ records: () => [{ type: 'upload over', task: name, uploadId, after: this.#ledger.reportsFolded(name) }], weight: 1 });
     await this.flush();
   }
 
