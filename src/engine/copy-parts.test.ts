@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BrigadeError } from '../core/errors.ts';
 import { NO_ATTRIBUTES } from '../core/object.ts';
 import { MiB } from '../core/units.ts';
-import type { Body, Multipart, Part, Upload } from '../ports/storage.ts';
+import type { Body, Guard, Multipart, Part, Upload } from '../ports/storage.ts';
 // eslint-disable-next-line import-x/no-restricted-paths -- the real part of the tests; the engine itself knows no store
 import { createMemoryStore } from '../stores/memory/index.ts';
 import { Budget } from './budget.ts';
@@ -26,11 +26,11 @@ function rigOf(putPart: (inner: Multipart, upload: Upload, number: number, body:
   const destination = { ...inner, multipart: { ...multipart, create: multipart.create.bind(multipart), complete: multipart.complete.bind(multipart), abort: multipart.abort.bind(multipart), putPart: (upload: Upload, number: number, body: Body) => putPart(multipart, upload, number, body) } };
   const memory = new Budget(64 * MiB);
   const recorder = { uploads: async () => [], record: async () => {}, recordUpload: async () => {}, recordPart: async () => {}, forgetUpload: async () => {} };
-  const copy = async (key: string, bytes: Buffer): Promise<void> => {
+  const copy = async (key: string, bytes: Buffer, guard: Guard = { kind: 'none' }): Promise<void> => {
     const token = source.put(key, bytes);
     const context = { source, destination, memory, recorder, options: { partConcurrency: 4 } };
     const step = {
-      context, task: { id: 1, items: [] }, version: { key, size: bytes.length, pin: { token } }, guard: { kind: 'none' },
+      context, task: { id: 1, items: [] }, version: { key, size: bytes.length, pin: { token } }, guard,
       signal: new AbortController().signal, carry: async () => ({ attributes: NO_ATTRIBUTES, lost: [] }), sent: () => {},
     } as unknown as CopyStep;
     await copyInParts(step, PART);
@@ -73,4 +73,15 @@ test('bytes of a write that failed are never written over: a socket may still be
   assert.ok(rig.inner.bytes('b')?.equals(content(1)));
   assert.ok(failed.length > 0);
   for (const { bytes, before } of failed) assert.ok(before.equals(bytes));
+});
+
+test('F072: where somebody else was quicker with the same bytes, they are taken as they stand, and our own upload is aborted', async () => {
+  const rig = rigOf(async (multipart, upload, number, body) => {
+    if (number === PARTS) rig.inner.put('a', content(0));
+    return multipart.putPart(upload, number, body);
+  });
+  await rig.copy('a', content(0), { kind: 'absent' });
+  const left = [];
+  for await (const { id } of rig.inner.multipart?.listUploads() ?? []) left.push(id);
+  assert.deepEqual(left, []);
 });

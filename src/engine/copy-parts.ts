@@ -192,6 +192,8 @@ async function completeUpload(step: CopyStep, multipart: Multipart, upload: Uplo
       if (resumed && isRefused(error)) await abandon(step, multipart, upload);
       throw isKind(error, 'gone') ? uploadLost(upload, error) : error;
     }
+    // What stands there may be another's, of the same bytes: then ours is open still (F072).
+    await multipart.abort(upload, signal);
     await finishTags(step.context.destination, upload.key, carried.attributes, signal);
     return landed;
   }
