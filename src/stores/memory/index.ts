@@ -14,7 +14,7 @@ export interface MemoryOptions {
   readonly facts?: Partial<StoreFacts>;
   /** Entries per page of a listing. Default 1,000. */
   readonly pageSize?: number;
-  /** Without one, modification times are a sequence: 1, 2, 3 … */
+  /** Without one, modification times are a sequence: 1, 2, 3 …, and nobody knows when an upload was begun. */
   readonly clock?: Clock;
   /** Copies from other memory stores by itself. Default false. */
   readonly serverCopy?: boolean;

@@ -1,12 +1,12 @@
-import type { Key } from '../../core/key.ts';
 import type { BrigadeError } from '../../core/errors.ts';
-import type { Body, CompleteRequest, Multipart, Part, Upload, UploadRequest, Written } from '../../ports/storage.ts';
+import type { Body, CompleteRequest, Multipart, OpenUpload, Part, Upload, UploadRequest, Written } from '../../ports/storage.ts';
 import { digest, stopIfAborted, type MemoryState } from './state.ts';
 
 interface HeldUpload {
   readonly upload: Upload;
   readonly request: UploadRequest;
   readonly parts: Map<number, { readonly bytes: Buffer; readonly part: Part }>;
+  readonly initiatedMs?: number;
 }
 
 export class MemoryMultipart implements Multipart {
@@ -26,7 +26,8 @@ export class MemoryMultipart implements Multipart {
     }
     const { signal: _, attributes: __, ...rest } = request;
     const upload: Upload = { ...rest, id: `u${this.#state.next()}` };
-    this.#uploads.set(upload.id, { upload, request, parts: new Map() });
+    const initiatedMs = this.#state.nowMs();
+    this.#uploads.set(upload.id, { upload, request, parts: new Map(), ...(initiatedMs === undefined ? {} : { initiatedMs }) });
     return upload;
   }
 
@@ -68,8 +69,8 @@ export class MemoryMultipart implements Multipart {
     return [...parts.values()].map(({ part }) => part).sort((a, b) => a.number - b.number);
   }
 
-  async *listUploads(): AsyncGenerator<{ readonly key: Key; readonly id: string }> {
-    for (const { upload } of [...this.#uploads.values()]) yield { key: upload.key, id: upload.id };
+  async *listUploads(): AsyncGenerator<OpenUpload> {
+    for (const { upload, initiatedMs } of [...this.#uploads.values()]) yield { key: upload.key, id: upload.id, ...(initiatedMs === undefined ? {} : { initiatedMs }) };
   }
 
   #held(upload: Upload, op: string): HeldUpload {

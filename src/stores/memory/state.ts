@@ -38,6 +38,11 @@ export class MemoryState {
     return ++this.#sequence;
   }
 
+  /** Where it has a clock. */
+  nowMs(): number | undefined {
+    return this.#clock?.now();
+  }
+
   held(key: Key, op: string): Held {
     const held = this.objects.get(key);
     if (held === undefined) throw this.error('E_NOT_FOUND', 'gone', op, key, 'no such object');
