@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { parseDuration } from '../../config/units.ts';
+import type { WorkersOptions } from '../../app/fleet/workers.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import { keyReferences } from '../fleet.ts';
@@ -23,16 +24,21 @@ export async function execute(invocation: Invocation): Promise<number> {
   const events = { emit: (event: RunEvent) => { tell(invocation, event); log.emit(event); }, each: log.each === true };
   const ready = (): void => io.out.line(`working for ${places.queue.replace(/\?.*/s, '')} (${processes} ${processes === 1 ? 'process' : 'processes'})`);
   const signal = process.connected ? AbortSignal.any([stopping.signal, disconnected()]) : stopping.signal;
-  if (processes === 1) {
-    const { workHere } = await import('../../app/fleet/worker.ts');
-    await workHere(places, { env: io.env, clock: io.clock, random: io.random, events }, signal, ready);
-  } else {
-    const { workInProcesses } = await import('../../app/fleet/workers.ts');
-    await workInProcesses({ places, processes, events, clock: io.clock, ready }, signal);
-  }
+  await work(io, { places, processes, events, clock: io.clock, ready }, signal);
   stopping.end();
   log.ended(EXIT.clean);
   return EXIT.clean;
+}
+
+/** Apart: a module that is loaded late beside a `using` is not found by the compiled program. */
+async function work({ env, clock, random }: Invocation['io'], options: Required<Omit<WorkersOptions, 'module'>>, signal: AbortSignal): Promise<void> {
+  const { places, processes, events, ready } = options;
+  if (processes > 1) {
+    const { workInProcesses } = await import('../../app/fleet/workers.ts');
+    return workInProcesses(options, signal);
+  }
+  const { workHere } = await import('../../app/fleet/worker.ts');
+  return workHere(places, { env, clock, random, events }, signal, ready);
 }
 
 function disconnected(): AbortSignal {
