@@ -1,0 +1,104 @@
+/** What happens in one simulation, all of it from its seed: what there is to copy, how, what goes wrong all the time, and which blows fall when. */
+import type { Random } from '../../src/ports/clock.ts';
+import { seededRandom } from '../../src/telemetry/random.ts';
+
+export type Blow =
+  | { readonly kind: 'kill worker' | 'stop worker' | 'join' | 'purge' | 'overwrite' | 'delete' | 'kill coordinator' }
+  | { readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number }
+  /** Another one, beside the one that is at work. */
+  | { readonly kind: 'another coordinator' }
+  | { readonly kind: 'jump'; readonly byMs: number }
+  | { readonly kind: 'cut'; readonly place: 'source' | 'destination' | 'journal' | 'queue'; readonly cut: 'request' | 'answer'; readonly forMs: number; readonly who: 'worker' | 'coordinator' }
+  | { readonly kind: 'outage'; readonly forMs: number };
+
+export type TimedBlow = Blow & { readonly atMs: number };
+
+export interface Sizes {
+  readonly key: string;
+  readonly size: number;
+  /** Something stands there before: the same bytes, or others. */
+  readonly before?: 'same' | 'other';
+}
+
+export interface Scenario {
+  readonly seed: number;
+  readonly objects: readonly Sizes[];
+  readonly workers: number;
+  readonly perTask: number;
+  readonly partSize: number;
+  /** From this size on an object goes in parts. */
+  readonly inPartsFrom: number;
+  readonly leaseMs: number;
+  readonly latencyMs: number;
+  readonly window: number | 'auto';
+  /** Small objects at once, of each worker. */
+  readonly atOnce: number;
+  readonly verify: 'inline' | 'full';
+  readonly compare: 'auto' | 'checksum';
+  /** Chances, each of a request. */
+  readonly faults: { readonly error: number; readonly throttle: number; readonly lost: number; readonly cut: number };
+  readonly messages: { readonly duplicate: number; readonly reorder: number; readonly lose: number };
+  readonly blows: readonly TimedBlow[];
+  /** Until then blows fall; after it nothing goes wrong any more. */
+  readonly stormMs: number;
+}
+
+const KINDS: readonly (readonly [Blow['kind'], number])[] = [
+  ['kill worker', 5], ['stop worker', 1], ['join', 2], ['freeze worker', 3], ['kill coordinator', 3], ['freeze coordinator', 2], ['another coordinator', 2],
+  ['purge', 2], ['overwrite', 5], ['delete', 1], ['jump', 2], ['cut', 4], ['outage', 1],
+];
+const PLACES = ['source', 'destination', 'journal', 'queue'] as const;
+
+export function scenarioOf(seed: number): Scenario {
+  const random = seededRandom(`scenario ${seed}`);
+  const calm = random.next() < 0.1;
+  const chance = (most: number): number => (calm || random.next() < 0.4 ? 0 : random.next() * most);
+  const partSize = pick(random, [1000, 2500, 6000]);
+  const stormMs = Math.floor(4000 * 15 ** random.next());
+  const latencyMs = pick(random, [50, 400, 1500, 3000]);
+  return {
+    seed, partSize, stormMs, latencyMs,
+    objects: objectsOf(random, partSize),
+    workers: between(random, 1, 6), perTask: pick(random, [1, 3, 8, 20]), inPartsFrom: partSize * 2,
+    leaseMs: pick(random, [6_000, 15_000, 30_000]), window: latencyMs > 400 || random.next() < 0.6 ? 'auto' : between(random, 1, 8),
+    atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
+    faults: { error: chance(0.08), throttle: chance(0.03), lost: chance(0.08), cut: chance(0.05) },
+    messages: { duplicate: chance(0.4), reorder: chance(0.6), lose: chance(0.2) },
+    blows: calm ? [] : Array.from({ length: between(random, 1, 14) }, () => ({ ...blowOf(random), atMs: Math.floor(random.next() * stormMs) })).sort((a, b) => a.atMs - b.atMs),
+  };
+}
+
+function objectsOf(random: Random, partSize: number): readonly Sizes[] {
+  const count = between(random, 5, random.next() < 0.15 ? 200 : 70);
+  const folders = ['', 'a/', 'a-b/', 'ünï/', 'z//'];
+  return Array.from({ length: count }, (_, i) => {
+    const large = random.next() < 0.15;
+    const before = random.next();
+    const size = large ? between(random, partSize * 2, partSize * 9) : random.next() < 0.05 ? 0 : between(random, 1, Math.min(2000, partSize * 2 - 1));
+    return { key: `${pick(random, folders)}${String(i).padStart(4, '0')}`, size, ...(before < 0.05 ? { before: 'same' as const } : before < 0.1 ? { before: 'other' as const } : {}) };
+  });
+}
+
+function blowOf(random: Random): Blow {
+  const kind = weighted(random, KINDS);
+  const longMs = Math.floor(1000 * 10 ** (random.next() * 2.3));
+  if (kind === 'freeze worker' || kind === 'freeze coordinator' || kind === 'outage') return { kind, forMs: longMs };
+  if (kind === 'jump') return { kind, byMs: (random.next() - 0.5) * 7_200_000 };
+  if (kind !== 'cut') return { kind };
+  return { kind, place: pick(random, PLACES), cut: random.next() < 0.5 ? 'request' : 'answer', forMs: longMs, who: random.next() < 0.75 ? 'worker' : 'coordinator' };
+}
+
+/** A whole number from one to the other, both included. */
+export function between(random: Random, least: number, most: number): number {
+  return least + Math.floor(random.next() * (most - least + 1));
+}
+
+export function pick<T>(random: Random, of: readonly T[]): T {
+  return of[Math.floor(random.next() * of.length)] as T;
+}
+
+function weighted<T>(random: Random, of: readonly (readonly [T, number])[]): T {
+  let left = random.next() * of.reduce((sum, [, weight]) => sum + weight, 0);
+  for (const [one, weight] of of) if ((left -= weight) < 0) return one;
+  return (of[0] as readonly [T, number])[0];
+}
