@@ -71,9 +71,9 @@ class StoredJournal implements Journal {
     }
   }
 
-  async report(work: WorkName, report: Report, signal?: AbortSignal): Promise<ReportPlace & { readonly written: boolean }> {
+  async report(work: WorkName, report: Report, signal?: AbortSignal, from = 0): Promise<ReportPlace & { readonly written: boolean }> {
     const content = packReport(report);
-    for (let nth = 0; nth < MOST_REPORTS; nth++) {
+    for (let nth = from; nth < MOST_REPORTS; nth++) {
       const key = reportKey({ work, nth });
       const bytes = encodeSegment(key, { kind: 'R', content });
       const standing = await putOnce(this.#store, key, bytes, signal);

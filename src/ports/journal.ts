@@ -150,8 +150,8 @@ export interface Journal {
    * @throws BrigadeError usage E_LOCKED_RUN: somebody else has it, and who (F106).
    */
   claim(request: { readonly holder: string; readonly over: Claim | undefined; readonly cutAt?: SegmentPlace; readonly signal?: AbortSignal }): Promise<CoordinatorJournal>;
-  /** Writes a report beside those that are there; the same one again is found to be there. Answers which it is. */
-  report(work: WorkName, report: Report, signal?: AbortSignal): Promise<ReportPlace & { readonly written: boolean }>;
+  /** Writes a report beside those that are there; the same one again is found to be there. Answers which it is. `from`: those before it are known to be there, and other ones: they are not looked at. */
+  report(work: WorkName, report: Report, signal?: AbortSignal, from?: number): Promise<ReportPlace & { readonly written: boolean }>;
   /** Whether this report stands: a task that was delivered again is done then. One request. */
   hasReport(place: ReportPlace, signal?: AbortSignal): Promise<boolean>;
   /** The newest run control that counts. */

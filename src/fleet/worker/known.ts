@@ -30,6 +30,11 @@ export class Known {
     return this.#closed;
   }
 
+  /** So many were read: the first ones. */
+  get reports(): number {
+    return this.#next;
+  }
+
   /** Not pending any more. */
   isDone(key: Key): boolean {
     return this.#done.has(key);

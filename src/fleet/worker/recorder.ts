@@ -91,6 +91,8 @@ class Book {
   #gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
   #reports = 0;
+  /** The first report of the task that is not known to be there. Each try costs a write and a look at what stands: a task of many reports would pay for all of them with each. */
+  #next = 0;
   #failed: { readonly error: unknown } | undefined;
   #timer: { readonly atMs: number; readonly stop: AbortController } | undefined;
 
@@ -155,7 +157,9 @@ class Book {
     this.#gathered = nothing();
     const optional = { ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
     try {
-      await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, outcomes, close, parts, ...optional });
+      const from = Math.max(this.#next, this.#known.reports);
+      const { nth } = await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, outcomes, close, parts, ...optional }, undefined, from);
+      this.#next = nth + 1;
     } catch (error) {
       const since = this.#gathered;
       this.#gathered = { outcomes: [...outcomes, ...since.outcomes], parts: [...parts, ...since.parts], uploads: [...uploads, ...since.uploads], over: [...over, ...since.over] };
