@@ -38,12 +38,12 @@ export class Fleet {
     world.trace(`BLOW ${JSON.stringify(blow)}`);
     const { random, objects, broker } = world;
     switch (blow.kind) {
-      case 'kill worker': return this.#ofWorkers((worker) => worker.process.kill());
+      case 'kill worker': return this.#ofWorkers(({ process }) => this.#kill(process, blow, () => process.kill()));
       case 'stop worker': return this.#ofWorkers((worker) => worker.process.stop.abort());
       case 'join': return this.#join();
       case 'freeze worker': return this.#ofWorkers(({ process }) => this.#freeze(process, blow.forMs));
       case 'freeze coordinator': return this.#ofCoordinators(({ process }) => this.#freeze(process, blow.forMs));
-      case 'kill coordinator': return this.#ofCoordinators((one) => this.#replaceKilled(one));
+      case 'kill coordinator': return this.#ofCoordinators((one) => this.#kill(one.process, blow, () => this.#replaceKilled(one)));
       case 'another coordinator': return this.#coordinate(this.#newPath());
       case 'purge': return broker.purge();
       case 'overwrite': return void objects.overwrite(random);
@@ -64,6 +64,7 @@ export class Fleet {
     broker.setFaults({});
     broker.setDown(false);
     for (const process of processes) {
+      process.spare();
       process.mend();
       process.thaw();
     }
@@ -164,6 +165,11 @@ export class Fleet {
   #ofCoordinators(strike: (coordinator: RunningCoordinator) => void): void {
     const living = this.#coordinators.filter(({ process, over }) => !process.dead && !over);
     if (living.length > 0) strike(pick(this.#world.random, living));
+  }
+
+  #kill(process: SimulatedProcess, { at, when = 'going' }: Blow & { readonly kind: 'kill worker' | 'kill coordinator' }, strike: () => void): void {
+    if (at === undefined) strike();
+    else process.snare({ at: new RegExp(`^${at}$`), when, strike });
   }
 
   /** On the same machine, or on another one that knows nothing. */

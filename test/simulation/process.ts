@@ -23,6 +23,13 @@ export interface Request {
   readonly torn?: (() => void) | undefined;
 }
 
+/** A blow that waits for a certain request: it falls while that is on its way there, or while its answer is on its way back. */
+interface Snare {
+  readonly at: RegExp;
+  readonly when: 'going' | 'done';
+  readonly strike: () => void;
+}
+
 export interface ProcessOptions {
   readonly name: string;
   readonly clock: Clock;
@@ -52,6 +59,7 @@ export class SimulatedProcess {
   #stalled: (() => void)[] = [];
   #frozen = false;
   #wallMs = 0;
+  #snare: Snare | undefined;
 
   constructor(options: ProcessOptions) {
     this.name = options.name;
@@ -94,6 +102,22 @@ export class SimulatedProcess {
   /** Its wall clock alone (F084). */
   jump(ms: number): void {
     this.#wallMs += ms;
+  }
+
+  /** Of requests told as `destination complete`. */
+  snare(snare: Snare): void {
+    this.#snare = snare;
+  }
+
+  spare(): void {
+    this.#snare = undefined;
+  }
+
+  #fallInto(request: Request, when: Snare['when']): void {
+    const snare = this.#snare;
+    if (snare === undefined || snare.when !== when || this.dead || !snare.at.test(`${request.place} ${request.op}`)) return;
+    this.#snare = undefined;
+    snare.strike();
   }
 
   cut(place: Place, cut: Cut): void {
@@ -143,12 +167,14 @@ export class SimulatedProcess {
     const [there, back, lot] = [this.#latency(), this.#latency(), this.#chance.next()];
     await clock.sleep(there);
     if (request.signal?.aborted === true) throw cancelled(request.op);
-    if (this.dead && lot < 0.5) {
-      if (lot < 0.2) request.torn?.();
+    this.#fallInto(request, 'going');
+    if (this.dead && lot < 0.6) {
+      if (lot < 0.4) request.torn?.();
       return new Promise(() => undefined);
     }
     if (cut === 'request') return this.#unanswered(request);
     const value = await run();
+    this.#fallInto(request, 'done');
     await clock.sleep(back);
     if (cut === 'answer' || this.#cuts.get(request.place) !== undefined) return this.#unanswered(request);
     return value;

@@ -3,7 +3,9 @@ import type { Random } from '../../src/ports/clock.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
 
 export type Blow =
-  | { readonly kind: 'kill worker' | 'stop worker' | 'join' | 'purge' | 'overwrite' | 'delete' | 'kill coordinator' }
+  | { readonly kind: 'stop worker' | 'join' | 'purge' | 'overwrite' | 'delete' }
+  /** `at`: in the very moment of its next request of this kind. */
+  | { readonly kind: 'kill worker' | 'kill coordinator'; readonly at?: string; readonly when?: 'going' | 'done' }
   | { readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number }
   /** Another one, beside the one that is at work. */
   | { readonly kind: 'another coordinator' }
@@ -49,6 +51,9 @@ const KINDS: readonly (readonly [Blow['kind'], number])[] = [
 ];
 const PLACES = ['source', 'destination', 'journal', 'queue'] as const;
 
+const WORKER_MOMENTS = ['destination write', 'destination create', 'destination putPart', 'destination complete', 'destination abort', 'journal write', 'queue ack', 'queue receive', 'source read'];
+const COORDINATOR_MOMENTS = ['journal write', 'journal write', 'journal head', 'queue send', 'destination list', 'source list', 'destination abort', 'destination listUploads'];
+
 export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(`scenario ${seed}`);
   const calm = random.next() < 0.1;
@@ -84,6 +89,10 @@ function blowOf(random: Random): Blow {
   const longMs = Math.floor(1000 * 10 ** (random.next() * 2.3));
   if (kind === 'freeze worker' || kind === 'freeze coordinator' || kind === 'outage') return { kind, forMs: longMs };
   if (kind === 'jump') return { kind, byMs: (random.next() - 0.5) * 7_200_000 };
+  if (kind === 'kill worker' || kind === 'kill coordinator') {
+    if (random.next() < 0.4) return { kind };
+    return { kind, at: pick(random, kind === 'kill worker' ? WORKER_MOMENTS : COORDINATOR_MOMENTS), when: random.next() < 0.5 ? 'going' : 'done' };
+  }
   if (kind !== 'cut') return { kind };
   return { kind, place: pick(random, PLACES), cut: random.next() < 0.5 ? 'request' : 'answer', forMs: longMs, who: random.next() < 0.75 ? 'worker' : 'coordinator' };
 }
