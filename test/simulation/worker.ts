@@ -19,7 +19,7 @@ export function startWorker(world: World, name: string): RunningWorker {
   const worker: RunningWorker = { process, ended: false };
   const journal = world.bug.workerJournal(journalOf(world, process));
   const options = {
-    queue: world.bug.workerQueue(world.queue(process)), codec: () => world.codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: DRAIN_MS, clock, random, events,
+    queue: world.bug.workerQueue(world.queue(process)), codec: world.codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: DRAIN_MS, clock, random, events,
     open: async (document: Buffer) => copying(readSpec(document), storesOf(world, process), { clock, random, events }),
   };
   runFleetWorker(options, stop.signal).then(
