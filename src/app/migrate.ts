@@ -172,7 +172,8 @@ async function carryOut(migration: Migration, flags: Flags, around: Surroundings
     try {
       const end = await work(migration, flags, around, stores, hands, index.run(run.number) ?? run);
       keeper.flush();
-      await hands.settle();
+      // On the way out a journal that is away keeps nobody: the next coordinator finds what it lacks.
+      await hands.settle().catch((thrown: unknown) => { if (!around.signal.aborted) throw thrown; });
       return { ...resultOf(migration, flags, index, run.number, end), explanation: tuned.explain(migration, stores, index, run.number) };
     } finally {
       // Also on the way out with an error: nothing of it may outlive the ledger.

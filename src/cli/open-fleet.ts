@@ -33,17 +33,20 @@ export interface OpenFleet {
 export async function openFleet(invocation: Invocation, migration: Migration, events: Events, signal: AbortSignal): Promise<OpenFleet> {
   const { io, options } = invocation;
   const around = { env: io.env, cwd: io.cwd, clock: io.clock, random: io.random, events };
+  const window = windowOf(options.text('window'));
   const keys = await keysOf(invocation);
   const journals = openJournals(options.text('journal') ?? '', around);
   try {
     const journal = await journals.open(migration.name);
     await journals.prove(migration.name, signal);
     const queue = await openQueue(options.text('queue') ?? '', around);
-    void keys.keepFresh(signal, events);
-    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window: windowOf(options.text('window')) });
+    const ended = new AbortController();
+    void keys.keepFresh(AbortSignal.any([signal, ended.signal]), events);
+    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window });
     return {
       gather,
       close: async () => {
+        ended.abort();
         await queue.close();
         await journals.close();
       },
