@@ -4,7 +4,7 @@ import type { Store } from '../../src/ports/storage.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/stores/memory/index.ts';
 import { layer } from '../../src/stores/decorators/layer.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import { pick, type Sizes } from './scenario.ts';
+import { pick, type Scenario } from './scenario.ts';
 
 export interface Version {
   readonly token: string;
@@ -24,13 +24,15 @@ export class Objects {
   readonly destination: MemoryStore;
   readonly #histories = new Map<string, History>();
   readonly #violate: (what: string) => void;
+  readonly #guarded: boolean;
   /** Writes that landed at the destination. */
   landed = 0;
 
-  constructor(sizes: readonly Sizes[], clock: Clock, violate: (what: string) => void) {
+  constructor({ objects: sizes, guarded }: Pick<Scenario, 'objects' | 'guarded'>, clock: Clock, violate: (what: string) => void) {
     this.#violate = violate;
+    this.#guarded = guarded;
     this.source = createMemoryStore({ name: 'source', clock, pageSize: 20, chunkSize: 700 });
-    this.destination = createMemoryStore({ name: 'destination', clock, pageSize: 20 });
+    this.destination = createMemoryStore({ name: 'destination', clock, pageSize: 20, facts: { guards: { absent: guarded, matches: guarded, onComplete: guarded } } });
     for (const { key, size, before } of sizes) {
       const bytes = contentOf(key, 1, size);
       const earlier = before === undefined ? undefined : before === 'same' ? bytes : contentOf(key, 0, size + 1);
@@ -101,7 +103,7 @@ export class Objects {
     if (now === undefined) return;
     const version = this.whichVersion(key, now);
     if (version < 0) this.#violate(`I2: what was written at ${key} (${now.length} bytes) is no whole version of the source`);
-    if (before === undefined) return;
+    if (before === undefined || !this.#guarded) return;
     const earlier = this.whichVersion(key, before);
     if (earlier > version) this.#violate(`I3: version ${version} of ${key} was written over version ${earlier}`);
     if (earlier === version && earlier > 0) this.#violate(`I3: version ${version} of ${key} was written over itself`);

@@ -55,7 +55,7 @@ export class World {
     this.violated = new Promise((resolve) => { this.#violated = resolve; });
     this.clock = simulatedClock();
     this.random = seededRandom(`world ${scenario.seed}`);
-    this.objects = new Objects(scenario.objects, this.clock, (what) => this.violate(what));
+    this.objects = new Objects(scenario, this.clock, (what) => this.violate(what));
     this.journalStore = createMemoryStore({ name: 'journal', clock: this.clock });
     this.journal = openJournal({ store: this.journalStore, clock: this.clock, random: seededRandom('judge') });
     this.broker = new MemoryBroker({ clock: this.clock, random: seededRandom(`broker ${scenario.seed}`), leaseMs: scenario.leaseMs, faults: scenario.messages });
