@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { BrigadeError, isKind } from '../../src/core/errors.ts';
 import { killCoordinator, type RunningCoordinator, startCoordinator } from './coordinator.ts';
-import { between, pick, type Blow } from './scenario.ts';
+import { between, pick, type Blow, type Moment } from './scenario.ts';
 import { type RunningWorker, startWorker } from './worker.ts';
 import { codeOf, type World } from './world.ts';
 import type { Place, SimulatedProcess } from './process.ts';
@@ -39,12 +39,12 @@ export class Fleet {
     world.trace(`BLOW ${JSON.stringify(blow)}`);
     const { random, objects, broker } = world;
     switch (blow.kind) {
-      case 'kill worker': return this.#ofWorkers(({ process }) => this.#kill(process, blow, () => process.kill()));
+      case 'kill worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => process.kill()));
       case 'stop worker': return this.#ofWorkers((worker) => worker.process.stop.abort());
       case 'join': return this.#join();
-      case 'freeze worker': return this.#ofWorkers(({ process }) => this.#freeze(process, blow.forMs));
-      case 'freeze coordinator': return this.#ofCoordinators(({ process }) => this.#freeze(process, blow.forMs));
-      case 'kill coordinator': return this.#ofCoordinators((one) => this.#kill(one.process, blow, () => this.#replaceKilled(one)));
+      case 'freeze worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
+      case 'freeze coordinator': return this.#ofCoordinators(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
+      case 'kill coordinator': return this.#ofCoordinators((one) => inMoment(one.process, blow, () => this.#replaceKilled(one)));
       case 'another coordinator': return this.#coordinate(this.#newPath());
       case 'purge': return broker.purge();
       case 'overwrite': return void objects.overwrite(random);
@@ -88,6 +88,7 @@ export class Fleet {
     const left = (): number => broker.counts().waiting + broker.counts().inFlight + broker.counts().delayed;
     for (const end = clock.monotonic() + mostMs; left() > 0 && clock.monotonic() < end;) await clock.sleep(LOOK_MS);
     if (left() > 0) this.#world.violate(`I14: ${left()} messages were left in the queue ${mostMs / 60_000} minutes after the end of the run`);
+    if (broker.counts().dead > 0) this.#world.violate(`F098: ${broker.counts().dead} messages were taken for poisoned`);
     this.#ending = true;
     for (const { process } of [...this.#workers, ...this.#coordinators]) process.stop.abort();
     for (const end = clock.monotonic() + mostMs; clock.monotonic() < end && this.#living() > 0;) await clock.sleep(LOOK_MS);
@@ -168,11 +169,6 @@ export class Fleet {
     if (living.length > 0) strike(pick(this.#world.random, living));
   }
 
-  #kill(process: SimulatedProcess, { at, when = 'going' }: Blow & { readonly kind: 'kill worker' | 'kill coordinator' }, strike: () => void): void {
-    if (at === undefined) strike();
-    else process.snare({ at: new RegExp(`^${at}$`), when, strike });
-  }
-
   /** On the same machine, or on another one that knows nothing. */
   #replaceKilled(coordinator: RunningCoordinator): void {
     const image = killCoordinator(coordinator, this.#dir, `image-${++this.#number}`);
@@ -208,6 +204,11 @@ export class Fleet {
 function mayEndWith(failure: unknown): boolean {
   if (!(failure instanceof BrigadeError)) return false;
   return LEAVES.has(failure.code) || isKind(failure, 'transient', 'throttled', 'cancelled');
+}
+
+function inMoment(process: SimulatedProcess, { at, when = 'going' }: Moment, strike: () => void): void {
+  if (at === undefined) strike();
+  else process.snare({ at: new RegExp(`^${at}$`), when, strike });
 }
 
 function alive({ process, ended }: RunningWorker): boolean {

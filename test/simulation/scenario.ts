@@ -2,11 +2,16 @@
 import type { Random } from '../../src/ports/clock.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
 
+/** In the very moment of its next request of this kind: while that is on its way, or while its answer is. Absent: at once. */
+export interface Moment {
+  readonly at?: string;
+  readonly when?: 'going' | 'done';
+}
+
 export type Blow =
   | { readonly kind: 'stop worker' | 'join' | 'purge' | 'overwrite' | 'delete' }
-  /** `at`: in the very moment of its next request of this kind. */
-  | { readonly kind: 'kill worker' | 'kill coordinator'; readonly at?: string; readonly when?: 'going' | 'done' }
-  | { readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number }
+  | ({ readonly kind: 'kill worker' | 'kill coordinator' } & Moment)
+  | ({ readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number } & Moment)
   /** Another one, beside the one that is at work. */
   | { readonly kind: 'another coordinator' }
   | { readonly kind: 'jump'; readonly byMs: number }
@@ -93,14 +98,17 @@ function objectsOf(random: Random, partSize: number): readonly Sizes[] {
 function blowOf(random: Random): Blow {
   const kind = weighted(random, KINDS);
   const longMs = Math.floor(1000 * 10 ** (random.next() * 2.3));
-  if (kind === 'freeze worker' || kind === 'freeze coordinator' || kind === 'outage') return { kind, forMs: longMs };
+  if (kind === 'outage') return { kind, forMs: longMs };
+  if (kind === 'freeze worker' || kind === 'freeze coordinator') return { kind, forMs: longMs, ...momentOf(random, kind === 'freeze worker') };
   if (kind === 'jump') return { kind, byMs: (random.next() - 0.5) * 7_200_000 };
-  if (kind === 'kill worker' || kind === 'kill coordinator') {
-    if (random.next() < 0.4) return { kind };
-    return { kind, at: pick(random, kind === 'kill worker' ? WORKER_MOMENTS : COORDINATOR_MOMENTS), when: random.next() < 0.5 ? 'going' : 'done' };
-  }
+  if (kind === 'kill worker' || kind === 'kill coordinator') return { kind, ...momentOf(random, kind === 'kill worker') };
   if (kind !== 'cut') return { kind };
   return { kind, place: pick(random, PLACES), cut: random.next() < 0.5 ? 'request' : 'answer', forMs: longMs, who: random.next() < 0.75 ? 'worker' : 'coordinator' };
+}
+
+function momentOf(random: Random, isWorker: boolean): Moment {
+  if (random.next() < 0.4) return {};
+  return { at: pick(random, isWorker ? WORKER_MOMENTS : COORDINATOR_MOMENTS), when: random.next() < 0.5 ? 'going' : 'done' };
 }
 
 /** A whole number from one to the other, both included. */
