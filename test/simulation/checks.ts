@@ -7,11 +7,9 @@ import { openLedger, type SqliteLedger } from '../../src/ledger/sqlite/index.ts'
 import { BINDING } from './coordinator.ts';
 import type { World } from './world.ts';
 
-const RUN = 1;
-
 /** As its coordinator left it: everything is accounted for, and stands where the ledger says. */
 export function checkLedger(world: World, ledger: SqliteLedger, when: string): void {
-  const items = new Map([...ledger.items(RUN)].map((item) => [item.key, item]));
+  const items = new Map([...ledger.items(world.run)].map((item) => [item.key, item]));
   checkAccount(world, ledger, items, when);
   for (const item of items.values()) checkItem(world, item, when);
   for (const key of world.objects.keys) {
@@ -20,7 +18,7 @@ export function checkLedger(world: World, ledger: SqliteLedger, when: string): v
 }
 
 function checkAccount(world: World, ledger: SqliteLedger, items: ReadonlyMap<string, Item>, when: string): void {
-  const { listed, copied, unchanged, skipped, failed, pending } = ledger.tally(RUN);
+  const { listed, copied, unchanged, skipped, failed, pending } = ledger.tally(world.run);
   const sum = copied.objects + unchanged.objects + skipped.objects + failed.objects;
   if (pending.objects > 0 || listed.objects !== sum) world.violate(`I1 ${when}: listed ${listed.objects}, of which ${sum} are accounted for and ${pending.objects} pending`);
   const counted = [...items.values()].filter(({ state }) => state !== 'extra').length;
@@ -46,7 +44,7 @@ function checkItem(world: World, item: Item, when: string): void {
 /** Each key of the ledger stands at the destination under the token that it says. */
 export async function checkTokens(world: World, ledger: SqliteLedger, when: string): Promise<void> {
   const { destination } = world.objects;
-  for (const { key, state, destination: token } of ledger.items(RUN)) {
+  for (const { key, state, destination: token } of ledger.items(world.run)) {
     if (state !== 'copied' && state !== 'unchanged') continue;
     const there = await destination.head(key).catch(() => undefined);
     if (there !== undefined && there.token !== token) world.violate(`I2 ${when}: ${key} stands under ${there.token}, the ledger says ${token ?? 'nothing'}`);

@@ -26,6 +26,8 @@ export interface RunningCoordinator {
   readonly path: string;
   index?: SqliteLedger;
   end?: RunEnd;
+  /** Which run it brought to its end. */
+  run?: number;
   failure?: unknown;
   over: boolean;
 }
@@ -41,7 +43,7 @@ export function startCoordinator(world: World, { name, path, isGone }: Start): R
   const process = world.process(name);
   const coordinator: RunningCoordinator = { process, path, over: false };
   work(world, coordinator, isGone).then(
-    (end) => Object.assign(coordinator, { end, over: true }),
+    (end) => Object.assign(coordinator, { end, run: coordinator.index?.run()?.number, over: true }),
     (failure: unknown) => {
       world.trace(`${name} failed`);
       Object.assign(coordinator, { failure, over: true });
@@ -83,7 +85,7 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
     let crew: FleetCrew | undefined;
     const ledger = new JournalledLedger({ ledger: index, pen, clock, events, signal, onFailure: (error) => crew?.fail(error) });
     try {
-      const run = await beginRun(ledger, index);
+      const run = await beginRun(ledger, index, world.run);
       crew = new FleetCrew({
         run: run.number, ledger: index, journalled: ledger, journal, pen, queue: bug.coordinatorQueue(world.queue(process)), codec: () => world.codec, spec, window: world.scenario.window, events, clock,
         fold: (into) => fold(journal, into, { signal }), quietMs: world.scenario.guarded ? 0 : world.scenario.leaseMs + migration.transfer.stallTimeoutMs,
@@ -97,15 +99,12 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
   }
 }
 
-/** An unfinished run is resumed. */
-async function beginRun(ledger: JournalledLedger, index: SqliteLedger): Promise<Run> {
+/** An unfinished run is resumed; behind a finished one another is begun, where one is wanted. */
+async function beginRun(ledger: JournalledLedger, index: SqliteLedger, wanted: number): Promise<Run> {
   const last = ledger.run();
-  let run: Run;
-  if (last !== undefined && (last.state === 'active' || last.state === 'paused')) {
-    ledger.updateRun(last.number, { state: 'active', pause: null, resumed: true });
-    run = last;
-  } else if (last?.state === 'finished') run = last;
-  else run = ledger.beginRun('initial');
+  const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused');
+  const run = last !== undefined && (unfinished || last.number >= wanted) ? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
+  if (unfinished) ledger.updateRun(run.number, { state: 'active', pause: null, resumed: true });
   await ledger.flush();
   return index.run(run.number) ?? run;
 }

@@ -29,8 +29,22 @@ export class Fleet {
   }
 
   begin(): void {
-    this.#coordinate(this.#newPath());
     for (let i = 0; i < this.#world.scenario.workers; i++) this.#join();
+    this.#lead(this.#newPath());
+  }
+
+  /** Another run, by the one who made the last one or by somebody on another machine. */
+  again(): void {
+    const { random, broker, scenario } = this.#world;
+    this.#calm = false;
+    broker.setFaults(scenario.messages);
+    const before = this.#finisher();
+    this.#world.run++;
+    this.#lead(before === undefined || random.next() < 0.5 ? this.#newPath() : killCoordinator(before, this.#dir, `image-${++this.#number}`));
+  }
+
+  #lead(path: string): void {
+    this.#coordinate(path);
     void this.#supervise();
   }
 
@@ -110,7 +124,7 @@ export class Fleet {
   }
 
   #finisher(): RunningCoordinator | undefined {
-    return this.#coordinators.find(({ end }) => end?.state === 'finished');
+    return this.#coordinators.find(({ end, run }) => end?.state === 'finished' && run === this.#world.run);
   }
 
   /** As systemd would: what ended is started again, but for what was asked to end. */

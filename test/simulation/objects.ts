@@ -67,6 +67,13 @@ export class Objects {
     return key;
   }
 
+  add(random: Random): string {
+    const key = `b/${String(this.#histories.size).padStart(4, '0')}`;
+    const bytes = contentOf(key, 1, Math.floor(random.next() * 3000));
+    this.#histories.set(key, { versions: [{ token: this.source.put(key, bytes), bytes }], deleted: false });
+    return key;
+  }
+
   async delete(random: Random): Promise<string | undefined> {
     const living = [...this.#histories].filter(([, { deleted }]) => !deleted);
     if (living.length < 2) return undefined;

@@ -50,6 +50,8 @@ export interface Scenario {
   readonly blows: readonly TimedBlow[];
   /** Until then blows fall; after it nothing goes wrong any more. */
   readonly stormMs: number;
+  /** Once the run has ended the source is changed so often, and a second run is made under these blows. */
+  readonly second?: { readonly changes: number; readonly blows: readonly TimedBlow[] };
 }
 
 const KINDS: readonly (readonly [Blow['kind'], number])[] = [
@@ -77,8 +79,14 @@ export function scenarioOf(seed: number): Scenario {
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
     faults: { error: chance(0.08), throttle: chance(0.03), lost: chance(0.08), cut: chance(0.05) },
     messages: { duplicate: chance(0.4), reorder: chance(0.6), lose: chance(0.2) },
-    blows: calm ? [] : Array.from({ length: between(random, 1, 14) }, () => ({ ...blowOf(random), atMs: Math.floor(random.next() * stormMs) })).filter(({ kind }) => guarded || !LATE.has(kind)).sort((a, b) => a.atMs - b.atMs),
+    blows: calm ? [] : blowsOf(random, between(random, 1, 14), stormMs, guarded),
+    ...(random.next() < 0.2 ? { second: { changes: between(random, 0, 15), blows: blowsOf(random, between(random, 0, 5), stormMs / 2, guarded) } } : {}),
   };
+}
+
+function blowsOf(random: Random, count: number, withinMs: number, guarded: boolean): readonly TimedBlow[] {
+  const blows = Array.from({ length: count }, () => ({ ...blowOf(random), atMs: Math.floor(random.next() * withinMs) }));
+  return blows.filter(({ kind }) => guarded || !LATE.has(kind)).sort((a, b) => a.atMs - b.atMs);
 }
 
 /** Who wakes after the end of a run and writes where nothing guards is found by the next run's listing, not by this one's. */

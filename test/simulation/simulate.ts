@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { type Bug, BUGS, type BugName, NO_BUG } from './bugs.ts';
 import { checkJournal, checkLedger, checkTokens, checkUploads } from './checks.ts';
 import { Fleet } from './fleet.ts';
-import { scenarioOf } from './scenario.ts';
+import type { SqliteLedger } from '../../src/ledger/sqlite/index.ts';
+import { scenarioOf, type TimedBlow } from './scenario.ts';
 import { codeOf, World } from './world.ts';
 
 export interface Simulated {
@@ -56,24 +57,43 @@ export async function simulate(seed: number, { bug, lines = false }: { readonly 
 }
 
 async function story(world: World, fleet: Fleet, dir: string, calmed: (ms: number) => void): Promise<void> {
-  const { clock, scenario } = world;
+  const { scenario: { blows, stormMs, second }, objects, random } = world;
   fleet.begin();
-  for (const blow of scenario.blows) {
-    await clock.sleep(blow.atMs - clock.monotonic());
+  let ledger = await runOf(world, fleet, blows, stormMs, calmed);
+  if (ledger !== undefined && second !== undefined) {
+    for (let i = 0; i < second.changes; i++) {
+      const lot = random.next();
+      world.trace(`changed ${(lot < 0.6 ? objects.overwrite(random) : lot < 0.8 ? objects.add(random) : await objects.delete(random)) ?? ''}`);
+    }
+    fleet.again();
+    ledger = await runOf(world, fleet, second.blows, stormMs / 2, calmed);
+  }
+  if (ledger === undefined) return;
+  await fleet.end(AFTER_MS);
+  await checkJournal(world, ledger, dir);
+  checkLedger(world, ledger, 'after all');
+  await checkTokens(world, ledger, 'after all');
+  await checkUploads(world);
+}
+
+/** A run, from whatever was begun to its end. Answers the ledger of who ended it. */
+async function runOf(world: World, fleet: Fleet, blows: readonly TimedBlow[], stormMs: number, calmed: (ms: number) => void): Promise<SqliteLedger | undefined> {
+  const { clock, run } = world;
+  const began = clock.monotonic();
+  for (const blow of blows) {
+    await clock.sleep(began + blow.atMs - clock.monotonic());
     await fleet.strike(blow);
   }
-  await clock.sleep(scenario.stormMs - clock.monotonic());
+  await clock.sleep(began + stormMs - clock.monotonic());
   fleet.calm();
   const since = clock.monotonic();
   const finished = await fleet.finished(MOST_CALM_MS);
   calmed(clock.monotonic() - since);
-  if (finished?.index === undefined) return world.violate(`I14: the run had not ended ${MOST_CALM_MS / 60_000} minutes after the last blow`);
-  const { index } = finished;
-  checkLedger(world, index, 'at its end');
-  await checkTokens(world, index, 'at its end');
-  await fleet.end(AFTER_MS);
-  await checkJournal(world, index, dir);
-  checkLedger(world, index, 'after all');
-  await checkTokens(world, index, 'after all');
-  await checkUploads(world);
+  if (finished?.index === undefined) {
+    world.violate(`I14: run ${run} had not ended ${MOST_CALM_MS / 60_000} minutes after the last blow`);
+    return undefined;
+  }
+  checkLedger(world, finished.index, `at the end of run ${run}`);
+  await checkTokens(world, finished.index, `at the end of run ${run}`);
+  return finished.index;
 }

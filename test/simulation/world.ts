@@ -47,6 +47,8 @@ export class World {
   readonly violated: Promise<void>;
   #violated: () => void = () => undefined;
   happened = 0;
+  /** The run that is wanted now. */
+  run = 1;
 
   constructor(scenario: Scenario, bug: Bug = NO_BUG, keepLines = false) {
     this.scenario = scenario;
