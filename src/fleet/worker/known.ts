@@ -17,6 +17,7 @@ export class Known {
   readonly #uploads = new Map<string, OpenUpload>();
   readonly #over = new Set<string>();
   #next = 0;
+  #reading: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
@@ -41,7 +42,14 @@ export class Known {
   }
 
   /** Reads the reports that were not read yet, in their order. One that is damaged says nothing: its objects are in doubt. */
-  async catchUp(journal: Journal, signal?: AbortSignal): Promise<void> {
+  catchUp(journal: Journal, signal?: AbortSignal): Promise<void> {
+    // Objects of one task ask side by side: one after the other, so that none of the reports is counted twice and the one behind it passed over.
+    const mine = this.#reading.then(() => this.#read(journal, signal));
+    this.#reading = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #read(journal: Journal, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       const read = await journal.readReport({ work: this.name, nth: this.#next }, signal);
       if (read === undefined) return;

@@ -41,3 +41,14 @@ test('F094: a report whose write failed takes the same place when it is tried ag
   assert.deepEqual((await journal.readReport({ work: NAME, nth: 0 }))?.report?.uploads, [{ upload, sourceToken: 's' }]);
   assert.equal(await journal.readReport({ work: NAME, nth: 1 }), undefined);
 });
+
+test('objects of one task that ask at once for what is known of it pass over no report', async () => {
+  const store = createMemoryStore();
+  const { journal, recorder } = recorderOn(store, 'a');
+  const told = Array.from({ length: 5 }, (_, n) => ({ upload: { key: 'k', id: `u${n}`, size: 8, partSize: 4 }, sourceToken: 's' }));
+  for (const upload of told) await journal.report(NAME, { worker: 'b', outcomes: [], close: false, parts: [], uploads: [upload] });
+  recorder.open(1, new Known(NAME, 0), true);
+  for (const uploads of await Promise.all([1, 2, 3].map(() => recorder.uploads(1)))) assert.deepEqual(uploads.map(({ upload }) => upload.id), ['u0', 'u1', 'u2', 'u3', 'u4']);
+  await recorder.record(1, [], true);
+  assert.equal((await journal.readReport({ work: NAME, nth: 5 }))?.report?.close, true);
+});
