@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Outcome } from '../../core/item.ts';
+import { BrigadeError } from '../../core/errors.ts';
+import { fold } from '../../journal/index.ts'; // eslint-disable-line import-x/no-restricted-paths -- only tests come here: the fleet knows no driver
 import { copied, differences, ending, type Ground, groundFor, key, pageOf, rebuilt, until, workerOn } from './ground.test-kit.ts';
 import type { FleetTask } from '../task-message.ts';
 
@@ -149,4 +151,20 @@ test('pause, limits and the number of workers are told through the journal; what
     return (control as { pause?: boolean } | undefined)?.pause === false;
   });
   assert.equal(ground.events.filter((event) => event.type === 'note').length, 1);
+});
+
+test('a fold that breaks off behind its first reports: what they closed is done, and the run comes to its end', async (t) => {
+  const ground = await planned(t, 40, 10, { times: 20 });
+  let broken = 0;
+  const crew = ground.crew({
+    fold: async (into) => {
+      const folded = await fold(ground.journal, into);
+      if (folded.reports === 0 || broken++ > 0) return folded;
+      throw new BrigadeError({ code: 'E_SERVER', kind: 'transient', message: 'the second page of the listing never came' });
+    },
+  });
+  workers(t, ground, all);
+  await until(() => broken > 0 && ground.index.tally(1).pending.objects === 0);
+  await until(() => crew.idle(), 5000);
+  assert.equal(crew.resent, 0);
 });

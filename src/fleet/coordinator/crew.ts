@@ -286,20 +286,26 @@ export class FleetCrew implements Crew {
 
   async #fold(): Promise<void> {
     if (this.#outstanding.size === 0) return;
-    const { journalled, ledger, fold, clock, events } = this.#options;
-    const closed: number[] = [];
-    const observed = observing(ledger, (place, report) => {
-      const id = ledger.ledgerTask(place.work);
-      for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
-      if (id !== undefined && report?.close === true) closed.push(id);
-    });
-    const { damages, reports } = await journalled.exclusively(() => fold(observed));
+    const { journalled, ledger, fold, clock } = this.#options;
+    const before = this.#outstanding.size;
+    const observed = observing(ledger, (place, report) => this.#folded(place, report));
+    try {
+      const { damages } = await journalled.exclusively(() => fold(observed));
+      for (const { message } of damages) this.#once(message, 'a report of a worker cannot be believed, its task is done again');
+    } finally {
+      if (this.#outstanding.size < before) this.#done.push({ atMs: clock.monotonic(), tasks: before - this.#outstanding.size });
+    }
+  }
+
+  /** As each is folded, not at the end: of what came before an error nobody tells a second time. */
+  #folded({ work }: ReportPlace, report: Report | undefined): void {
+    const { ledger, events, clock } = this.#options;
     const now = clock.monotonic();
-    if (reports > 0) this.#reportedMs = now;
-    const held = new Set(closed.filter((id) => this.#outstanding.has(id)));
-    for (const id of held) this.#outstanding.done(id, now);
-    if (held.size > 0) this.#done.push({ atMs: now, tasks: held.size });
-    for (const { message } of damages) this.#once(message, 'a report of a worker cannot be believed, its task is done again');
+    this.#reportedMs = now;
+    for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
+    const id = ledger.ledgerTask(work);
+    if (id === undefined) return;
+    if (report?.close === true) this.#outstanding.done(id, now);
   }
 
   async #reap(): Promise<void> {
