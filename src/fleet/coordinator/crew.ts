@@ -306,10 +306,16 @@ export class FleetCrew implements Crew {
     const id = ledger.ledgerTask(work);
     if (id === undefined) return;
     if (report?.close === true) this.#outstanding.done(id, now);
+    else if (report !== undefined) this.#outstanding.heard(id, now);
   }
 
   async #reap(): Promise<void> {
-    if (this.#outstanding.size === 0 || this.#paused) return;
+    const { clock } = this.#options;
+    if (this.#paused || this.#rates.bandwidth === 0 || this.#rates.requests === 0) this.#outstanding.rested(clock.monotonic());
+    else if (this.#outstanding.size > 0) await this.#resend();
+  }
+
+  async #resend(): Promise<void> {
     const { queue, clock, others, ledger } = this.#options;
     const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
     const held = Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));

@@ -1,7 +1,8 @@
 /**
  * Tasks that were sent and are not done, and which of them are sent again (design §5): those older than twice a lease and thrice the 95th percentile
  * of what tasks of their size take from sending to report, as many as the queue holds fewer than are outstanding. A queue's counts are approximate, and
- * others may use it: what is ten times as old is sent again whatever they say, so that nothing ever waits for good.
+ * others may use it: what is ten times as old is sent again whatever they say, so that nothing ever waits for good; each time it waits twice as long, so
+ * that a queue whose workers are away does not fill with copies. Age counts from when somebody was last heard to work on it, and not while nobody may.
  */
 import type { SizeClass } from '../../core/pack.ts';
 import type { TaskName } from '../../ports/journal.ts';
@@ -23,9 +24,13 @@ const PERCENTILE = 0.95;
 /** Before anything is known of how long tasks take. */
 const UNKNOWN_MS = 60_000;
 const FAR_NET = 10;
+const MOST_DOUBLINGS = 8;
 
 export class Outstanding {
   readonly #sent = new Map<number, Sent>();
+  /** Of those that somebody reported on without ending them. */
+  readonly #heard = new Map<number, number>();
+  #restedMs = Number.NEGATIVE_INFINITY;
   readonly #sojourns: Readonly<Record<SizeClass, Sojourns>> = { small: new Sojourns(), large: new Sojourns() };
   /** Sent again, and of these: reported by more than one since. */
   resent = 0;
@@ -37,6 +42,7 @@ export class Outstanding {
   add(sent: Sent): void {
     // In the order of sending: what was sent again comes to the end.
     this.#sent.delete(sent.task);
+    this.#heard.delete(sent.task);
     this.#sent.set(sent.task, sent);
     if (sent.sending > 0) this.resent++;
   }
@@ -49,7 +55,18 @@ export class Outstanding {
     const sent = this.#sent.get(task);
     if (sent === undefined) return;
     this.#sent.delete(task);
+    this.#heard.delete(task);
     this.#sojourns[sent.size].add(nowMs - sent.atMs);
+  }
+
+  /** Somebody is at work on it. */
+  heard(task: number, nowMs: number): void {
+    if (this.#sent.has(task)) this.#heard.set(task, nowMs);
+  }
+
+  /** Until now nobody was to work. */
+  rested(nowMs: number): void {
+    this.#restedMs = nowMs;
   }
 
   /** `held`: messages in the queue, as it says. Oldest first. */
@@ -58,8 +75,8 @@ export class Outstanding {
     const due: Sent[] = [];
     for (const sent of this.#sent.values()) {
       const patience = this.patienceMs(sent.size, leaseMs);
-      const age = nowMs - sent.atMs;
-      if (age > patience * FAR_NET || (age > patience && due.length < missing)) due.push(sent);
+      const age = nowMs - Math.max(sent.atMs, this.#restedMs, this.#heard.get(sent.task) ?? sent.atMs);
+      if (age > patience * FAR_NET * 2 ** Math.min(sent.sending, MOST_DOUBLINGS) || (age > patience && due.length < missing)) due.push(sent);
     }
     return due;
   }
