@@ -27,6 +27,7 @@ import { JournalledLedger } from './journalled-ledger.ts';
 export { faulty, type Fault } from '../../stores/decorators/faulty.ts';
 export { createMemoryStore } from '../../stores/memory/index.ts';
 export { differences } from '../../journal/index.ts';
+export { simulatedClock } from '../../telemetry/clock.ts';
 export { seededRandom } from '../../telemetry/random.ts';
 
 /** The system's clock, on which everything happens so much sooner. */

@@ -16,32 +16,38 @@ const GONE_MS = 60 * 60_000;
 export class Workers {
   readonly #clock: Clock;
   #seen = new Map<string, Seen>();
-  /** Wall clock, when one last fell silent with work in hand. */
+  /** Whose silence was told. */
+  readonly #dead = new WeakSet<Seen>();
+  #lookedMs: number;
+  /** Wall clock, when the last one of them fell silent with work in hand. */
   diedMs: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#lookedMs = clock.monotonic();
   }
 
   /** What all of them say now. Answers who has been silent for so long that it is to be forgotten. */
   look(beats: readonly Beat[]): readonly string[] {
     const now = this.#clock.monotonic();
+    this.#lookedMs = now;
     const before = this.#seen;
     this.#seen = new Map(beats.map((beat) => {
       const known = before.get(beat.worker);
       // Of one that was never seen before nobody knows how old its beat is: it lives until it has been silent here.
       return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now }];
     }));
-    for (const [worker, { beat, changedMs }] of before) {
-      const silent = now - changedMs > SILENT_MS;
-      if (silent && beat.tasks > 0 && this.#seen.get(worker)?.changedMs === changedMs) this.diedMs ??= this.#clock.now();
+    for (const seen of this.#seen.values()) {
+      if (now - seen.changedMs <= SILENT_MS || seen.beat.tasks === 0 || this.#dead.has(seen)) continue;
+      this.#dead.add(seen);
+      this.diedMs = this.#clock.now();
     }
     return [...this.#seen].filter(([, { changedMs }]) => now - changedMs > GONE_MS).map(([worker]) => worker);
   }
 
+  /** As of the last look: that nobody looked, because it takes long or the journal is away, silences nobody. */
   living(): readonly Beat[] {
-    const now = this.#clock.monotonic();
-    return [...this.#seen.values()].filter(({ changedMs }) => now - changedMs <= SILENT_MS).map(({ beat }) => beat);
+    return [...this.#seen.values()].filter(({ changedMs }) => this.#lookedMs - changedMs <= SILENT_MS).map(({ beat }) => beat);
   }
 
   /** Tasks in their hands, as they said last. */

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Beat } from '../../ports/journal.ts';
+import { simulatedClock } from './ground.test-kit.ts';
+import { Workers } from './workers.ts';
+
+const beat = (worker: string, count: number, tasks = 1): Beat => ({ worker, beat: count, host: 'h', version: '1', tasks });
+
+test('that nobody looked for a minute makes nobody dead: else each would take the limits of the whole fleet for its own', async () => {
+  const clock = simulatedClock();
+  const workers = new Workers(clock);
+  workers.look([beat('a', 1), beat('b', 1)]);
+  await clock.advance(60_000);
+  assert.equal(workers.living().length, 2);
+  workers.look([beat('a', 7), beat('b', 1)]);
+  assert.deepEqual(workers.living().map(({ worker }) => worker), ['a']);
+});
+
+test('F072: what the last one that died left is swept too, not only what lay there when the first did', async () => {
+  const clock = simulatedClock();
+  const workers = new Workers(clock);
+  const times: (number | undefined)[] = [];
+  for (let count = 1; count <= 30; count++) {
+    await clock.advance(10_000);
+    workers.look([beat('a', Math.min(count, 3)), beat('b', Math.min(count, 12)), beat('c', count), beat('idle', 1, 0)]);
+    if (workers.diedMs !== times.at(-1)) times.push(workers.diedMs);
+  }
+  assert.equal(times.length, 2, 'each is told once');
+  assert.equal((times[1] ?? 0) - (times[0] ?? 0), 90_000);
+});
