@@ -168,3 +168,18 @@ test('a fold that breaks off behind its first reports: what they closed is done,
   await until(() => crew.idle(), 5000);
   assert.equal(crew.resent, 0);
 });
+
+test('while every worker is in trouble that is what is told, until one of them works', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const beat = (count: number, trouble: boolean) => ground.journal.beat({ worker: 'a', beat: count, host: 'h', version: '1', tasks: 0, ...(trouble ? { trouble: { code: 'E_CREDENTIALS', message: 'expired' } } : {}) });
+  await beat(1, true);
+  ground.crew();
+  const waits = () => ground.events.filter(({ type }) => type === 'waiting' || type === 'resumed');
+  await until(() => waits().length > 0);
+  await beat(2, true);
+  await until(() => waits().length > 1);
+  assert.deepEqual(waits().map(({ type }) => type), ['waiting', 'waiting']);
+  assert.ok((waits()[1] as { sinceMs?: number }).sinceMs ?? 0 > 0);
+  await beat(3, false);
+  await until(() => waits().at(-1)?.type === 'resumed');
+});

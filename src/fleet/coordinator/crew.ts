@@ -210,8 +210,9 @@ export class FleetCrew implements Crew {
     this.#options.events.emit({ type: 'waiting', problem: { code: error.code, kind: error.kind, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) }, sinceMs: now - this.#waitingSinceMs });
   }
 
+  /** Not while every worker is in trouble: who watches would see it for half a second in ten. */
   #recovered(): void {
-    if (this.#waitingSinceMs === undefined) return;
+    if (this.#waitingSinceMs === undefined || this.#workers.trouble() !== undefined) return;
     this.#waitingSinceMs = undefined;
     this.#options.events.emit({ type: 'resumed' });
   }
