@@ -84,3 +84,29 @@ test('F072: an upload that is over is over in the rebuilt ledger too: what a wor
   assert.deepEqual(index.openUploads(), []);
   assert.deepEqual([...differences(index, await rebuilt(t, journal))].map(({ message }) => message), []);
 });
+
+test('what is told in the very moment in which all else has been written is written too', async (t) => {
+  const { ledger, index } = await groundFor(t);
+  ledger.beginRun('initial');
+  await ledger.flush();
+  for (let turns = 0; turns < 40; turns++) {
+    const before = index.totals(1).unguarded;
+    const { flush } = index;
+    let told: Promise<void> | undefined;
+    // A segment is folded with a flush: so many turns of the microtask queue behind it somebody tells something.
+    index.flush = async () => {
+      index.flush = flush;
+      await flush.call(index);
+      told = (async () => {
+        for (let turn = 0; turn < turns; turn++) await null;
+        ledger.addTotals(1, { unguarded: 1 });
+      })();
+    };
+    ledger.addTotals(1, { unguarded: 1 });
+    await until(() => told !== undefined);
+    await told;
+    await ledger.flush();
+    assert.equal(index.totals(1).unguarded, before + 2, `told ${turns} turns behind`);
+    assert.equal(ledger.settled, true);
+  }
+});

@@ -172,7 +172,7 @@ export class JournalledLedger implements Ledger {
     this.#refuseAfterFailure();
     this.#waiting.push(waiting);
     this.#weight += waiting.weight;
-    this.#pumping ??= this.#pump().finally(() => { this.#pumping = undefined; });
+    this.#pumping ??= this.#pump();
   }
 
   async #pump(): Promise<void> {
@@ -181,6 +181,8 @@ export class JournalledLedger implements Ledger {
     } catch (thrown) {
       this.#fail(asBrigadeError(thrown, 'journal'));
     }
+    // In one breath with the look at what waits: what is told between the two would wait for good.
+    this.#pumping = undefined;
     this.#letIn();
   }
 
