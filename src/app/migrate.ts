@@ -167,14 +167,13 @@ async function carryOut(migration: Migration, flags: Flags, around: Surroundings
     if (reopened?.objects === 0 && reopened.run.state === 'finished') return resultOf(migration, flags, index, reopened.run.number, { state: 'finished', tally: index.tally(reopened.run.number) });
     const run = startRun(hands, flags);
     await hands.settle();
-    const keeper = new TotalsKeeper((sums) => hands.ledger.addTotals(run.number, sums));
+    const keeper = new TotalsKeeper((sums) => addTotals(hands, run.number, sums, around));
     totals.keeper = keeper;
     try {
       const end = await work(migration, flags, around, stores, hands, index.run(run.number) ?? run);
       keeper.flush();
-      // On the way out a journal that is away keeps nobody: the next coordinator finds what it lacks.
-      await hands.settle().catch((thrown: unknown) => { if (!around.signal.aborted) throw thrown; });
-      return { ...resultOf(migration, flags, index, run.number, end), explanation: tuned.explain(migration, stores, index, run.number) };
+      const written = await hands.settle().then(() => true, stopped(around));
+      return { ...resultOf(migration, flags, index, run.number, written ? end : undefined), explanation: tuned.explain(migration, stores, index, run.number) };
     } finally {
       // Also on the way out with an error: nothing of it may outlive the ledger.
       keeper.close();
@@ -257,6 +256,23 @@ async function work(migration: Migration, flags: Flags, around: Surroundings, st
     stopLimits();
     await crew.close(around.signal.aborted ? flags.drainMs : 0);
     await hands.settle().catch(settled(around));
+  }
+}
+
+/** After a signal not everything that was told may come into the ledger: the run is then not at its end, whatever was seen of it. */
+function stopped({ signal }: Surroundings): (thrown: unknown) => false {
+  return (thrown) => {
+    if (!signal.aborted) throw thrown;
+    return false;
+  };
+}
+
+/** From a timer, too: that another coordinator has taken over, or a signal came, is told by whoever waits for the run. */
+function addTotals({ ledger }: Hands, run: number, sums: Parameters<Ledger['addTotals']>[1], around: Surroundings): void {
+  try {
+    ledger.addTotals(run, sums);
+  } catch (thrown) {
+    settled(around)(thrown);
   }
 }
 

@@ -83,8 +83,13 @@ interface FleetParts extends FleetTools, HandsOptions {
   readonly spec: SpecReference;
 }
 
+/** After a signal: what was told so far may still be written. */
+const GRACE_MS = 5_000;
+
 class FleetHands implements Hands {
   readonly ledger: JournalledLedger;
+  readonly #stop = new AbortController();
+  readonly #closed = new AbortController();
   readonly #parts: FleetParts;
   #crew: FleetCrew | undefined;
   #failure: BrigadeError | undefined;
@@ -92,14 +97,21 @@ class FleetHands implements Hands {
   constructor(parts: FleetParts) {
     const { index, pen, around } = parts;
     this.#parts = parts;
+    if (around.signal.aborted) this.#hurry();
+    else around.signal.addEventListener('abort', this.#hurry, { once: true });
     this.ledger = new JournalledLedger({
-      ledger: index, pen, clock: around.clock, events: around.events, signal: around.signal,
+      ledger: index, pen, clock: around.clock, events: around.events, signal: this.#stop.signal,
       onFailure: (error) => {
         this.#failure = error;
         this.#crew?.fail(error);
       },
     });
   }
+
+  readonly #hurry = (): void => {
+    // Closed before: nothing is to be written any more.
+    this.#parts.around.clock.sleep(GRACE_MS, this.#closed.signal).then(() => this.#stop.abort(), () => undefined);
+  };
 
   /** What is in the queue stays there; the crew knows it from the ledger. */
   resume(): void {}
@@ -122,6 +134,8 @@ class FleetHands implements Hands {
   async close(): Promise<void> {
     const { pulse, around } = this.#parts;
     await this.ledger.close();
+    around.signal.removeEventListener('abort', this.#hurry);
+    this.#closed.abort();
     await pulse.end().catch((thrown: unknown) => {
       if (!isKind(thrown, 'transient', 'throttled', 'premise', 'cancelled')) throw thrown;
       around.events.emit({ type: 'note', level: 'warn', text: 'the journal does not answer: whoever coordinates next waits half a minute' });

@@ -207,8 +207,7 @@ export class JournalledLedger implements Ledger {
     const { pen, clock, events, signal } = this.#options;
     for (let waitMs = RETRY_MS, sinceMs = clock.monotonic(), waited = false; ; waitMs = Math.min(RETRY_CAP_MS, waitMs * 2)) {
       try {
-        // Not cut short by a stop: what was told before it is to be in the journal.
-        const place = await pen.append(records);
+        const place = await pen.append(records, signal);
         if (waited) events.emit({ type: 'resumed' });
         return place;
       } catch (thrown) {

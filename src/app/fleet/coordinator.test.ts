@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { type Migration, migrationFromFlags } from '../../config/index.ts';
+import { Secret } from '../../core/secret.ts';
+import { messageCodec } from '../../fleet/messages.ts';
+import { faulty, type Fault, hurried } from '../../fleet/coordinator/ground.test-kit.ts';
+import { runFleetWorker } from '../../fleet/worker/worker.ts';
+import { FLEET_CHECKS, type FleetBodies } from '../../fleet/task-message.ts';
+import { openJournal } from '../../journal/index.ts';
+import type { RunEvent } from '../../ports/events.ts';
+import type { Journal } from '../../ports/journal.ts';
+import { MemoryBroker, openMemoryQueue } from '../../queues/memory/index.ts';
+import { createMemoryStore } from '../../stores/memory/index.ts';
+import { seededRandom } from '../../telemetry/random.ts';
+import { runMigration, type RunFlags, type RunResult } from '../migrate.ts';
+import { fleetHands } from './coordinator.ts';
+import { migrationOpener } from './open-migration.ts';
+
+const clock = hurried(20);
+const random = seededRandom(1);
+const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
+
+interface Ground {
+  readonly dir: string;
+  readonly journal: Journal;
+  readonly events: RunEvent[];
+  readonly stop: AbortController;
+  /** Of the journal's store. */
+  readonly faults: Fault[];
+  run(more?: Partial<RunFlags>): Promise<RunResult>;
+}
+
+/** Five files, a journal, and where it is asked for a worker. */
+function groundFor(t: TestContext, onEvent: (event: RunEvent, ground: Ground) => void = () => undefined, { worker = false, options = {} }: { readonly worker?: boolean; readonly options?: Readonly<Record<string, unknown>> } = {}): Ground {
+  const dir = mkdtempSync(join(tmpdir(), 'brigade-coordinator-'));
+  for (const name of ['from', 'to']) mkdirSync(join(dir, name));
+  for (let n = 0; n < 5; n++) writeFileSync(join(dir, 'from', `file-${n}`), 'x');
+  const migration: Migration = migrationFromFlags(join(dir, 'from'), join(dir, 'to'), { name: 'photos', options }, { env: {}, cwd: dir });
+  const faults: Fault[] = [];
+  const journal = openJournal({ store: faulty(createMemoryStore({}), { faults, random, clock }), clock, random });
+  const queue = openMemoryQueue(new MemoryBroker({ clock, random }));
+  const leave = new AbortController();
+  const around = { env: {}, clock, random };
+  const working = worker ? runFleetWorker({
+    queue, codec, journals: async () => journal, open: migrationOpener({ ...around, events: { emit: () => undefined } }), worker: 'w', host: 'h', version: '1', ...around, events: { emit: () => undefined }, drainMs: 0,
+  }, leave.signal) : Promise.resolve();
+  t.after(async () => {
+    faults.length = 0;
+    leave.abort();
+    await working;
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const ground: Ground = {
+    dir, journal, events: [], stop: new AbortController(), faults,
+    run: (more = {}) => runMigration(migration, { stateDir: join(dir, 'state'), fresh: false, adopt: false, onPause: 'wait', requireObjects: false, drainMs: 1000, ...more }, {
+      ...around, signal: ground.stop.signal,
+      events: { emit: (event) => { ground.events.push(event); onEvent(event, ground); } },
+    }, fleetHands({ queue, journal, codec: () => codec, version: '1', standby: false, window: 'auto' })),
+  };
+  return ground;
+}
+
+async function requests(journal: Journal): Promise<number> {
+  let count = 0;
+  for await (const { records } of journal.plans()) for (const record of records ?? []) if (record.type === 'totals') count += Object.values(record.totals.requests ?? {}).reduce((sum, one) => sum + one, 0);
+  return count;
+}
+
+test('a signal ends a coordinator as it ends a run of one machine: stopped, with its account, and its sums are in the journal', async (t) => {
+  const ground = groundFor(t, (event, { stop }) => { if (event.type === 'stage' && event.stage === 'transferring') stop.abort(); });
+  const result = await ground.run();
+  assert.equal(result.stopped, true);
+  assert.equal(result.exit, 5);
+  assert.equal(result.tally.pending.objects, 5);
+  assert.ok(await requests(ground.journal) > 0);
+});
+
+test('a signal while the journal does not answer: stopped all the same, within seconds', async (t) => {
+  const ground = groundFor(t, (event, { stop, faults }) => {
+    if (event.type !== 'stage' || event.stage !== 'transferring') return;
+    faults.push({ effect: { kind: 'throw', error: 'transient', code: 'E_SERVER' } });
+    stop.abort();
+  });
+  const result = await ground.run();
+  assert.equal(result.stopped, true);
+});
+
+for (const stage of ['listing', 'transferring', 'closing', 'verifying'] as const) {
+  test(`F106: another coordinator takes over while this one is ${stage}: that is how it ends`, async (t) => {
+    let taken: Promise<unknown> | undefined;
+    const ground = groundFor(t, (event, { journal }) => {
+      if (event.type === 'stage' && event.stage === stage) taken ??= journal.current().then((over) => journal.claim({ holder: 'two', over }));
+    }, { worker: true, options: { verify: 'full' } });
+    const [ended] = await Promise.allSettled([ground.run()]);
+    await taken;
+    assert.equal(ended.status, 'rejected');
+    assert.equal((ended as PromiseRejectedResult).reason.code, 'E_JOURNAL_FENCED');
+  });
+}
