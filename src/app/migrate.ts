@@ -75,6 +75,8 @@ const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIA
  */
 export interface Hands {
   readonly ledger: Ledger;
+  /** Fires, with the BrigadeError that says why, when nothing that is done here counts any more. */
+  readonly lost?: AbortSignal;
   /** What an earlier coordinator handed out and nobody finished: taken back, or known to be under way. */
   resume(run: number): void;
   crew(run: Run): ManagedCrew;
@@ -228,7 +230,7 @@ function startRun({ ledger, resume }: Hands, flags: RunFlags): Run {
 }
 
 async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, hands: Hands, run: Run): Promise<RunEnd | undefined> {
-  const { ledger } = hands;
+  const { ledger, lost } = hands;
   const crew = hands.crew(run);
   const { limits } = migration;
   const stopLimits = keepLimits({
@@ -248,8 +250,9 @@ async function work(migration: Migration, flags: Flags, around: Surroundings, st
       probe: (signal) => probeStores(stores.source, stores.destination, signal),
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
       ...(await clashFinder(stores, dirname(ledger.path), { lanes: listingLanes(migration), clock: around.clock })),
-    }, around.signal);
+    }, lost === undefined ? around.signal : AbortSignal.any([around.signal, lost]));
   } catch (error) {
+    if (lost?.aborted === true) throw lost.reason;
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
     throw error;
   } finally {

@@ -34,10 +34,10 @@ interface Ground {
 }
 
 /** Five files, a journal, and where it is asked for a worker. */
-function groundFor(t: TestContext, onEvent: (event: RunEvent, ground: Ground) => void = () => undefined, { worker = false, options = {} }: { readonly worker?: boolean; readonly options?: Readonly<Record<string, unknown>> } = {}): Ground {
+function groundFor(t: TestContext, onEvent: (event: RunEvent, ground: Ground) => void = () => undefined, { worker = false, bytes = 1, options = {} }: { readonly worker?: boolean; readonly bytes?: number; readonly options?: Readonly<Record<string, unknown>> } = {}): Ground {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-coordinator-'));
   for (const name of ['from', 'to']) mkdirSync(join(dir, name));
-  for (let n = 0; n < 5; n++) writeFileSync(join(dir, 'from', `file-${n}`), 'x');
+  for (let n = 0; n < 5; n++) writeFileSync(join(dir, 'from', `file-${n}`), Buffer.alloc(bytes, n));
   const migration: Migration = migrationFromFlags(join(dir, 'from'), join(dir, 'to'), { name: 'photos', options }, { env: {}, cwd: dir });
   const faults: Fault[] = [];
   const journal = openJournal({ store: faulty(createMemoryStore({}), { faults, random, clock }), clock, random });
@@ -100,3 +100,12 @@ for (const stage of ['listing', 'transferring', 'closing', 'verifying'] as const
     assert.equal((ended as PromiseRejectedResult).reason.code, 'E_JOURNAL_FENCED');
   });
 }
+
+test('F106: a coordinator that verifies for hours stops when another one takes over, not at its end', async (t) => {
+  const ground = groundFor(t, (event, { journal }) => {
+    if (event.type === 'stage' && event.stage === 'verifying') void journal.current().then((over) => journal.claim({ holder: 'two', over }));
+  }, { worker: true, bytes: 100_000, options: { verify: 'full', limits: { bandwidth: '20KB/s' } } });
+  await assert.rejects(ground.run(), { code: 'E_JOURNAL_FENCED' });
+  const verified = ground.events.findLast((event) => event.type === 'verified');
+  assert.ok(verified !== undefined && verified.objects < verified.of, JSON.stringify(verified));
+});

@@ -88,6 +88,7 @@ const GRACE_MS = 5_000;
 
 class FleetHands implements Hands {
   readonly ledger: JournalledLedger;
+  readonly #lost = new AbortController();
   readonly #stop = new AbortController();
   readonly #closed = new AbortController();
   readonly #parts: FleetParts;
@@ -101,10 +102,7 @@ class FleetHands implements Hands {
     else around.signal.addEventListener('abort', this.#hurry, { once: true });
     this.ledger = new JournalledLedger({
       ledger: index, pen, clock: around.clock, events: around.events, signal: this.#stop.signal,
-      onFailure: (error) => {
-        this.#failure = error;
-        this.#crew?.fail(error);
-      },
+      onFailure: (error) => this.#fail(error),
     });
   }
 
@@ -113,6 +111,16 @@ class FleetHands implements Hands {
     this.#parts.around.clock.sleep(GRACE_MS, this.#closed.signal).then(() => this.#stop.abort(), () => undefined);
   };
 
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  #fail(error: BrigadeError): void {
+    this.#failure ??= error;
+    this.#crew?.fail(error);
+    this.#lost.abort(error);
+  }
+
   /** What is in the queue stays there; the crew knows it from the ledger. */
   resume(): void {}
 
@@ -120,7 +128,7 @@ class FleetHands implements Hands {
     const { index, journal, pen, queue, codec, spec, window, around } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
-      fold: (into) => fold(journal, into, { signal: around.signal }), quietMs: quietMs(this.#parts),
+      fold: (into) => fold(journal, into, { signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);

@@ -44,6 +44,10 @@ export interface FleetCrewOptions {
   readonly quietMs?: number;
   /** Messages in the queue that other migrations of this process sent. */
   readonly others?: () => number;
+  /** Hears of what ends it all, also when nobody waits for `trouble`. */
+  readonly onFailure?: (error: BrigadeError) => void;
+  /** Nobody waits any more for the fleet to hold still. */
+  readonly signal?: AbortSignal;
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -139,12 +143,12 @@ export class FleetCrew implements Crew {
   }
 
   async hold(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, signal } = this.#options;
     this.#paused = true;
     this.#nudge();
     const end = clock.monotonic() + HOLD_MS;
     while (clock.monotonic() < end && (this.#control['pause'] !== true || this.#workers.busy() > 0)) {
-      await clock.sleep(TURN_MS);
+      await clock.sleep(TURN_MS, signal);
       this.#dueMs.look = 0;
     }
   }
@@ -203,6 +207,7 @@ export class FleetCrew implements Crew {
     if (isKind(error, 'cancelled')) return;
     if (!isKind(error, 'transient', 'throttled', 'premise')) {
       this.#reject(error);
+      this.#options.onFailure?.(error);
       return;
     }
     const now = this.#options.clock.monotonic();
