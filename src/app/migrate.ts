@@ -166,7 +166,7 @@ async function carryOut(migration: Migration, flags: Flags, around: Surroundings
   try {
     const reopened = flags.reopen === undefined ? undefined : reopen(hands.ledger, migration, flags.reopen.number, flags.reopen.filter);
     await hands.settle();
-    if (reopened?.objects === 0 && reopened.run.state === 'finished') return resultOf(migration, flags, index, reopened.run.number, { state: 'finished', tally: index.tally(reopened.run.number) });
+    if (reopened?.objects === 0 && reopened.run.state === 'finished') return { ...resultOf(migration, flags, index, reopened.run.number, { state: 'finished', tally: index.tally(reopened.run.number) }), exit: reopened.exit };
     const run = startRun(hands, flags);
     await hands.settle();
     const keeper = new TotalsKeeper((sums) => addTotals(hands, run.number, sums, around));

@@ -109,3 +109,11 @@ test('F106: a coordinator that verifies for hours stops when another one takes o
   const verified = ground.events.findLast((event) => event.type === 'verified');
   assert.ok(verified !== undefined && verified.objects < verified.of, JSON.stringify(verified));
 });
+
+test('retry where no object failed: the exit code stays that of the run, whose verify found a difference', async (t) => {
+  const ground = groundFor(t, (event, { dir }) => {
+    if (event.type === 'stage' && event.stage === 'verifying') writeFileSync(join(dir, 'to', 'file-1'), 'another');
+  }, { worker: true, options: { verify: 'full' } });
+  assert.equal((await ground.run()).exit, 3);
+  assert.equal((await ground.run({ reopen: { filter: {} } })).exit, 3);
+});
