@@ -183,3 +183,43 @@ test('while every worker is in trouble that is what is told, until one of them w
   await beat(3, false);
   await until(() => waits().at(-1)?.type === 'resumed');
 });
+
+test('beats of coordinators that were killed go; the one of this coordinator stays', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const { journal } = ground;
+  const over = await journal.current();
+  const pen = await journal.claim({ holder: 'three', over });
+  for (const epoch of [1, 2, 12]) await journal.beat({ worker: `coordinator-${epoch}`, role: 'coordinator', beat: 1, host: 'h', version: '1', tasks: 0 });
+  ground.crew({ pen });
+  let left: readonly string[] = [];
+  await until(() => {
+    void journal.beats().then((beats) => { left = beats.map(({ worker }) => worker); });
+    return left.length === 2;
+  });
+  assert.deepEqual(left.toSorted(), ['coordinator-12', 'coordinator-2']);
+});
+
+test('a window without bounds: to hold still is heard between two portions', async (t) => {
+  const ground = await planned(t, 3000, 1, { times: 400 });
+  const { queue } = ground;
+  const slow = { ...queue, limits: queue.limits, send: async (...given: Parameters<typeof queue.send>) => {
+    await ground.clock.sleep(4000);
+    return queue.send(...given);
+  } };
+  const crew = ground.crew({ window: 'all', queue: slow as typeof queue });
+  await until(() => crew.outstanding > 0);
+  const before = ground.clock.monotonic();
+  await crew.hold();
+  assert.ok(ground.clock.monotonic() - before < 55_000);
+  assert.ok(crew.outstanding < 3000);
+});
+
+test('where the destination has no conditional writes, a coordinator that goes on with a run waits for those who write late', async (t) => {
+  const ground = await planned(t, 10, 10);
+  assert.equal(ground.crew({ quietMs: 60_000 }).isQuiet, true);
+  ground.ledger.updateRun(1, { resumed: true });
+  await ground.ledger.flush();
+  const crew = ground.crew({ quietMs: 3_000 });
+  assert.equal(crew.isQuiet, false);
+  await until(() => crew.isQuiet);
+});

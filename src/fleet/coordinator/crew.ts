@@ -20,6 +20,7 @@ import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts
 import type { SpecReference } from '../messages.ts';
 import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
+import { formerCoordinators } from './epoch.ts';
 import { Outstanding } from './outstanding.ts';
 import { Workers } from './workers.ts';
 
@@ -52,6 +53,12 @@ export interface FleetCrewOptions {
   readonly clock: Clock;
 }
 
+interface Unsent {
+  readonly task: LeasedTask;
+  readonly size: SizeClass;
+  readonly sending: number;
+}
+
 type Chore = 'fold' | 'reap' | 'look';
 
 /** Leases of the ledger that mean "sent". */
@@ -59,6 +66,8 @@ export const HOLDER = 'fleet';
 const TURN_MS = 500;
 const FOLD_MS = 1000;
 const REAP_MS = 5000;
+/** However large the window: between two portions it is looked who is there, what was reported, and whether all is to hold still. */
+const FEED_MS = 5000;
 const LOOK_MS = 10_000;
 /** Folding takes at most this share of the time: with many tasks outstanding, looking for reports takes a while. */
 const FOLD_SHARE = 4;
@@ -75,7 +84,7 @@ export class FleetCrew implements Crew {
   readonly #workers: Workers;
   readonly #stop = new AbortController();
   /** Leased and not sent: the queue took none, or a crash came between. */
-  #unsent: { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }[] = [];
+  #unsent: Unsent[] = [];
   readonly #told = new Set<string>();
   #reject: (error: BrigadeError) => void = () => undefined;
   #trouble!: Promise<never>;
@@ -93,6 +102,8 @@ export class FleetCrew implements Crew {
   constructor(options: FleetCrewOptions) {
     this.#options = options;
     this.#workers = new Workers(options.clock);
+    // What a coordinator before this one heard last may be as young as can be.
+    if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
     this.#reset();
     this.#takeOver();
     this.#working = this.#work();
@@ -120,10 +131,11 @@ export class FleetCrew implements Crew {
   }
 
   idle(): boolean {
-    return this.outstanding === 0 && this.#options.journalled.settled && this.#isQuiet();
+    return this.outstanding === 0 && this.#options.journalled.settled && this.isQuiet;
   }
 
-  #isQuiet(): boolean {
+  /** Whoever may still write late has had the time to. */
+  get isQuiet(): boolean {
     const { quietMs = 0, clock } = this.#options;
     return this.#reportedMs === undefined || clock.monotonic() - this.#reportedMs >= quietMs;
   }
@@ -234,16 +246,24 @@ export class FleetCrew implements Crew {
   /** Large ones first: what takes longest must begin first. */
   async #feed(): Promise<void> {
     if (this.#paused) return;
-    const { ledger, run } = this.#options;
-    await this.#send(this.#unsent.splice(0));
+    const { ledger, run, clock } = this.#options;
+    const end = clock.monotonic() + FEED_MS;
+    await this.#send(this.#asTheyAre(this.#unsent.splice(0)));
     for (const size of ['large', 'small'] as const) {
-      while (this.outstanding < this.#window() && !this.#stop.signal.aborted) {
+      while (this.outstanding < this.#window() && clock.monotonic() < end && !this.#paused && !this.#stop.signal.aborted) {
         const tasks = ledger.claim(run, Math.min(CLAIM, this.#window() - this.outstanding), HOLDER, size);
         if (tasks.length === 0) break;
         await this.#send(tasks.map((task) => ({ task, size, sending: this.#sendingOf(task) })));
         if (this.#unsent.length > 0) return;
       }
     }
+  }
+
+  /** While they waited, somebody may have reported on an earlier sending of theirs. */
+  #asTheyAre(tasks: readonly Unsent[]): readonly Unsent[] {
+    const now = tasks.map((one) => ({ ...one, task: this.#options.ledger.leasedTask(one.task.id) }));
+    for (const { task } of now) if (task.items.length === 0) this.#outstanding.done(task.id, this.#options.clock.monotonic());
+    return now.filter(({ task }) => task.items.length > 0);
   }
 
   /** What an earlier epoch planned may have been sent by it: its worker looks first. */
@@ -265,7 +285,7 @@ export class FleetCrew implements Crew {
   }
 
   /** What cannot be sent now waits here, leased, and is tried again before anything else. */
-  async #send(tasks: readonly { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }[]): Promise<void> {
+  async #send(tasks: readonly Unsent[]): Promise<void> {
     if (tasks.length === 0) return;
     const { queue, clock } = this.#options;
     this.#unsent.push(...tasks);
@@ -282,7 +302,7 @@ export class FleetCrew implements Crew {
     if (first !== undefined) throw first;
   }
 
-  async #message({ task, size, sending }: { readonly task: LeasedTask; readonly size: SizeClass; readonly sending: number }): Promise<OutgoingMessage> {
+  async #message({ task, size, sending }: Unsent): Promise<OutgoingMessage> {
     const { ledger, journal, queue, codec, spec } = this.#options;
     const name = ledger.taskName(task.id);
     if (name === undefined) throw asBrigadeError(new Error(`task ${task.id} has no name`), 'feed');
@@ -331,7 +351,7 @@ export class FleetCrew implements Crew {
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
     for (let from = 0; from < due.length; from += CLAIM) {
-      await this.#send(due.slice(from, from + CLAIM).map(({ task, size, sending }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1 })));
+      await this.#send(this.#asTheyAre(due.slice(from, from + CLAIM).map(({ task, size, sending }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1 }))));
     }
     for (const { name, sending } of due) if (sending + 1 === MANY_SENDINGS) this.#note(`task ${name.epoch}/${name.seq}/${name.task} was sent ${MANY_SENDINGS} times: look at the workers' logs`);
   }
@@ -340,8 +360,9 @@ export class FleetCrew implements Crew {
     const { journal, pen, clock, events } = this.#options;
     // One that has nothing to write would not notice otherwise.
     if (!await pen.isCurrent(this.#stop.signal)) throw usageError('E_JOURNAL_FENCED', `another coordinator took over from epoch ${pen.claim.epoch}`, 'stop this one; the other goes on with the run');
-    const gone = this.#workers.look((await journal.beats(this.#stop.signal)).filter(({ role }) => role !== 'coordinator'));
-    for (const worker of gone) await journal.leave(worker, this.#stop.signal);
+    const beats = await journal.beats(this.#stop.signal);
+    const gone = this.#workers.look(beats.filter(({ role }) => role !== 'coordinator'));
+    for (const worker of [...gone, ...formerCoordinators(beats, pen.claim.epoch)]) await journal.leave(worker, this.#stop.signal);
     for (const { worker, trouble } of this.#workers.living()) if (trouble !== undefined) this.#once(`${worker} ${trouble.code}`, `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}`);
     const trouble = this.#workers.trouble();
     if (trouble !== undefined) events.emit({ type: 'waiting', problem: trouble, sinceMs: clock.monotonic() - (this.#waitingSinceMs ??= clock.monotonic()) });

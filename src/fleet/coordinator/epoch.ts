@@ -48,6 +48,11 @@ export async function takeEpoch(options: EpochOptions, signal: AbortSignal): Pro
 
 const nameOf = (epoch: number): string => `coordinator-${epoch}`;
 
+/** Beats of coordinators before this epoch, which were killed, or frozen and will find out: whoever looks who is there reads each of them. */
+export function formerCoordinators(beats: readonly Beat[], epoch: number): readonly string[] {
+  return beats.filter(({ role, worker }) => role === 'coordinator' && Number(worker.slice(nameOf(0).length - 1)) < epoch).map(({ worker }) => worker);
+}
+
 async function isAtWork({ journal, clock, isGone }: EpochOptions, { epoch, holder }: Claim, signal: AbortSignal): Promise<boolean> {
   if (isGone?.(holder) === true) return false;
   const beat = async (): Promise<number | undefined> => (await journal.beats(signal)).find(({ worker }) => worker === nameOf(epoch))?.beat;
