@@ -65,9 +65,13 @@ async function work(world: World, coordinator: RunningCoordinator, isGone: Start
   const index = await openLedger({ path: coordinator.path, binding: BINDING, clock, mode: 'create', holder: { pid: 1, host: coordinator.process.name }, signal });
   coordinator.index = index;
   try {
-    return await lead(world, coordinator.process, index, isGone);
-  } finally {
+    const end = await lead(world, coordinator.process, index, isGone);
     await index.flush();
+    return end;
+  } catch (thrown) {
+    delete coordinator.index;
+    await index.close();
+    throw thrown;
   }
 }
 

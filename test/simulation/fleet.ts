@@ -55,6 +55,7 @@ export class Fleet {
     switch (blow.kind) {
       case 'kill worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => process.kill()));
       case 'stop worker': return this.#ofWorkers((worker) => worker.process.stop.abort());
+      case 'stop coordinator': return this.#ofCoordinators(({ process }) => process.stop.abort());
       case 'join': return this.#join();
       case 'freeze worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
       case 'freeze coordinator': return this.#ofCoordinators(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
@@ -141,10 +142,17 @@ export class Fleet {
       if (this.#finisher() !== undefined) return;
       if (!this.#coordinators.some(({ process, over }) => !process.dead && !over)) {
         await clock.sleep(RESTART_MS);
-        this.#coordinate(this.#newPath());
+        this.#coordinate(this.#leftPath() ?? this.#newPath());
       }
       if (this.#calm && !this.#workers.some(alive)) this.#join();
     }
+  }
+
+  /** The ledger of one that ended by itself: on the same machine it is taken up, unless it was refused. */
+  #leftPath(): string | undefined {
+    const { failure, path, process } = this.#coordinators.at(-1) as RunningCoordinator;
+    const refused = failure instanceof BrigadeError && failure.code === 'E_LEDGER_BEYOND';
+    return failure === undefined || refused || process.dead || this.#world.random.next() < 0.4 ? undefined : path;
   }
 
   #judgeEnd({ process, failure, end }: RunningCoordinator): void {

@@ -9,7 +9,7 @@ export interface Moment {
 }
 
 export type Blow =
-  | { readonly kind: 'stop worker' | 'join' | 'purge' | 'overwrite' | 'delete' }
+  | { readonly kind: 'stop worker' | 'stop coordinator' | 'join' | 'purge' | 'overwrite' | 'delete' }
   | ({ readonly kind: 'kill worker' | 'kill coordinator' } & Moment)
   | ({ readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number } & Moment)
   /** Another one, beside the one that is at work. */
@@ -55,7 +55,7 @@ export interface Scenario {
 }
 
 const KINDS: readonly (readonly [Blow['kind'], number])[] = [
-  ['kill worker', 5], ['stop worker', 1], ['join', 2], ['freeze worker', 3], ['kill coordinator', 3], ['freeze coordinator', 2], ['another coordinator', 2],
+  ['kill worker', 5], ['stop worker', 1], ['join', 2], ['freeze worker', 3], ['kill coordinator', 3], ['stop coordinator', 1], ['freeze coordinator', 2], ['another coordinator', 2],
   ['purge', 2], ['overwrite', 5], ['delete', 1], ['jump', 2], ['cut', 4], ['outage', 1],
 ];
 const PLACES = ['source', 'destination', 'journal', 'queue'] as const;
