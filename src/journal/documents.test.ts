@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { NO_ATTRIBUTES } from '../core/object.ts';
 import type { Beat } from '../ports/journal.ts';
-import { BINDING, clock, createMemoryStore, GROUNDS, ledger, NOW, seededRandom } from './ground.test-kit.ts';
+import { BINDING, clock, createMemoryStore, faulty, GROUNDS, ledger, NOW, seededRandom } from './ground.test-kit.ts';
 import { fold, openJournal } from './index.ts';
 
 const beat = (worker: string, count: number, more: Partial<Beat> = {}): Beat => ({ worker, beat: count, host: 'h', version: '1', tasks: 0, ...more });
@@ -43,6 +43,15 @@ for (const [name, ground] of Object.entries(GROUNDS)) {
     });
   });
 }
+
+test('a beat that is written anew whenever it is looked at is no end of whoever looks: it is asked again later', async () => {
+  const store = createMemoryStore({});
+  const changing = faulty(store, { faults: [{ ops: ['read'], times: 4, effect: { kind: 'throw', error: 'changed' } }], random: seededRandom(1), clock });
+  const journal = openJournal({ store: changing, clock, random: seededRandom(1) });
+  await journal.beat(beat('w', 1));
+  await assert.rejects(async () => journal.beats(), { kind: 'transient', code: 'E_JOURNAL_RESTLESS' });
+  assert.equal((await journal.beats()).length, 1);
+});
 
 test('a document that was damaged is none, and is put right by whoever keeps it again', async () => {
   const store = createMemoryStore({});

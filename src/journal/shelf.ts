@@ -63,9 +63,15 @@ export async function get(store: Store, key: Key, signal?: AbortSignal): Promise
       return { bytes: await readWhole(store, { key, size, token }, signal), token };
     } catch (thrown) {
       if (isKind(thrown, 'gone')) return undefined;
-      if (!isKind(thrown, 'changed', 'transient') || left <= 1) throw thrown;
+      if (!isKind(thrown, 'changed', 'transient')) throw thrown;
+      if (left <= 1) throw isKind(thrown, 'changed') ? restless(key, thrown) : thrown;
     }
   }
+}
+
+/** A beat, by one who has much to say: asked again later, it is found in peace. */
+function restless(key: Key, cause: unknown): BrigadeError {
+  return new BrigadeError({ code: 'E_JOURNAL_RESTLESS', kind: 'transient', op: 'journal', location: key, message: `it was written anew during each of ${TRIES} looks`, cause });
 }
 
 type Listed = Pick<ObjectEntry, 'key' | 'size' | 'token'>;
