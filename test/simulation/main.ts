@@ -12,6 +12,8 @@ import { simulate, type Simulated } from './simulate.ts';
 // Errors are thrown by the thousand here, and nobody looks at where.
 Error.stackTraceLimit = 1;
 
+const STOPPED = 143;
+
 interface Asked {
   readonly from: number;
   readonly seeds: number;
@@ -58,7 +60,7 @@ async function runApart(asked: Asked, processes: number, tell: (told: Told) => b
   });
   await Promise.all(children.map((child) => new Promise<void>((resolve, reject) => {
     child.on('message', (told) => { if (!tell(told as Told)) for (const one of children) one.kill(); });
-    child.on('exit', (code, signal) => (code === 0 || code === 1 || signal === 'SIGTERM' ? resolve() : reject(new Error(`a process of the simulation ended with ${signal ?? code}`))));
+    child.on('exit', (code, signal) => (code === 0 || code === 1 || code === STOPPED ? resolve() : reject(new Error(`a process of the simulation ended with ${signal ?? code}`))));
   })));
 }
 
@@ -102,4 +104,6 @@ async function main(): Promise<void> {
   process.exitCode = found === (bug !== undefined) ? 0 : 1;
 }
 
+// By itself a signal would leave the ledgers of the simulation behind.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(STOPPED));
 await main();

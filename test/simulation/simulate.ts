@@ -40,7 +40,9 @@ export async function simulate(seed: number, { bug, lines = false }: { readonly 
   const fleet = new Fleet(world, dir);
   let calmMs = 0;
   const failed = (reason: unknown): void => world.violate(`unheard: ${codeOf(reason)}`);
+  const remove = (): void => rmSync(dir, { recursive: true, force: true });
   process.on('unhandledRejection', failed);
+  process.once('exit', remove);
   try {
     const told = story(world, fleet, dir, (ms) => { calmMs = ms; });
     // Of a planted bug it is enough that it shows.
@@ -50,7 +52,8 @@ export async function simulate(seed: number, { bug, lines = false }: { readonly 
   } finally {
     process.off('unhandledRejection', failed);
     await fleet.bury();
-    rmSync(dir, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
   const notes = world.processes.flatMap(({ name, notes: told }) => told.map((note) => `${name}: ${note}`));
   return { seed, violations: world.violations, hash: world.traceHash(), happened: world.happened, simulatedMs: world.clock.monotonic(), calmMs, landed: world.objects.landed, blows: scenario.blows.length, lines: world.lines, notes };
