@@ -196,7 +196,7 @@ test('beats of coordinators that were killed go; the one of this coordinator sta
     void journal.beats().then((beats) => { left = beats.map(({ worker }) => worker); });
     return left.length === 2;
   });
-  assert.deepEqual(left.toSorted(), ['coordinator-12', 'coordinator-2']);
+  assert.deepEqual([...new Set(left)].toSorted((a, b) => a.length - b.length), ['coordinator-2', 'coordinator-12']);
 });
 
 test('a window without bounds: to hold still is heard between two portions', async (t) => {

@@ -98,7 +98,7 @@ test('what is told in the very moment in which all else has been written is writ
       index.flush = flush;
       await flush.call(index);
       told = (async () => {
-        for (let turn = 0; turn < turns; turn++) await null;
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
         ledger.addTotals(1, { unguarded: 1 });
       })();
     };
