@@ -4,6 +4,8 @@ import type { Journal, Report, TaskName } from '../../ports/journal.ts';
 import type { RecordedUpload } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 
+const MOST_AT_ONCE = 16;
+
 interface OpenUpload {
   readonly upload: Upload;
   readonly sourceToken: string;
@@ -50,11 +52,15 @@ export class Known {
   }
 
   async #read(journal: Journal, signal: AbortSignal | undefined): Promise<void> {
-    for (;;) {
-      const read = await journal.readReport({ work: this.name, nth: this.#next }, signal);
-      if (read === undefined) return;
-      if (read.report !== undefined) this.#take(read.report, read.nth >= this.#after);
-      this.#next++;
+    // Few tasks have more than one. Of many, more and more are asked for at once: one after the other they could take longer than the lease of the message.
+    for (let width = 1; ; width = Math.min(MOST_AT_ONCE, width * 2)) {
+      const from = this.#next;
+      const reads = await Promise.all(Array.from({ length: width }, (_, i) => journal.readReport({ work: this.name, nth: from + i }, signal)));
+      for (const read of reads) {
+        if (read === undefined) return;
+        if (read.report !== undefined) this.#take(read.report, read.nth >= this.#after);
+        this.#next++;
+      }
     }
   }
 
