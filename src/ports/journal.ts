@@ -207,6 +207,6 @@ export interface FoldTarget extends Ledger {
    * @throws BrigadeError internal E_LEDGER_ORDER when the one before it is missing.
    */
   foldReport(place: ReportPlace, report: Report | undefined): Promise<void>;
-  /** The first segment that planned a task which is not done; reports of earlier ones were all folded. */
+  /** The first segment that planned a task which is not done, and whose run was not given up; of earlier ones every task was closed by a report that is folded. */
   unfinishedFrom(): SegmentPlace | undefined;
 }

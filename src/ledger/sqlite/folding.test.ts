@@ -70,3 +70,14 @@ test('a writer that was frozen tells of the version that was planned, after a ne
   assert.deepEqual([destination, source?.token], ['of the newer', 'next version']);
   await ledger.close();
 });
+
+test('a run that was given up holds nobody back: reports are looked for from the oldest task on that somebody still waits for', async (t) => {
+  const ledger = await open(join(folder(t), 'ledger.db'));
+  await ledger.foldPlan({ epoch: 1, seq: 0 }, [begin, plan(0, 4)]);
+  await ledger.foldPlan({ epoch: 1, seq: 1 }, [{ type: 'change', run: 1, atMs: 6, change: { state: 'abandoned' } }, { ...begin, number: 2 }]);
+  await ledger.foldPlan({ epoch: 1, seq: 2 }, [{ ...plan(0, 2), run: 2 }]);
+  assert.deepEqual(ledger.unfinishedFrom(), { epoch: 1, seq: 2 });
+  await ledger.foldReport({ work: { epoch: 1, seq: 2, task: 0 }, nth: 0 }, report(copied(keyNumber(0)), copied(keyNumber(1))));
+  assert.equal(ledger.unfinishedFrom(), undefined);
+  await ledger.close();
+});

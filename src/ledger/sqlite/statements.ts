@@ -88,7 +88,8 @@ export const SQL = {
   segmentOfTask: 'SELECT epoch, seq, first_task, tasks FROM journal_segments WHERE first_task <= ? AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1',
   heldTasks: "SELECT id FROM tasks WHERE run = ? AND state = 'leased' AND holder = ? ORDER BY id",
   setSegment: 'INSERT INTO journal_segments (epoch, seq, first_task, tasks) VALUES (?, ?, ?, ?) ON CONFLICT (epoch, seq) DO UPDATE SET first_task = excluded.first_task, tasks = excluded.tasks',
-  unfinishedSegment: `SELECT epoch, seq FROM journal_segments WHERE first_task <= (SELECT min(id) FROM tasks WHERE state <> 'done') AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1`,
+  unfinishedSegment: `SELECT epoch, seq FROM journal_segments
+    WHERE first_task <= (SELECT min(id) FROM tasks WHERE state <> 'done' AND run IN (SELECT number FROM runs WHERE state <> 'abandoned')) AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1`,
   reports: 'SELECT folded FROM journal_reports WHERE task = ? AND part = ?',
   setReports: 'INSERT INTO journal_reports (task, part, folded) VALUES (?, ?, ?) ON CONFLICT (task, part) DO UPDATE SET folded = excluded.folded',
   upload: 'SELECT 1 FROM uploads WHERE task = ? AND upload = ?',
