@@ -72,7 +72,9 @@ class Round {
       const last = (item.undone ?? 0) >= MOST_AGAIN;
       this.closed[last ? 'failed' : 'again']++;
       this.#changes.push(last ? givenUp(item) : plannedAgain(item, entry));
-      if (this.#changes.length >= CHANGES_AT_ONCE) this.save();
+      if (this.#changes.length < CHANGES_AT_ONCE) continue;
+      this.save();
+      await ledger.room?.();
     }
   }
 

@@ -97,6 +97,7 @@ class Verifier {
     await runLanes(knownRanges(ledger.shards(run), [source, destination]), lanes, this.#signal, async (range) => {
       for await (const row of this.#rows(range)) {
         if (this.#error !== undefined) return;
+        await ledger.room?.();
         const giveBack = await slots.take(1, this.#signal);
         const check = this.#check(row).catch((error: unknown) => { this.#error ??= { error }; }).finally(() => { giveBack(); open.delete(check); });
         open.add(check);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Outcome } from '../../core/item.ts';
+import { closeListing } from '../../engine/closing.ts';
 import { copied, createMemoryStore, differences, type Fault, faulty, groundFor, hurried, key, pageOf, pending, rebuilt, seededRandom, until } from './ground.test-kit.ts';
 
 const failed = (n: number): Outcome => ({ key: key(n), state: 'failed', evidence: 'none', attempts: 3, bytesSent: 0, ms: 1, problem: { code: 'E_ACCESS_DENIED', kind: 'object', message: 'no' } });
@@ -109,4 +110,25 @@ test('what is told in the very moment in which all else has been written is writ
     assert.equal(index.totals(1).unguarded, before + 2, `told ${turns} turns behind`);
     assert.equal(ledger.settled, true);
   }
+});
+
+test('a destination that was emptied: what the closing listing plans again waits for a slow journal, and does not fill the memory', async (t) => {
+  const destination = createMemoryStore({ name: 'destination' });
+  const slow: Fault = { ops: ['write'], key: /^plan/, effect: { kind: 'delay', ms: 400 } };
+  const { ledger, index } = await groundFor(t, { store: faulty(createMemoryStore({}), { faults: [slow], random: seededRandom(1), clock: hurried(1) }) });
+  ledger.beginRun('initial');
+  const { tasks, ...page } = pageOf(0, 100_000, 1000);
+  ledger.addPlan(1, { ...page, tasks: tasks.map(({ items, problems }) => ({ problems, items: items.map((item) => ({ ...item, state: 'unchanged' as const, destination: 'd' })) })) });
+  await ledger.flush();
+  let [told, most] = [0, 0];
+  const amend = ledger.amend.bind(ledger);
+  ledger.amend = (run, changes) => {
+    told += changes.length;
+    most = Math.max(most, told - index.tally(1).pending.objects);
+    amend(run, changes);
+  };
+  const closed = await closeListing({ destination, ledger, run: 1, prefix: '', lanes: 1, events: { emit: () => undefined }, sorter: () => { throw new Error('its listings are in order'); } }, new AbortController().signal);
+  await ledger.flush();
+  assert.deepEqual([closed.again, index.tally(1).pending.objects], [100_000, 100_000]);
+  assert.ok(most <= 60_000, String(most));
 });
