@@ -191,8 +191,8 @@ class StoredJournal implements Journal {
 
   async beats(signal?: AbortSignal): Promise<readonly Beat[]> {
     const beats: Beat[] = [];
-    for await (const { key } of listed(this.#store, WORKERS, undefined, signal)) {
-      const segment = await readSegment(this.#store, key, signal);
+    const read = ahead(listed(this.#store, WORKERS, undefined, signal), this.#options.width ?? WIDTH, ({ key }) => readSegment(this.#store, key, signal));
+    for await (const segment of read) {
       if (segment !== undefined && !isDamage(segment) && segment.kind === 'W') beats.push(headOf<Beat>(segment.content));
     }
     return beats;
