@@ -128,7 +128,7 @@ class FleetHands implements Hands {
     const { index, journal, pen, queue, codec, spec, window, around } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
-      fold: (into) => fold(journal, into, { signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
+      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);

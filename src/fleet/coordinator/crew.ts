@@ -34,8 +34,8 @@ export interface FleetCrewOptions {
   readonly queue: MessageQueue;
   readonly codec: () => TaskCodec;
   readonly spec: SpecReference;
-  /** Folds the reports that are new. */
-  readonly fold: (into: FoldTarget) => Promise<{ readonly reports: number; readonly damages: readonly Damage[] }>;
+  /** Folds the reports that are new; `all`: also those of tasks that are done. */
+  readonly fold: (into: FoldTarget, all?: boolean) => Promise<{ readonly reports: number; readonly damages: readonly Damage[] }>;
   /** Tasks that are outstanding at most. */
   readonly window: number | 'auto' | 'all';
   /**
@@ -59,13 +59,16 @@ interface Unsent {
   readonly sending: number;
 }
 
-type Chore = 'fold' | 'reap' | 'look';
+type Chore = 'fold' | 'reap' | 'look' | 'calm';
 
 /** Leases of the ledger that mean "sent". */
 export const HOLDER = 'fleet';
 const TURN_MS = 500;
 const FOLD_MS = 1000;
 const REAP_MS = 5000;
+const CALM_MS = 1000;
+/** Leases that are waited for while the queue says that it holds something: it may be others'. */
+const CALM_LEASES = 2;
 /** However large the window: between two portions it is looked who is there, what was reported, and whether all is to hold still. */
 const FEED_MS = 5000;
 const LOOK_MS = 10_000;
@@ -92,11 +95,15 @@ export class FleetCrew implements Crew {
   #paused = false;
   #rates: Rates = {};
   #nudge: () => void = () => undefined;
-  readonly #dueMs: Record<Chore, number> = { fold: 0, reap: 0, look: 0 };
+  readonly #dueMs: Record<Chore, number> = { fold: 0, reap: 0, look: 0, calm: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
   #waitingSinceMs: number | undefined;
   /** When a report was folded last. */
   #reportedMs: number | undefined;
+  /** Nothing is outstanding, nor in the queue: nobody works on what is done. Where nothing was ever sent that is so from the beginning. */
+  #calm: boolean;
+  /** Since when nothing is outstanding. */
+  #emptyMs: number | undefined;
   readonly #working: Promise<void>;
 
   constructor(options: FleetCrewOptions) {
@@ -104,6 +111,7 @@ export class FleetCrew implements Crew {
     this.#workers = new Workers(options.clock);
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
+    this.#calm = options.pen.claim.epoch === 1;
     this.#reset();
     this.#takeOver();
     this.#working = this.#work();
@@ -131,7 +139,7 @@ export class FleetCrew implements Crew {
   }
 
   idle(): boolean {
-    return this.outstanding === 0 && this.#options.journalled.settled && this.isQuiet;
+    return this.outstanding === 0 && this.#calm && this.#options.journalled.settled && this.isQuiet;
   }
 
   /** Whoever may still write late has had the time to. */
@@ -187,6 +195,7 @@ export class FleetCrew implements Crew {
       if (name !== undefined) this.#outstanding.add({ task: id, name, size: classOf(task), atMs: clock.monotonic(), sending: task.deliveries - 1 });
     }
     this.#outstanding.resent = 0;
+    if (this.#outstanding.size > 0) this.#calm = false;
   }
 
   #reset(): void {
@@ -212,6 +221,7 @@ export class FleetCrew implements Crew {
     await this.#feed();
     await this.#every('fold', FOLD_MS, () => this.#fold());
     await this.#every('reap', REAP_MS, () => this.#reap());
+    await this.#every('calm', CALM_MS, () => this.#calmDown());
   }
 
   /** Queue and journal are waited for as long as it takes; what is wrong with them is told once. */
@@ -289,6 +299,7 @@ export class FleetCrew implements Crew {
     if (tasks.length === 0) return;
     const { queue, clock } = this.#options;
     this.#unsent.push(...tasks);
+    this.#calm = false;
     const messages = await Promise.all(tasks.map((one) => this.#message(one)));
     const results = await queue.send(messages, this.#stop.signal);
     const failed = new Set(results.filter(({ error }) => error !== undefined).map(({ id }) => id));
@@ -310,13 +321,33 @@ export class FleetCrew implements Crew {
     return { id: `${spec.id.replaceAll(/[^A-Za-z0-9_-]/g, '-').slice(0, 60)}-${sendingId(name, sending)}`, body };
   }
 
+  /**
+   * A message that came twice may be in somebody's hands when its task is done: what that one writes is to be seen by the closing listing, what it
+   * reports is to be in the account, and uploads that it began are to be swept. So the queue is waited for, though not for good.
+   */
+  async #calmDown(): Promise<void> {
+    const { queue, clock, others } = this.#options;
+    if (this.outstanding > 0) this.#emptyMs = undefined;
+    if (this.#calm || this.outstanding > 0) return;
+    const now = clock.monotonic();
+    this.#emptyMs ??= now;
+    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
+    const held = waiting + inFlight + delayed - (others?.() ?? 0);
+    if (held > 0 && now - this.#emptyMs < CALM_LEASES * queue.limits.leaseMs) return;
+    await this.#foldNow(true);
+    this.#calm = this.outstanding === 0;
+  }
+
   async #fold(): Promise<void> {
-    if (this.#outstanding.size === 0) return;
+    if (this.#outstanding.size > 0) await this.#foldNow(false);
+  }
+
+  async #foldNow(all: boolean): Promise<void> {
     const { journalled, ledger, fold, clock } = this.#options;
     const before = this.#outstanding.size;
     const observed = observing(ledger, (place, report) => this.#folded(place, report));
     try {
-      const { damages } = await journalled.exclusively(() => fold(observed));
+      const { damages } = await journalled.exclusively(() => fold(observed, all));
       for (const { message } of damages) this.#once(message, 'a report of a worker cannot be believed, its task is done again');
     } finally {
       if (this.#outstanding.size < before) this.#done.push({ atMs: clock.monotonic(), tasks: before - this.#outstanding.size });

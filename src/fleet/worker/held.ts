@@ -55,6 +55,8 @@ export class Held {
     for (let missed = 0; !this.#ended.signal.aborted; ) {
       await this.#clock.sleep(everyMs, this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted) return;
+      // Who was frozen need not ask: somebody else has it.
+      if (this.delivery.leaseLeftMs() <= 0) return this.#lost.abort();
       const granted = await this.#beat(everyMs);
       missed = granted === undefined ? missed + 1 : 0;
       if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lost.abort();

@@ -61,6 +61,7 @@ export class Known {
         if (read.report !== undefined) this.#take(read.report, read.nth >= this.#after);
         this.#next++;
       }
+      if (this.#closed) return; // nothing of it is to be done: whatever else was said
     }
   }
 

@@ -125,6 +125,8 @@ export class FleetMigration implements Member {
     const { limits, clock, random } = this.#options;
     const size = envelope.body.size as SizeClass;
     this.#usedMs = clock.monotonic();
+    // It came while this process was frozen: somebody else has it.
+    if (delivery.leaseLeftMs() <= 0) return false;
     const isTwin = this.#names.has(envelope.id);
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting;
     if (isTwin || (this.room(size) <= 0 && !tired)) {
