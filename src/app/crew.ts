@@ -5,6 +5,7 @@ import type { Migration } from '../config/index.ts';
 import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
 import type { Rates } from '../core/timetable.ts';
 import type { Crew } from '../engine/coordinator.ts';
+import { Trouble } from '../engine/trouble.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import { type Order, type Report, serveExecutor, type Wire } from '../queues/local/channel.ts';
@@ -37,25 +38,6 @@ export interface ManagedCrew extends Crew {
  * https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD)
  */
 const BUFFERS_APART = { MALLOC_MMAP_THRESHOLD_: '131072' };
-
-/** A deferred rejection that the coordinator races with its work. */
-class Trouble {
-  #reject: (error: BrigadeError) => void = () => undefined;
-  promise!: Promise<never>;
-
-  constructor() {
-    this.reset();
-  }
-
-  raise(error: BrigadeError): void {
-    this.#reject(error);
-  }
-
-  reset(): void {
-    this.promise = new Promise<never>((_, reject) => { this.#reject = reject; });
-    this.promise.catch(() => undefined); // Raced by the coordinator while it works; at other times the next pass finds out again.
-  }
-}
 
 /** Copies in the coordinator's own process (`executors: 0`). */
 export class InProcessCrew implements ManagedCrew {

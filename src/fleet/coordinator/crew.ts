@@ -12,6 +12,8 @@ import { asBrigadeError, type BrigadeError, isKind, usageError } from '../../cor
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
 import type { Crew } from '../../engine/coordinator.ts';
+import { Trouble } from '../../engine/trouble.ts';
+import { problemOf } from '../../engine/worker.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { Control, CoordinatorJournal, Damage, FoldTarget, Journal, Report, ReportPlace } from '../../ports/journal.ts';
@@ -89,8 +91,7 @@ export class FleetCrew implements Crew {
   /** Leased and not sent: the queue took none, or a crash came between. */
   #unsent: Unsent[] = [];
   readonly #told = new Set<string>();
-  #reject: (error: BrigadeError) => void = () => undefined;
-  #trouble!: Promise<never>;
+  readonly #trouble = new Trouble();
   #control: Control = {};
   #paused = false;
   #rates: Rates = {};
@@ -112,13 +113,12 @@ export class FleetCrew implements Crew {
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
     this.#calm = options.pen.claim.epoch === 1;
-    this.#reset();
     this.#takeOver();
     this.#working = this.#work();
   }
 
   get trouble(): Promise<never> {
-    return this.#trouble;
+    return this.#trouble.promise;
   }
 
   get living(): number {
@@ -154,7 +154,7 @@ export class FleetCrew implements Crew {
 
   /** Ends it all: another coordinator took over, or a defect. */
   fail(error: BrigadeError): void {
-    this.#reject(error);
+    this.#trouble.raise(error);
   }
 
   limit(rates: Rates): void {
@@ -174,7 +174,7 @@ export class FleetCrew implements Crew {
   }
 
   go(): void {
-    this.#reset();
+    this.#trouble.reset();
     this.#paused = false;
     this.#nudge();
   }
@@ -196,11 +196,6 @@ export class FleetCrew implements Crew {
     }
     this.#outstanding.resent = 0;
     if (this.#outstanding.size > 0) this.#calm = false;
-  }
-
-  #reset(): void {
-    this.#trouble = new Promise<never>((_, reject) => { this.#reject = reject; });
-    this.#trouble.catch(() => undefined); // Raced by the coordinator while it works; at other times the next pass finds out again.
   }
 
   async #work(): Promise<void> {
@@ -228,13 +223,13 @@ export class FleetCrew implements Crew {
   #failed(error: BrigadeError): void {
     if (isKind(error, 'cancelled')) return;
     if (!isKind(error, 'transient', 'throttled', 'premise')) {
-      this.#reject(error);
+      this.#trouble.raise(error);
       this.#options.onFailure?.(error);
       return;
     }
     const now = this.#options.clock.monotonic();
     this.#waitingSinceMs ??= now;
-    this.#options.events.emit({ type: 'waiting', problem: { code: error.code, kind: error.kind, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) }, sinceMs: now - this.#waitingSinceMs });
+    this.#options.events.emit({ type: 'waiting', problem: problemOf(error), sinceMs: now - this.#waitingSinceMs });
   }
 
   /** Not while every worker is in trouble: who watches would see it for half a second in ten. */
@@ -326,14 +321,12 @@ export class FleetCrew implements Crew {
    * reports is to be in the account, and uploads that it began are to be swept. So the queue is waited for, though not for good.
    */
   async #calmDown(): Promise<void> {
-    const { queue, clock, others } = this.#options;
+    const { queue, clock } = this.#options;
     if (this.outstanding > 0) this.#emptyMs = undefined;
     if (this.#calm || this.outstanding > 0) return;
     const now = clock.monotonic();
     this.#emptyMs ??= now;
-    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
-    const held = waiting + inFlight + delayed - (others?.() ?? 0);
-    if (held > 0 && now - this.#emptyMs < CALM_LEASES * queue.limits.leaseMs) return;
+    if (await this.#inQueue() > 0 && now - this.#emptyMs < CALM_LEASES * queue.limits.leaseMs) return;
     await this.#foldNow(true);
     this.#calm = this.outstanding === 0;
   }
@@ -373,9 +366,8 @@ export class FleetCrew implements Crew {
   }
 
   async #resend(): Promise<void> {
-    const { queue, clock, others, ledger } = this.#options;
-    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
-    const held = Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));
+    const { queue, clock, ledger } = this.#options;
+    const held = await this.#inQueue();
     // After the count: what was acknowledged before it was reported before that, and is not missing.
     await this.#fold();
     const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, held);
@@ -385,6 +377,13 @@ export class FleetCrew implements Crew {
       await this.#send(this.#asTheyAre(due.slice(from, from + CLAIM).map(({ task, size, sending }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1 }))));
     }
     for (const { name, sending } of due) if (sending + 1 === MANY_SENDINGS) this.#note(`task ${name.epoch}/${name.seq}/${name.task} was sent ${MANY_SENDINGS} times: look at the workers' logs`);
+  }
+
+  /** Messages of ours, as the queue says. */
+  async #inQueue(): Promise<number> {
+    const { queue, others } = this.#options;
+    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
+    return Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));
   }
 
   async #look(): Promise<void> {
