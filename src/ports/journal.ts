@@ -198,8 +198,6 @@ export interface FoldTarget extends Ledger {
   leasedTask(task: LeasedTask['id']): LeasedTask;
   /** The task that has this key. @throws BrigadeError internal E_LEDGER_UNKNOWN */
   taskOf(run: number, key: Item['key']): LeasedTask['id'];
-  /** A failed item as `Ledger.retry` makes it pending again. `left`: what earlier runs left under its key. */
-  again(failed: Item, left: Item | undefined): Item;
   /** Reports of this work that are folded. */
   reportsFolded(work: WorkName): number;
   /**

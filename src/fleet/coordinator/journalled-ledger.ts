@@ -6,8 +6,9 @@
  * Reports of workers are folded between segments, never beside one: an amendment says how many reports came before it (ports/journal.ts).
  */
 import { asBrigadeError, BrigadeError, isKind } from '../../core/errors.ts';
-import { failedInPlan, type Item, type Problem } from '../../core/item.ts';
+import type { Item, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import { retryFailed } from '../../core/retry.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CoordinatorJournal, FoldTarget, ItemChange, PlanRecord, TaskName } from '../../ports/journal.ts';
 import type { Ledger, ObjectFilter, PlannedPage, Retried, Run, RunKind, RunTotals, VerifySummary, Finding } from '../../ports/ledger.ts';
@@ -108,19 +109,10 @@ export class JournalledLedger implements Ledger {
   }
 
   retry(run: number, filter: ObjectFilter): Retried {
-    const left = this.leftBefore(run);
-    const result = { pending: 0, failedInPlan: 0 };
-    let some: ItemChange[] = [];
-    for (const { problem: _, task: __, lost: ___, ...item } of this.objects(run, { ...filter, states: ['failed'] })) {
-      if (failedInPlan(item)) result.failedInPlan++;
-      else if (some.push({ item: this.#ledger.again(item, left(item.key)) }) >= AMEND_AT_ONCE) {
-        this.amend(run, some);
-        some = [];
-      }
-      result.pending += failedInPlan(item) ? 0 : 1;
-    }
-    this.amend(run, some);
-    return result;
+    return retryFailed({
+      failed: this.objects(run, { ...filter, states: ['failed'] }), left: this.leftBefore(run), atOnce: AMEND_AT_ONCE,
+      amend: (changes) => this.amend(run, changes),
+    });
   }
 
   record(): Promise<void> { return Promise.reject(notHere('record')); }

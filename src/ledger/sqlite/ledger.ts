@@ -1,7 +1,7 @@
 /** The writing half of the ledger: one coordinator, one connection. See ports/ledger.ts for what each call promises. */
 import { BrigadeError } from '../../core/errors.ts';
-import { failedInPlan } from '../../core/item.ts';
 import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
+import { retryFailed } from '../../core/retry.ts';
 import { Folding, type FoldSteps } from './folding.ts';
 import { CommitGroup } from './group.ts';
 import { LedgerReader } from './reader.ts';
@@ -136,7 +136,6 @@ export class SqliteLedger implements FoldTarget {
   taskName(task: number): TaskName | undefined { return this.#folding.taskName(task); }
   held(run: number, holder: string): readonly number[] { return this.#connection.sql('heldTasks').all(run, holder).map((row) => Number(row['id'])); }
   leasedTask(task: number): LeasedTask { return this.#connection.read('leasedTask', () => this.#leased(task)); }
-  again(failed: Item, left: Item | undefined): Item { return again(failed, left); }
   taskOf(run: number, key: Key): number {
     const task = this.#reader.taskOfKey(run, key);
     if (task === undefined) throw new BrigadeError({ code: 'E_LEDGER_UNKNOWN', kind: 'internal', message: `run ${run} never listed ${showKey(key)}` });
@@ -162,21 +161,10 @@ export class SqliteLedger implements FoldTarget {
 
   retry(run: number, filter: ObjectFilter): Retried {
     this.#group.commit('retry', () => undefined);
-    const left = this.leftBefore(run);
-    let pending = 0;
-    let inPlan = 0;
-    let some: { item: Item }[] = [];
-    const put = (): void => {
-      this.amend(run, some);
-      pending += some.length;
-      some = [];
-    };
-    for (const row of this.objects(run, { ...filter, states: ['failed'] })) {
-      if (failedInPlan(row)) inPlan++;
-      else if (some.push({ item: again(row, left(row.key)) }) >= AMEND_AT_ONCE) put();
-    }
-    put();
-    return { pending, failedInPlan: inPlan };
+    return retryFailed({
+      failed: this.objects(run, { ...filter, states: ['failed'] }), left: this.leftBefore(run), atOnce: AMEND_AT_ONCE,
+      amend: (changes) => this.amend(run, changes),
+    });
   }
 
   saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
@@ -327,14 +315,4 @@ function refuseDisorder(items: readonly Item[]): void {
 
 function disorder(message: string): BrigadeError {
   return new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', message, op: 'addPlan' });
-}
-
-/** A failed item as it was before its first try; the guard it was planned with stands. What stands there and is not ours is looked at first. */
-function again(row: Item, left: Item | undefined): Item {
-  const foreign = row.destination !== undefined && row.destination !== left?.destination;
-  return {
-    ...(foreign ? { code: 'compare' } : {}),
-    key: row.key, kind: row.kind, size: row.size, state: 'pending', source: row.source, evidence: 'none', attempts: 0,
-    ...(row.destination === undefined ? {} : { destination: row.destination }), ...(row.storageClass === undefined ? {} : { storageClass: row.storageClass }),
-  };
 }
