@@ -72,6 +72,8 @@ export interface Report {
   readonly uploads?: readonly { readonly upload: Upload; readonly sourceToken: string }[];
   /** Those that it completed or aborted. */
   readonly uploadsOver?: readonly string[];
+  /** Which sending of the task it answers; absent: the first. So it is known whether a later one was needed. */
+  readonly sending?: number;
 }
 
 /** What a worker last said of itself. Whoever reads it tells by a changed `beat`, and its own clock, that it lives (F084). */
@@ -194,6 +196,8 @@ export interface FoldTarget extends Ledger {
   taskName(task: LeasedTask['id']): TaskName | undefined;
   /** Tasks that this holder has, in the order in which they were planned. */
   held(run: number, holder: string): readonly LeasedTask['id'][];
+  /** Tasks of a run that are not done, whether anybody has them or not. */
+  openTasks(run: number): number;
   /** A task as it is now: with the items that are still pending. */
   leasedTask(task: LeasedTask['id']): LeasedTask;
   /** The task that has this key. @throws BrigadeError internal E_LEDGER_UNKNOWN */

@@ -223,3 +223,44 @@ test('where the destination has no conditional writes, a coordinator that goes o
   assert.equal(crew.isQuiet, false);
   await until(() => crew.isQuiet);
 });
+
+test('S0.32: backlog, workers and the time that is left come from the ledger and from beats; a purge makes no re-sending a spurious one', async (t) => {
+  const ground = await planned(t, 400, 10);
+  const crew = ground.crew({ window: 8 });
+  await until(() => crew.signals().outstanding === 8 && crew.signals().backlog === 40);
+  assert.equal(crew.signals().drainMs, undefined, 'nothing was done yet');
+  ground.broker.purge();
+  await ground.journal.beat({ host: 'h', version: '1', tasks: 3, worker: 'a', beat: 1 });
+  await until(() => crew.signals().workers === 1);
+  assert.equal(crew.signals().busy, 3);
+  let drainMs: number | undefined;
+  workers(t, ground, (task) => { drainMs ??= crew.signals().drainMs; return all(task); });
+  await until(() => crew.idle() && ground.index.tally(1).pending.objects === 0);
+  await until(() => crew.signals().drainMs === 0);
+  const { backlog, outstanding, sent, resent, spurious, epoch } = crew.signals();
+  assert.deepEqual([backlog, outstanding, sent, resent, spurious, epoch], [0, 0, 48, 8, 0, 1]);
+  assert.ok(drainMs !== undefined && drainMs > 0, 'while it worked something was foreseen');
+});
+
+test('a run that no worker is there for says so after 30 s, once, and that it goes on when one comes', async (t) => {
+  const ground = await planned(t, 40, 10);
+  const crew = ground.crew();
+  const told = (): number => ground.events.filter((event) => event.type === 'note' && event.text.includes('E_NO_WORKERS')).length;
+  await until(() => crew.signals().trouble?.code === 'E_NO_WORKERS');
+  await until(() => ground.events.some((event) => event.type === 'waiting' && event.problem.code === 'E_NO_WORKERS'));
+  await ground.clock.sleep(30_000);
+  assert.equal(told(), 1);
+  await ground.journal.beat({ host: 'h', version: '1', tasks: 0, worker: 'a', beat: 1 });
+  await until(() => ground.events.at(-1)?.type === 'resumed');
+  assert.equal(crew.signals().trouble, undefined);
+});
+
+test('in a pause nobody is missed', async (t) => {
+  const ground = await planned(t, 40, 10);
+  const crew = ground.crew();
+  await until(() => crew.outstanding === 4);
+  crew.limit({ bandwidth: 0 });
+  await ground.clock.sleep(120_000);
+  assert.equal(crew.signals().trouble, undefined);
+  assert.equal(crew.signals().paused, true);
+});

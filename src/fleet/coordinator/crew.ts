@@ -9,6 +9,7 @@
  * The queue decides nothing (design truth 8): a task is done when a report that closes it is folded.
  */
 import { asBrigadeError, type BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import type { Problem } from '../../core/item.ts';
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
 import type { Crew } from '../../engine/coordinator.ts';
@@ -24,6 +25,7 @@ import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators } from './epoch.ts';
 import { Outstanding } from './outstanding.ts';
+import { type Signals, Weights } from './signals.ts';
 import { Workers } from './workers.ts';
 
 export interface FleetCrewOptions {
@@ -59,9 +61,11 @@ interface Unsent {
   readonly task: LeasedTask;
   readonly size: SizeClass;
   readonly sending: number;
+  /** As in Sent. */
+  readonly again?: number;
 }
 
-type Chore = 'fold' | 'reap' | 'look' | 'calm';
+type Chore = 'weigh' | 'fold' | 'reap' | 'look' | 'calm';
 
 /** Leases of the ledger that mean "sent". */
 export const HOLDER = 'fleet';
@@ -69,6 +73,7 @@ const TURN_MS = 500;
 const FOLD_MS = 1000;
 const REAP_MS = 5000;
 const CALM_MS = 1000;
+const WEIGH_MS = 5000;
 /** Leases that are waited for while the queue says that it holds something: it may be others'. */
 const CALM_LEASES = 2;
 /** However large the window: between two portions it is looked who is there, what was reported, and whether all is to hold still. */
@@ -87,6 +92,7 @@ export class FleetCrew implements Crew {
   readonly #options: FleetCrewOptions;
   readonly #outstanding = new Outstanding();
   readonly #workers: Workers;
+  readonly #weights: Weights;
   readonly #stop = new AbortController();
   /** Leased and not sent: the queue took none, or a crash came between. */
   #unsent: Unsent[] = [];
@@ -96,7 +102,7 @@ export class FleetCrew implements Crew {
   #paused = false;
   #rates: Rates = {};
   #nudge: () => void = () => undefined;
-  readonly #dueMs: Record<Chore, number> = { fold: 0, reap: 0, look: 0, calm: 0 };
+  readonly #dueMs: Record<Chore, number> = { weigh: 0, fold: 0, reap: 0, look: 0, calm: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
   #waitingSinceMs: number | undefined;
   /** When a report was folded last. */
@@ -110,6 +116,7 @@ export class FleetCrew implements Crew {
   constructor(options: FleetCrewOptions) {
     this.#options = options;
     this.#workers = new Workers(options.clock);
+    this.#weights = new Weights(options.clock);
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
     this.#calm = options.pen.claim.epoch === 1;
@@ -132,6 +139,27 @@ export class FleetCrew implements Crew {
   /** Sent a second time or oftener. */
   get resent(): number {
     return this.#outstanding.resent;
+  }
+
+  /** As of a moment ago. */
+  signals(): Signals {
+    const { drainMs, backlog } = this.#weights;
+    const { sent, resent, spurious } = this.#outstanding;
+    const trouble = this.#hindrance();
+    return {
+      epoch: this.#options.pen.claim.epoch, backlog, outstanding: this.#outstanding.size, workers: this.living, busy: this.#workers.busy(), paused: this.#resting, sent, resent, spurious,
+      ...(drainMs === undefined ? {} : { drainMs }), ...(trouble === undefined ? {} : { trouble }),
+    };
+  }
+
+  /** Nobody is to work. */
+  get #resting(): boolean {
+    return this.#paused || this.#rates.bandwidth === 0 || this.#rates.requests === 0;
+  }
+
+  /** What keeps all workers from working, or that there is none. */
+  #hindrance(): Problem | undefined {
+    return this.#workers.trouble() ?? this.#weights.alone(this.#resting ? 0 : this.#outstanding.size, this.living);
   }
 
   wake(): void {
@@ -194,7 +222,7 @@ export class FleetCrew implements Crew {
       const task = ledger.leasedTask(id);
       if (name !== undefined) this.#outstanding.add({ task: id, name, size: classOf(task), atMs: clock.monotonic(), sending: task.deliveries - 1 });
     }
-    this.#outstanding.resent = 0;
+    Object.assign(this.#outstanding, { sent: 0, resent: 0 });
     if (this.#outstanding.size > 0) this.#calm = false;
   }
 
@@ -211,6 +239,7 @@ export class FleetCrew implements Crew {
   }
 
   async #turn(): Promise<void> {
+    await this.#every('weigh', WEIGH_MS, async () => this.#weigh());
     await this.#every('look', LOOK_MS, () => this.#look());
     await this.#tell();
     await this.#feed();
@@ -234,7 +263,7 @@ export class FleetCrew implements Crew {
 
   /** Not while every worker is in trouble: who watches would see it for half a second in ten. */
   #recovered(): void {
-    if (this.#waitingSinceMs === undefined || this.#workers.trouble() !== undefined) return;
+    if (this.#waitingSinceMs === undefined || this.#hindrance() !== undefined) return;
     this.#waitingSinceMs = undefined;
     this.#options.events.emit({ type: 'resumed' });
   }
@@ -299,9 +328,9 @@ export class FleetCrew implements Crew {
     const results = await queue.send(messages, this.#stop.signal);
     const failed = new Set(results.filter(({ error }) => error !== undefined).map(({ id }) => id));
     const atMs = clock.monotonic();
-    for (const [i, { task, size, sending }] of tasks.entries()) {
+    for (const [i, { task, size, sending, again = 0 }] of tasks.entries()) {
       const name = this.#options.ledger.taskName(task.id);
-      if (name !== undefined && !failed.has((messages[i] as OutgoingMessage).id)) this.#outstanding.add({ task: task.id, name, size, atMs, sending });
+      if (name !== undefined && !failed.has((messages[i] as OutgoingMessage).id)) this.#outstanding.add({ task: task.id, name, size, atMs, sending, again });
     }
     this.#unsent = this.#unsent.filter(({ task }) => !this.#outstanding.has(task.id));
     const first = results.find(({ error }) => error !== undefined)?.error;
@@ -355,13 +384,13 @@ export class FleetCrew implements Crew {
     for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
     const id = ledger.ledgerTask(work);
     if (id === undefined) return;
-    if (report?.close === true) this.#outstanding.done(id, now);
+    if (report?.close === true) this.#outstanding.done(id, now, report.sending ?? 0);
     else if (report !== undefined) this.#outstanding.heard(id, now);
   }
 
   async #reap(): Promise<void> {
     const { clock } = this.#options;
-    if (this.#paused || this.#rates.bandwidth === 0 || this.#rates.requests === 0) this.#outstanding.rested(clock.monotonic());
+    if (this.#resting) this.#outstanding.rested(clock.monotonic());
     else if (this.#outstanding.size > 0) await this.#resend();
   }
 
@@ -374,7 +403,7 @@ export class FleetCrew implements Crew {
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
     for (let from = 0; from < due.length; from += CLAIM) {
-      await this.#send(this.#asTheyAre(due.slice(from, from + CLAIM).map(({ task, size, sending }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1 }))));
+      await this.#send(this.#asTheyAre(due.slice(from, from + CLAIM).map(({ task, size, sending, again = 0 }) => ({ task: ledger.leasedTask(task), size, sending: sending + 1, again: again + 1 }))));
     }
     for (const { name, sending } of due) if (sending + 1 === MANY_SENDINGS) this.#note(`task ${name.epoch}/${name.seq}/${name.task} was sent ${MANY_SENDINGS} times: look at the workers' logs`);
   }
@@ -394,8 +423,15 @@ export class FleetCrew implements Crew {
     const gone = this.#workers.look(beats.filter(({ role }) => role !== 'coordinator'));
     for (const worker of [...gone, ...formerCoordinators(beats, pen.claim.epoch)]) await journal.leave(worker, this.#stop.signal);
     for (const { worker, trouble } of this.#workers.living()) if (trouble !== undefined) this.#once(`${worker} ${trouble.code}`, `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}`);
-    const trouble = this.#workers.trouble();
+    const trouble = this.#hindrance();
+    if (trouble?.code === 'E_NO_WORKERS') this.#once(trouble.code, `${trouble.message} (${trouble.hint ?? ''}) [${trouble.code}]`);
+    if (this.living > 0) this.#told.delete('E_NO_WORKERS');
     if (trouble !== undefined) events.emit({ type: 'waiting', problem: trouble, sinceMs: clock.monotonic() - (this.#waitingSinceMs ??= clock.monotonic()) });
+  }
+
+  #weigh(): void {
+    const { ledger, run } = this.#options;
+    this.#weights.weigh(ledger.openTasks(run), ledger.tally(run), this.#resting);
   }
 
   /** What workers are to obey, when it is another than before. */

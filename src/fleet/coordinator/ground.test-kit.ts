@@ -123,7 +123,7 @@ export async function workerOn({ queue, codec, journal }: Pick<Ground, 'queue' |
       const task = await taskOf(envelope, (sha256) => journal.document(sha256));
       const outcomes = work(task, delivery);
       if (outcomes === undefined) continue;
-      await journal.report(task.name, { worker: 'w', outcomes, close: true, parts: [] });
+      await journal.report(task.name, { worker: 'w', outcomes, close: true, parts: [], sending: task.sending });
       await delivery.ack();
     }
   }

@@ -47,3 +47,18 @@ test('while nobody may work nothing grows old', () => {
   assert.deepEqual(due(outstanding, 10 * FAR_MS + MINUTE, 1), []);
   assert.deepEqual(due(outstanding, 11 * FAR_MS + MINUTE, 1), [1]);
 });
+
+test('S0.32: of what was sent again it is counted what an earlier sending did all the same; what was purged, or goes out anew with objects that are left, is not', () => {
+  const outstanding = new Outstanding();
+  for (const task of [1, 2, 3, 4]) outstanding.add(sent(task));
+  for (const task of [1, 2]) outstanding.add(sent(task, { sending: 1, again: 1 }));
+  outstanding.add(sent(2, { sending: 2, again: 2 }));
+  outstanding.done(1, MINUTE, 1);
+  assert.equal(outstanding.spurious, 0, 'the one that was sent again did it: it was needed');
+  outstanding.done(2, MINUTE, 0);
+  assert.equal(outstanding.spurious, 2, 'two that nobody needed');
+  outstanding.add(sent(3, { sending: 1, again: 0 }));
+  outstanding.done(3, MINUTE, 0);
+  outstanding.done(4, MINUTE);
+  assert.deepEqual([outstanding.sent, outstanding.resent, outstanding.spurious], [8, 4, 2]);
+});

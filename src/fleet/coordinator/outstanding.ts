@@ -15,6 +15,8 @@ export interface Sent {
   readonly atMs: number;
   /** 0 the first time. */
   readonly sending: number;
+  /** It was sent again because it was missing: so many of its sendings may not have been needed. */
+  readonly again?: number;
 }
 
 const SAMPLES = 512;
@@ -32,8 +34,12 @@ export class Outstanding {
   readonly #heard = new Map<number, number>();
   #restedMs = Number.NEGATIVE_INFINITY;
   readonly #sojourns: Readonly<Record<SizeClass, Sojourns>> = { small: new Sojourns(), large: new Sojourns() };
-  /** Sent again, and of these: reported by more than one since. */
+  /** Messages, each sending of a task counted. */
+  sent = 0;
+  /** Of these: sendings of tasks that had been sent before. */
   resent = 0;
+  /** Sent again for being missing, and an earlier sending ended the task all the same: it was in somebody's hand, or still in the queue. After a purge none is. */
+  spurious = 0;
 
   get size(): number {
     return this.#sent.size;
@@ -44,6 +50,7 @@ export class Outstanding {
     this.#sent.delete(sent.task);
     this.#heard.delete(sent.task);
     this.#sent.set(sent.task, sent);
+    this.sent++;
     if (sent.sending > 0) this.resent++;
   }
 
@@ -51,9 +58,11 @@ export class Outstanding {
     return this.#sent.has(task);
   }
 
-  done(task: number, nowMs: number): void {
+  /** `sending`: the one that was answered, where anybody answered. */
+  done(task: number, nowMs: number, sending?: number): void {
     const sent = this.#sent.get(task);
     if (sent === undefined) return;
+    if (sending !== undefined) this.spurious += Math.min(sent.again ?? 0, Math.max(0, sent.sending - sending));
     this.#sent.delete(task);
     this.#heard.delete(task);
     this.#sojourns[sent.size].add(nowMs - sent.atMs);

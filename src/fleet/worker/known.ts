@@ -14,6 +14,8 @@ interface OpenUpload {
 
 export class Known {
   readonly name: TaskName;
+  /** Which sending of the task this hand has. */
+  readonly sending: number;
   readonly #after: number;
   readonly #done = new Set<Key>();
   readonly #uploads = new Map<string, OpenUpload>();
@@ -23,8 +25,9 @@ export class Known {
   #closed = false;
 
   /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
-  constructor(name: TaskName, after: number) {
+  constructor(name: TaskName, after: number, sending = 0) {
     this.name = name;
+    this.sending = sending;
     this.#after = after;
   }
 

@@ -18,7 +18,7 @@ import type { Envelope, SpecReference } from '../messages.ts';
 import { type TaskBody, taskOf } from '../task-message.ts';
 import { Held } from './held.ts';
 import { Known } from './known.ts';
-import { FleetRecorder } from './recorder.ts';
+import { FleetRecorder, sendingOf } from './recorder.ts';
 import type { Member, Orders, Seat } from './seat.ts';
 import { FleetTasks } from './tasks.ts';
 
@@ -181,11 +181,11 @@ export class FleetMigration implements Member {
     try {
       const { journal } = this.#seat as Seat;
       const { name, run, size, sending, items, after = 0 } = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
-      const known = new Known(name, after);
+      const known = new Known(name, after, sending);
       const again = held.delivery.receives > 1 || sending > 0;
       if (again) await known.catchUp(journal);
       const left = items.filter(({ key }) => !known.isDone(key));
-      if (left.length === 0 && !known.closed) await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [] });
+      if (left.length === 0 && !known.closed) await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) });
       if (left.length === 0 || known.closed) await held.ack().finally(gone);
       else if (this.ended) await held.release(0).finally(gone);
       else this.#tasks.put({ held, run, size, items: left, known, again, gone });

@@ -74,6 +74,11 @@ export class FleetRecorder implements Recorder {
   }
 }
 
+/** As a report says it. */
+export function sendingOf({ sending }: Known): Pick<Report, 'sending'> {
+  return sending === 0 ? {} : { sending };
+}
+
 interface Gathered {
   outcomes: Outcome[];
   parts: Report['parts'][number][];
@@ -155,7 +160,7 @@ class Book {
     const { outcomes, parts, uploads, over } = this.#gathered;
     if (!close && outcomes.length + parts.length + uploads.length + over.length === 0) return;
     this.#gathered = nothing();
-    const optional = { ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
+    const optional = { ...sendingOf(this.#known), ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
     try {
       const from = Math.max(this.#next, this.#known.reports);
       const { nth } = await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, outcomes, close, parts, ...optional }, undefined, from);

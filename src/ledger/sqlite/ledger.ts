@@ -135,6 +135,7 @@ export class SqliteLedger implements FoldTarget {
   ledgerTask(name: TaskName): number | undefined { return this.#folding.ledgerTask(name); }
   taskName(task: number): TaskName | undefined { return this.#folding.taskName(task); }
   held(run: number, holder: string): readonly number[] { return this.#connection.sql('heldTasks').all(run, holder).map((row) => Number(row['id'])); }
+  openTasks(run: number): number { return Number(this.#connection.sql('openTasks').get(run)?.['tasks'] ?? 0); }
   leasedTask(task: number): LeasedTask { return this.#connection.read('leasedTask', () => this.#leased(task)); }
   taskOf(run: number, key: Key): number {
     const task = this.#reader.taskOfKey(run, key);

@@ -87,6 +87,7 @@ export const SQL = {
   segment: 'SELECT first_task, tasks FROM journal_segments WHERE epoch = ? AND seq = ?',
   segmentOfTask: 'SELECT epoch, seq, first_task, tasks FROM journal_segments WHERE first_task <= ? AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1',
   heldTasks: "SELECT id FROM tasks WHERE run = ? AND state = 'leased' AND holder = ? ORDER BY id",
+  openTasks: "SELECT count(*) AS tasks FROM tasks INDEXED BY tasks_open WHERE run = ? AND state <> 'done'",
   setSegment: 'INSERT INTO journal_segments (epoch, seq, first_task, tasks) VALUES (?, ?, ?, ?) ON CONFLICT (epoch, seq) DO UPDATE SET first_task = excluded.first_task, tasks = excluded.tasks',
   unfinishedSegment: `SELECT epoch, seq FROM journal_segments
     WHERE first_task <= (SELECT min(id) FROM tasks WHERE state <> 'done' AND run IN (SELECT number FROM runs WHERE state <> 'abandoned')) AND first_task IS NOT NULL ORDER BY first_task DESC LIMIT 1`,
