@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { publishedSchema } from '../src/config/json-schema.ts';
 import { cliPage, exitCodesPage } from './docs-cli.ts';
 import { migrationFilePage } from './docs-migration-file.ts';
+import { metricsPage } from './docs-metrics.ts';
 import { storesPage } from './docs-stores.ts';
 
 interface Page {
@@ -21,6 +22,7 @@ const PAGES: readonly Page[] = [
   { path: 'docs/cli.md', render: cliPage },
   { path: 'docs/exit-codes.md', render: exitCodesPage },
   { path: 'docs/stores.md', render: storesPage },
+  { path: 'docs/metrics.md', render: metricsPage },
 ];
 
 const root = join(import.meta.dirname, '..');

@@ -3,10 +3,9 @@ import { createHash } from 'node:crypto';
 import { realpathSync, statSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { startEndpoint } from '../agent/endpoint.ts';
-import type { Endpoint } from '../agent/endpoint.ts';
 import { loadAccessKeys, type AgentKey, type Environment } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
-import { listenAddress, type ListenAddress } from './agent-address.ts';
+import { listenAddress, type ListenAddress, listening } from './listen-address.ts';
 import { openLayout, type LayoutName } from './agent-layout.ts';
 import { readTls, type TlsFiles } from './agent-tls.ts';
 import { makeFolder } from './folder.ts';
@@ -81,20 +80,6 @@ function refuseOpenWire(address: ListenAddress, tls: unknown, listen: string): v
   throw usageError('E_NO_TLS', 'beyond this machine an agent speaks only TLS', 'add --tls-cert and --tls-key, or listen on 127.0.0.1', `--listen ${listen}`);
 }
 
-const LISTEN_ERRORS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there', EACCES: 'this user may not listen there', EADDRNOTAVAIL: 'this machine has no such address',
-};
-
-async function start(begin: () => Promise<Endpoint>, listen: string): Promise<Endpoint> {
-  try {
-    return await begin();
-  } catch (thrown) {
-    const { code, syscall } = thrown as NodeJS.ErrnoException;
-    if (syscall !== 'listen' && syscall !== 'bind') throw thrown;
-    throw usageError('E_LISTEN', LISTEN_ERRORS[code ?? ''] ?? `the address cannot be listened on (${code ?? 'error'})`, 'choose another address or port', `--listen ${listen}`);
-  }
-}
-
 /** @throws BrigadeError of kind usage for every option that cannot be, of kind premise for a state that cannot be opened */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const address = await listenAddress(options.listen);
@@ -108,7 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const layout = await openLayout({ name, root, state: stateFolder(options, root), bucket: options.bucket, region, failed });
   const { maxConnections, maxConnectionsPerClient } = options;
   try {
-    const endpoint = await start(() => startEndpoint({
+    const endpoint = await listening(() => startEndpoint({
       storage: layout, accessKeys: keys, region, host: address.host, port: address.port, readOnly, countObjects: false, onDefect,
       limits: { maxConnections, maxConnectionsPerClient }, behaviours: { pretends: false, repeatedComplete: 'same answer' }, ...(tls === undefined ? {} : { tls }),
     }), options.listen);

@@ -1,7 +1,7 @@
 /** Every command with its arguments and options, as data: the parser, --help, completion and docs/cli.md are made from it. Imports nothing heavy. */
 import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandModule } from './invocation.ts';
-import { FLEET_OPTIONS, fleetCommands } from './fleet-commands.ts';
+import { FLEET_OPTIONS, fleetCommands, METRICS } from './fleet-commands.ts';
 import { labCommands } from './lab-commands.ts';
 
 export interface ArgumentSpec {
@@ -100,7 +100,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'run', summary: 'run a migration, or go on with one',
     about: 'An unfinished run is resumed where it was; after a finished one a delta run begins. Several files, or a folder of *.yml, run side by side, one process and one ledger each: what happens to one does not touch another.',
     args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
-    options: [...BEGINNING, ...RUNNING, ...FLEET_OPTIONS, { flags: '--workers <n>', description: 'with --queue and --journal: copying processes of the fleet on this machine, for a first try; more join with brigade worker', value: 'count', standard: 'one a core' }],
+    options: [...BEGINNING, ...RUNNING, METRICS, ...FLEET_OPTIONS, { flags: '--workers <n>', description: 'with --queue and --journal: copying processes of the fleet on this machine, for a first try; more join with brigade worker', value: 'count', standard: 'one a core' }],
     examples: ['brigade run media.yml', 'brigade run pairs/', 'brigade run media.yml --dry-run'], exits: MOVING, load: () => import('./commands/run.ts'),
   },
   {

@@ -11,7 +11,11 @@ export const FLEET_OPTIONS: readonly OptionSpec[] = [QUEUE, JOURNAL, MESSAGE_KEY
 const NAME = { name: 'NAME', description: 'the migration', required: true };
 const LOOKING: readonly ExitCode[] = [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm];
 
+export const METRICS: OptionSpec = { flags: '--metrics <address>', description: 'show metrics there, in Prometheus’ text format, at /metrics: HOST:PORT, such as 127.0.0.1:9464; PORT alone is this machine only, :PORT every interface' };
+
 const FEEDING: readonly OptionSpec[] = [
+  METRICS,
+  { flags: '--drain-target <duration>', description: 'the run is to be done in so long: metrics and status say how many worker processes that takes (without it: one for 100 tasks)', value: 'duration' },
   { flags: '--window <tasks>', description: 'tasks in the queue at most: a number, all, or auto (what the fleet does in 30 minutes, at most 100,000)', standard: 'auto' },
   { flags: '--standby', description: 'while another coordinator is at work on this journal, wait and take over when it is gone' },
 ];
@@ -32,7 +36,7 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       about: 'Needs nothing but the queue, the journal and the key: migrations come by the journal, credentials are resolved on this machine by their references. Any number of workers may join and leave at any time. SIGTERM drains: what is in flight may finish, what was done is told, the rest goes to others; exit code 0. A process that dies is replaced.',
       args: [],
       options: [
-        ...FLEET_OPTIONS, { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
+        ...FLEET_OPTIONS, METRICS, { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
         ...shared.running.filter(({ flags }) => /--(?:drain|log-file|verbose)\b/.test(flags)),
       ],
       examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4"],

@@ -13,6 +13,7 @@ import { accountJson } from './account-json.ts';
 import { renderExplanation } from './explain.ts';
 import { format, type Invocation, nextCommand, paintFor, shellWord, stateDir } from './invocation.ts';
 import { logging } from './logging.ts';
+import type { RunMetrics } from './metrics.ts';
 import { createScreen, kindOf } from './progress/screen.ts';
 import { type Watch, watch } from './progress/watch.ts';
 import { renderReport } from './report.ts';
@@ -49,21 +50,32 @@ export async function move(invocation: Invocation, migration: Migration, more: P
   const flags = { ...runFlags(invocation), ...more };
   const { io } = invocation;
   using log = logging(invocation, migration.name);
-  const result = await watched(invocation, migration, flags.drainMs, (watching, stopping) => {
-    const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); }, each: log.each === true };
-    return runHere(invocation, migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal });
-  });
-  log.ended(result.exit);
-  await showResult(invocation, migration, result);
-  return result.exit;
+  const metrics = await metricsOf(invocation, migration);
+  try {
+    const result = await watched(invocation, migration, flags.drainMs, (watching, stopping) => {
+      const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); metrics?.events.emit(event); }, each: log.each === true };
+      return runHere(invocation, migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal }, metrics);
+    });
+    log.ended(result.exit);
+    await showResult(invocation, migration, result);
+    return result.exit;
+  } finally {
+    await metrics?.end();
+  }
+}
+
+async function metricsOf(invocation: Invocation, migration: Migration): Promise<RunMetrics | undefined> {
+  if (!invocation.options.has('metrics')) return undefined;
+  const { runMetrics } = await import('./metrics.ts');
+  return runMetrics(invocation, migration.name, ledgerPath(stateDir(invocation), migration.name));
 }
 
 /** On this machine; or, where the command line names a fleet, over that. */
-async function runHere(invocation: Invocation, migration: Migration, flags: RunFlags, around: Surroundings): Promise<RunResult> {
+async function runHere(invocation: Invocation, migration: Migration, flags: RunFlags, around: Surroundings, metrics: RunMetrics | undefined): Promise<RunResult> {
   if (invocation.options.text('queue') === undefined && invocation.options.text('journal') === undefined) return runMigration(migration, flags, around);
   const { isFleet, openFleet } = await import('./open-fleet.ts');
   isFleet(invocation);
-  const fleet = await openFleet(invocation, migration, around.events, around.signal);
+  const fleet = await openFleet(invocation, migration, around.events, around.signal, metrics);
   try {
     return await runMigration(migration, flags, around, fleet.gather);
   } finally {

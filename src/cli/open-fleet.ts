@@ -4,11 +4,14 @@ import { openJournals } from '../app/fleet/journal.ts';
 import { type FreshKeys, messageKeys } from '../app/fleet/message-key.ts';
 import { openQueue } from '../app/fleet/queue.ts';
 import type { GatherHands } from '../app/migrate.ts';
+import { fanOut } from '../app/events.ts';
 import type { Migration } from '../config/index.ts';
+import { parseDuration } from '../config/units.ts';
 import { usageError } from '../core/errors.ts';
 import type { Events } from '../ports/events.ts';
 import { keyReferences } from './fleet.ts';
 import type { Invocation } from './invocation.ts';
+import type { RunMetrics } from './metrics.ts';
 import { productVersion } from './product.ts';
 
 /** Whether this command line names a fleet. @throws usage E_USAGE for half of one */
@@ -30,10 +33,11 @@ export interface OpenFleet {
 }
 
 /** For a coordinator. */
-export async function openFleet(invocation: Invocation, migration: Migration, events: Events, signal: AbortSignal): Promise<OpenFleet> {
+export async function openFleet(invocation: Invocation, migration: Migration, events: Events, signal: AbortSignal, metrics?: RunMetrics): Promise<OpenFleet> {
   const { io, options } = invocation;
-  const around = { env: io.env, cwd: io.cwd, clock: io.clock, random: io.random, events };
+  const around = { env: io.env, cwd: io.cwd, clock: io.clock, random: io.random, events: metrics === undefined ? events : fanOut([events, metrics.journal]) };
   const window = windowOf(options.text('window'));
+  const target = options.text('drain-target');
   const keys = await keysOf(invocation);
   const journals = openJournals(options.text('journal') ?? '', around);
   try {
@@ -42,7 +46,7 @@ export async function openFleet(invocation: Invocation, migration: Migration, ev
     const queue = await openQueue(options.text('queue') ?? '', around);
     const ended = new AbortController();
     void keys.keepFresh(AbortSignal.any([signal, ended.signal]), events);
-    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window });
+    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window, ...(target === undefined ? {} : { targetMs: parseDuration(target) }), ...(metrics === undefined ? {} : { onPublished: metrics.hear }) });
     return {
       gather,
       close: async () => {

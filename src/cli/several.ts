@@ -8,9 +8,11 @@ import { asBrigadeError, isKind, oneLine, usageError } from '../core/errors.ts';
 import { EXIT, EXIT_MEANINGS, worstExit } from '../core/exit-code.ts';
 import type { Tally } from '../core/item.ts';
 import type { Explanation } from '../app/explain.ts';
+import type { Sample } from '../telemetry/meter.ts';
 import { complain } from './command-line.ts';
 import { renderExplanation } from './explain.ts';
 import { format, type Invocation, nextCommand, paintFor, stateDir } from './invocation.ts';
+import { type MetricsMessage, TO_PARENT } from './metrics-message.ts';
 import { renderLine, shortText } from './progress/bar.ts';
 import { type Frame, frameOn, kindOf, type ProgressKind } from './progress/screen.ts';
 import type { Snapshot } from './progress/snapshot.ts';
@@ -36,13 +38,15 @@ export async function runSeveral(invocation: Invocation, files: readonly string[
   const pairs = pairsOf(invocation, files);
   const board = new Board(invocation, pairs, await frameFor(invocation));
   const children = new Set<ChildProcess>();
+  const metrics = new Map<string, readonly Sample[]>();
+  const shown = await metricsOf(invocation, () => [...metrics.values()].flat());
   const off = io.onSignal((signal) => {
     board.say('warn', `stopping all (${signal}); once more stops at once`);
     for (const child of children) child.kill(signal);
   });
   try {
     const ended = await Promise.all(pairs.map(async (pair) => {
-      const result = pair.refused === undefined ? await runOne(invocation, command, pair, board, children) : { pair, exit: pair.refused, output: '' };
+      const result = pair.refused === undefined ? await runOne(invocation, command, pair, board, children, (samples) => { metrics.set(pair.name, samples); }) : { pair, exit: pair.refused, output: '' };
       board.ended(result);
       return result;
     }));
@@ -51,7 +55,16 @@ export async function runSeveral(invocation: Invocation, files: readonly string[
   } finally {
     off();
     board.close();
+    await shown?.();
   }
+}
+
+/** One place for all of them: each says which migration its numbers are of. */
+async function metricsOf(invocation: Invocation, read: () => readonly Sample[]): Promise<(() => Promise<void>) | undefined> {
+  const address = invocation.options.text('metrics');
+  if (address === undefined) return undefined;
+  const { show } = await import('./metrics.ts');
+  return show(invocation, address, read);
 }
 
 /** Two migrations of one name would share a ledger; the later one is refused, the others go on. */
@@ -70,16 +83,17 @@ function pairsOf({ io }: Invocation, files: readonly string[]): Pair[] {
   });
 }
 
-const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file', 'explain', 'queue', 'journal', 'message-key', 'window', 'standby'];
+const HANDED_ON = ['new', 'adopt', 'dry-run', 'require-objects', 'on-pause', 'drain', 'verbose', 'log-file', 'explain', 'queue', 'journal', 'message-key', 'window', 'standby', 'drain-target'];
 
-async function runOne(invocation: Invocation, command: string, pair: Pair, board: Board, children: Set<ChildProcess>): Promise<Ended> {
+async function runOne(invocation: Invocation, command: string, pair: Pair, board: Board, children: Set<ChildProcess>, hear: (samples: readonly Sample[]) => void): Promise<Ended> {
   const { io, options } = invocation;
   const entry = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
   const result = options.has('dry-run') ? format(invocation) : 'json';
-  const args = [entry, command, pair.file, '--state', stateDir(invocation), '--progress', 'json', '--format', result, '--no-color', ...options.written(HANDED_ON)];
+  const args = [entry, command, pair.file, '--state', stateDir(invocation), '--progress', 'json', '--format', result, '--no-color', ...(options.has('metrics') ? ['--metrics', TO_PARENT] : []), ...options.written(HANDED_ON)];
   // A group of its own: Ctrl-C in the terminal reaches only this process, which hands it on once. The IPC channel ends with this process, and the child then drains.
   const child = spawn(process.execPath, args, { cwd: io.cwd, env: { ...io.env }, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   children.add(child);
+  child.on('message', (message: Partial<MetricsMessage>) => { if (message.type === 'metrics') hear(message.samples ?? []); });
   let output = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => { output += text; });
   if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (line) => board.hear(pair, line));

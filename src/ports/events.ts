@@ -32,6 +32,10 @@ export type RunEvent =
   | { readonly type: 'tuned'; readonly process: string; readonly tuning: Tuning }
   /** The listing is sealed: how many ranges of keys were listed at the same time at most, and how many there are. */
   | { readonly type: 'sharded'; readonly atOnce: number; readonly shards: number; readonly divisible: boolean }
+  /** What became of a task in the hands of a worker; `ms` since it was taken. */
+  | { readonly type: 'task'; readonly what: 'taken' | 'done' | 'given back' | 'put aside'; readonly ms: number }
+  /** A heartbeat prolonged a lease, or one ended too early. */
+  | { readonly type: 'lease'; readonly what: 'extended' | 'lost' }
   | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
 
 export interface Events {

@@ -13,6 +13,7 @@ import type { Run } from '../../ports/ledger.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { ManagedCrew } from '../crew.ts';
 import type { GatherHands, Hands, HandsOptions } from '../migrate.ts';
+import { publish, type Published } from './published.ts';
 import { specDocument } from './spec.ts';
 
 export interface FleetTools {
@@ -24,6 +25,9 @@ export interface FleetTools {
   /** Takes over from a coordinator that is at work once that is gone; else it is refused. */
   readonly standby: boolean;
   readonly window: FleetCrewOptions['window'];
+  /** The run is to be done in so long: how many workers that takes is published. */
+  readonly targetMs?: number;
+  readonly onPublished?: (published: Published) => void;
 }
 
 /** @throws BrigadeError usage E_LOCKED_RUN, E_JOURNAL_OTHER, E_LEDGER_BEYOND; premise E_JOURNAL_DAMAGED */
@@ -132,7 +136,12 @@ class FleetHands implements Hands {
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);
-    return managed(crew);
+    return managed(crew, this.#publish(run, crew));
+  }
+
+  #publish({ number }: Run, crew: FleetCrew): () => void {
+    const { index, around, targetMs, onPublished } = this.#parts;
+    return publish({ ledger: index.path, run: number, clock: around.clock, read: () => crew.signals(), ...(targetMs === undefined ? {} : { targetMs }), ...(onPublished === undefined ? {} : { hear: onPublished }) });
   }
 
   settle(): Promise<void> {
@@ -157,7 +166,7 @@ function quietMs({ stores, queue, migration }: FleetParts): number {
   return absent && matches ? 0 : queue.limits.leaseMs + migration.transfer.stallTimeoutMs;
 }
 
-function managed(crew: FleetCrew): ManagedCrew {
+function managed(crew: FleetCrew, stopPublishing: () => void): ManagedCrew {
   return {
     wake: () => crew.wake(),
     hold: () => crew.hold(),
@@ -166,6 +175,9 @@ function managed(crew: FleetCrew): ManagedCrew {
     diedMs: () => crew.diedMs(),
     get trouble() { return crew.trouble; },
     limit: (rates: Rates) => crew.limit(rates),
-    close: () => crew.close(),
+    close: async () => {
+      stopPublishing();
+      await crew.close();
+    },
   };
 }

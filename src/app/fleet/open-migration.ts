@@ -1,18 +1,21 @@
 /** How a worker opens what its messages name: the two stores of a migration, with what its coordinator found out about them. */
 import { BrigadeError } from '../../core/errors.ts';
 import type { FleetWorkerOptions, OpenMigration } from '../../fleet/worker/worker.ts';
+import type { Meter } from '../../telemetry/meter.ts';
 import { copyTasks } from '../copying.ts';
+import { fanOut } from '../events.ts';
 import { openStores, type OpenStores, type StoreDeps } from '../stores.ts';
 import { readSpec, type Spec } from './spec.ts';
 
 export type WorkerSurroundings = Pick<StoreDeps, 'env' | 'clock' | 'random' | 'events'>;
 
 /** Credentials are resolved here, by their references: a reference that means nothing on this machine is a premise that fails. */
-export function migrationOpener(around: WorkerSurroundings): FleetWorkerOptions['open'] {
+export function migrationOpener(around: WorkerSurroundings, meter?: Meter): FleetWorkerOptions['open'] {
   return async (document, _, { id }) => {
     const spec = readSpec(document);
     if (spec.migration.name !== id) throw new BrigadeError({ code: 'E_SPEC_SHAPE', kind: 'premise', op: 'open migration', message: `messages of ${id} name the migration ${spec.migration.name}`, hint: 'run coordinator and workers of the same release' });
-    return copying(spec, await openStores(spec.migration, { ...around, share: 1, facts: spec.facts }), around);
+    const here = meter === undefined ? around : { ...around, events: fanOut([around.events, meter.events({ migration: id })]) };
+    return copying(spec, await openStores(spec.migration, { ...here, share: 1, facts: spec.facts }), here);
   };
 }
 

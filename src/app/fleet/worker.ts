@@ -5,6 +5,8 @@ import { type WorkerSurroundings, migrationOpener } from './open-migration.ts';
 import { openJournals } from './journal.ts';
 import { messageKeys } from './message-key.ts';
 import { openQueue } from './queue.ts';
+import { fanOut } from '../events.ts';
+import type { Meter } from '../../telemetry/meter.ts';
 
 /** References, never secrets: it crosses processes. */
 export interface WorkerPlaces {
@@ -15,24 +17,27 @@ export interface WorkerPlaces {
   readonly cwd: string;
   readonly version: string;
   readonly drainMs: number;
+  /** Somebody wants to know how much and how quickly. */
+  readonly metrics?: boolean;
 }
 
 /**
  * Works until the signal fires, and then for as long as a drain takes. `ready`: everything that it is told to use is there.
  * @throws what is wrong with the places: usage, premise
  */
-export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, ready: () => void = () => undefined): Promise<void> {
+export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, ready: () => void = () => undefined, meter?: Meter): Promise<void> {
   const { cwd, drainMs, version } = places;
   const { env, clock, random, events } = around;
   const keys = await messageKeys(places.messageKeys, { env, cwd, clock });
-  const journals = openJournals(places.journal, { env, cwd, clock, random, events });
+  const journals = openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) });
   const queue = await openQueue(places.queue, { env, cwd, clock, random });
   const stopped = new AbortController();
   const fresh = keys.keepFresh(stopped.signal, events);
   try {
     ready();
     await runFleetWorker({
-      queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around),
+      queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around, meter),
+      ...(meter === undefined ? {} : { counting: (migration: string) => meter.events({ migration }) }),
       worker: workerName(random), host: hostname(), version, clock, random, events, drainMs,
     }, signal);
   } finally {

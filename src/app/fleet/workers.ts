@@ -5,12 +5,15 @@ import { BrigadeError, type ErrorFacts, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Events, RunEvent } from '../../ports/events.ts';
 import { forkCopier } from '../crew.ts';
+import { countersOf, type Sample, summed } from '../../telemetry/meter.ts';
 import type { WorkerPlaces } from './worker.ts';
 
 export type ToWorker = { readonly type: 'start'; readonly places: WorkerPlaces; readonly each: boolean } | { readonly type: 'stop' };
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'events'; readonly events: readonly RunEvent[] }
+  /** All of one process until now. */
+  | { readonly type: 'metrics'; readonly samples: readonly Sample[] }
   | { readonly type: 'failed'; readonly error: ErrorFacts };
 
 export interface WorkersOptions {
@@ -20,6 +23,8 @@ export interface WorkersOptions {
   readonly clock: Clock;
   /** All of them found what they need. */
   readonly ready?: () => void;
+  /** Hears what all of them have counted together, whenever one of them says something. */
+  readonly onMetrics?: (samples: readonly Sample[]) => void;
   /** The module of one process; for tests. */
   readonly module?: string;
 }
@@ -40,6 +45,9 @@ class Workers {
   readonly #options: WorkersOptions;
   readonly #living = new Set<ChildProcess>();
   readonly #ready = new Set<ChildProcess>();
+  readonly #samples = new Map<ChildProcess, readonly Sample[]>();
+  /** Of those that are gone: what was counted stays counted. */
+  #past: readonly Sample[] = [];
   #deaths: number[] = [];
   #failure: BrigadeError | undefined;
   #stopping = false;
@@ -77,8 +85,15 @@ class Workers {
       case 'events':
         for (const event of message.events) this.#options.events.emit(event);
         return;
+      case 'metrics':
+        this.#samples.set(child, message.samples);
+        return this.#measure();
       case 'failed': return this.#failed(new BrigadeError(message.error));
     }
+  }
+
+  #measure(): void {
+    this.#options.onMetrics?.([...summed([...this.#past, ...[...this.#samples.values()].flat()]), { name: 'brigade_worker_processes', labels: {}, value: this.#living.size }]);
   }
 
   #isReady(child: ChildProcess): void {
@@ -101,6 +116,9 @@ class Workers {
   #ended(child: ChildProcess, how: string): void {
     if (!this.#living.delete(child)) return;
     this.#ready.delete(child);
+    this.#past = summed([...this.#past, ...countersOf(this.#samples.get(child) ?? [])]);
+    this.#samples.delete(child);
+    this.#measure();
     if (!this.#stopping) this.#replace(how);
     if (this.#living.size === 0) this.#allGone();
   }

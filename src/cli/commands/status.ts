@@ -3,6 +3,8 @@ import { limitsNow } from '../../app/limits.ts';
 import { lastSaved } from '../../app/saved-migration.ts';
 import { type Holder, holderOf, isCoordinated } from '../../ledger/sqlite/index.ts';
 import { accountJson } from '../account-json.ts';
+import { readPublished } from '../../app/fleet/published.ts';
+import { fleetStatus } from '../fleet-status.ts';
 import { format, type Invocation, stateDir } from '../invocation.ts';
 import { summaryOptions } from '../moving.ts';
 import { renderSummary } from '../summary.ts';
@@ -31,11 +33,12 @@ async function statusOf(invocation: Invocation, name: string): Promise<{ json: o
     const holder = latest && isCoordinated(view.path) ? holderOf(view.path) : undefined;
     const saved = lastSaved(stateDir(invocation), account.migration);
     const options = summaryOptions(invocation, saved);
+    const fleet = fleetStatus(holder === undefined ? undefined : readPublished(view.path, run.number));
     const unfinished = latest && (run.state === 'active' || run.state === 'paused');
     const limits = unfinished && saved !== undefined ? limitsNow(saved.limits, view.path, run.number, invocation.io.clock.now()) : undefined;
     return {
-      json: { ...accountJson(account, options.ends), ...(holder === undefined ? {} : { coordinator: holder }), ...(limits === undefined ? {} : { limits: limits.now }) },
-      text: `${liveText(holder, latest && run.state === 'active')}${limits?.text === undefined ? '' : `limits: ${limits.text}\n`}${renderSummary(account, options)}`,
+      json: { ...accountJson(account, options.ends), ...(holder === undefined ? {} : { coordinator: holder }), ...(limits === undefined ? {} : { limits: limits.now }), ...fleet.json },
+      text: `${liveText(holder, latest && run.state === 'active')}${limits?.text === undefined ? '' : `limits: ${limits.text}\n`}${fleet.text}${renderSummary(account, options)}`,
     };
   } finally {
     await view.close();

@@ -3,6 +3,7 @@ import { parseDuration } from '../../config/units.ts';
 import type { WorkersOptions } from '../../app/fleet/workers.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { RunEvent } from '../../ports/events.ts';
+import { Meter, type Sample } from '../../telemetry/meter.ts';
 import { keyReferences } from '../fleet.ts';
 import type { Invocation } from '../invocation.ts';
 import { logging } from '../logging.ts';
@@ -17,28 +18,49 @@ export async function execute(invocation: Invocation): Promise<number> {
   const { io, options } = invocation;
   isFleet(invocation, true);
   const drainMs = parseDuration(options.text('drain') ?? DRAIN);
-  const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs };
+  const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, metrics: options.has('metrics') };
   const processes = options.count('processes') ?? Math.max(1, availableParallelism());
   const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
+  const shown = await metricsOf(invocation);
   using log = logging(invocation, 'worker');
   const events = { emit: (event: RunEvent) => { tell(invocation, event); log.emit(event); }, each: log.each === true };
   const ready = (): void => io.out.line(`working for ${places.queue.replace(/\?.*/s, '')} (${processes} ${processes === 1 ? 'process' : 'processes'})`);
   const signal = process.connected ? AbortSignal.any([stopping.signal, disconnected()]) : stopping.signal;
-  await work(io, { places, processes, events, clock: io.clock, ready }, signal);
+  try {
+    await work(io, { places, processes, events, clock: io.clock, ready }, signal, shown);
+  } finally {
+    await shown?.end();
+  }
   stopping.end();
   log.ended(EXIT.clean);
   return EXIT.clean;
 }
 
 /** Apart: a module that is loaded late beside a `using` is not found by the compiled program. */
-async function work({ env, clock, random }: Invocation['io'], options: Required<Omit<WorkersOptions, 'module'>>, signal: AbortSignal): Promise<void> {
+async function work({ env, clock, random }: Invocation['io'], options: WorkersOptions, signal: AbortSignal, shown: WorkerMetrics | undefined): Promise<void> {
   const { places, processes, events, ready } = options;
   if (processes > 1) {
     const { workInProcesses } = await import('../../app/fleet/workers.ts');
-    return workInProcesses(options, signal);
+    return workInProcesses({ ...options, ...(shown === undefined ? {} : { onMetrics: shown.hear }) }, signal);
   }
   const { workHere } = await import('../../app/fleet/worker.ts');
-  return workHere(places, { env, clock, random, events }, signal, ready);
+  return workHere(places, { env, clock, random, events }, signal, ready, shown?.meter);
+}
+
+interface WorkerMetrics {
+  /** Of this process, where it is the one that copies. */
+  readonly meter: Meter;
+  readonly hear: (samples: readonly Sample[]) => void;
+  readonly end: () => Promise<void>;
+}
+
+async function metricsOf(invocation: Invocation): Promise<WorkerMetrics | undefined> {
+  const address = invocation.options.text('metrics');
+  if (address === undefined) return undefined;
+  const { show } = await import('../metrics.ts');
+  const meter = new Meter();
+  let others: readonly Sample[] = [{ name: 'brigade_worker_processes', labels: {}, value: 1 }];
+  return { meter, hear: (samples) => { others = samples; }, end: await show(invocation, address, () => [...meter.samples(), ...others]) };
 }
 
 function disconnected(): AbortSignal {

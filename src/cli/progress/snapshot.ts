@@ -196,8 +196,8 @@ export class ProgressState implements Events {
   }
 }
 
-type Unseen = 'listed' | 'request' | 'requests' | 'stalled' | 'hedged' | 'tuned' | 'sharded' | 'note';
-const UNSEEN: ReadonlySet<string> = new Set<Unseen>(['listed', 'request', 'requests', 'stalled', 'hedged', 'tuned', 'sharded', 'note']);
+type Unseen = 'listed' | 'request' | 'requests' | 'stalled' | 'hedged' | 'tuned' | 'sharded' | 'task' | 'lease' | 'note';
+const UNSEEN: ReadonlySet<string> = new Set<Unseen>(['listed', 'request', 'requests', 'stalled', 'hedged', 'tuned', 'sharded', 'task', 'lease', 'note']);
 
 /** What a picture of one moment does not show. */
 function isUnseen(event: RunEvent): event is Extract<RunEvent, { type: Unseen }> {

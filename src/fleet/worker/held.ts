@@ -4,6 +4,7 @@
  */
 import { BrigadeError } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Events } from '../../ports/events.ts';
 import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
 
 const BEATS = 3;
@@ -14,14 +15,19 @@ const SHARE_OF_CEILING = 5 / 6;
 export class Held {
   readonly delivery: MessageDelivery;
   readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #takenMs: number;
   readonly #leaseMs: number;
   readonly #endMs: number;
   readonly #lost = new AbortController();
   readonly #ended = new AbortController();
 
-  constructor(delivery: MessageDelivery, { leaseMs, longestLeaseMs }: Pick<MessageLimits, 'leaseMs' | 'longestLeaseMs'>, clock: Clock) {
+  constructor(delivery: MessageDelivery, { leaseMs, longestLeaseMs }: Pick<MessageLimits, 'leaseMs' | 'longestLeaseMs'>, clock: Clock, events: Events) {
     this.delivery = delivery;
     this.#clock = clock;
+    this.#events = events;
+    this.#takenMs = clock.monotonic();
+    this.#tell('taken');
     this.#leaseMs = leaseMs;
     this.#endMs = clock.monotonic() + longestLeaseMs * SHARE_OF_CEILING;
     void this.#keep();
@@ -34,20 +40,34 @@ export class Held {
 
   /** Its report stands. What the queue answers decides nothing (F099): should it come again, the report is found. */
   async ack(): Promise<void> {
-    this.#ended.abort();
+    this.#end('done');
     await this.delivery.ack().catch(() => undefined);
   }
 
   /** Should this fail, the lease runs out by itself. */
   async release(delayMs: number): Promise<void> {
-    this.#ended.abort();
+    this.#end('given back');
     await this.delivery.release(delayMs).catch(() => undefined);
   }
 
   /** Should this fail, it comes again and is parked then. */
   async park(reason: string): Promise<void> {
-    this.#ended.abort();
+    this.#end('put aside');
     await this.delivery.park(reason).catch(() => undefined);
+  }
+
+  #end(what: 'done' | 'given back' | 'put aside'): void {
+    this.#ended.abort();
+    this.#tell(what);
+  }
+
+  #tell(what: 'taken' | 'done' | 'given back' | 'put aside'): void {
+    this.#events.emit({ type: 'task', what, ms: this.#clock.monotonic() - this.#takenMs });
+  }
+
+  #lose(): void {
+    this.#events.emit({ type: 'lease', what: 'lost' });
+    this.#lost.abort();
   }
 
   async #keep(): Promise<void> {
@@ -56,11 +76,13 @@ export class Held {
       await this.#clock.sleep(everyMs, this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted) return;
       // Who was frozen need not ask: somebody else has it.
-      if (this.delivery.leaseLeftMs() <= 0) return this.#lost.abort();
+      if (this.delivery.leaseLeftMs() <= 0) return this.#lose();
       const granted = await this.#beat(everyMs);
       missed = granted === undefined ? missed + 1 : 0;
-      if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lost.abort();
-      if (typeof granted === 'number') everyMs = granted / BEATS;
+      if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lose();
+      if (typeof granted !== 'number') continue;
+      everyMs = granted / BEATS;
+      this.#events.emit({ type: 'lease', what: 'extended' });
     }
   }
 

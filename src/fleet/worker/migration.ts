@@ -122,7 +122,7 @@ export class FleetMigration implements Member {
    * (F094). One that went through many hands already is kept, so that the queue does not take it for poisoned.
    */
   accept(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody>): boolean {
-    const { limits, clock, random } = this.#options;
+    const { limits, clock, random, events } = this.#options;
     const size = envelope.body.size as SizeClass;
     this.#usedMs = clock.monotonic();
     // It came while this process was frozen: somebody else has it.
@@ -136,7 +136,7 @@ export class FleetMigration implements Member {
     }
     this.#names.add(envelope.id);
     this.#preparing[size]++;
-    const work = this.#prepare(new Held(delivery, limits, clock), envelope).finally(() => {
+    const work = this.#prepare(new Held(delivery, limits, clock, events), envelope).finally(() => {
       this.#preparing[size]--;
       this.#preparations.delete(work);
     });

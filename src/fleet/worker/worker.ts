@@ -33,6 +33,8 @@ export interface FleetWorkerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: Events;
+  /** Hears of one migration what nobody else wants to hear. */
+  readonly counting?: (spec: string) => Events;
   /** What is in work when the signal fires may go on for so long. */
   readonly drainMs: number;
   /** A migration without messages for so long is closed. Default 10 min. */
@@ -195,12 +197,20 @@ class FleetWorker {
   }
 
   #begin(spec: SpecReference): FleetMigration {
-    const { open, queue, worker, clock, random, events, idleMs = IDLE_MS } = this.#options;
+    const { open, queue, worker, clock, random, idleMs = IDLE_MS } = this.#options;
+    const events = this.#eventsOf(spec.id);
     return new FleetMigration({
       spec, limits: queue.limits, worker, clock, random, events, idleMs, changed: () => this.#changed(),
       sit: () => this.#sit(spec.id),
       open: async ({ journal }) => open(await documentOf(journal, spec), journal, spec),
     });
+  }
+
+  #eventsOf(spec: string): Events {
+    const { events, counting } = this.#options;
+    if (counting === undefined) return events;
+    const counted = counting(spec);
+    return { emit: (event) => { (event.type === 'task' || event.type === 'lease' ? counted : events).emit(event); } };
   }
 
   /** One for all documents of a migration. */

@@ -27,6 +27,14 @@ async function bench(more: string) {
       processes.push(child);
       return child;
     },
+    /** With what it says on stderr. */
+    startHeard(...args: readonly string[]): { readonly child: ChildProcess; readonly said: () => string } {
+      const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder.path, env: ENV, stdio: ['ignore', 'ignore', 'pipe'] });
+      let text = '';
+      child.stderr?.setEncoding('utf8').on('data', (more: string) => { text += more; });
+      processes.push(child);
+      return { child, said: () => text };
+    },
     brigade: (...args: readonly string[]): Promise<Ran> => new Promise((resolve) => {
       execFile(process.execPath, [MAIN, ...args], { cwd: folder.path, env: ENV, timeout: 120_000 }, (error, out, err) => resolve({ exit: error === null ? 0 : Number(error.code ?? -1), out, err }));
     }),
@@ -36,6 +44,22 @@ async function bench(more: string) {
       folder[Symbol.dispose]();
     },
   };
+}
+
+/** A generous limit: machines are busy. */
+async function found<T>(look: () => Promise<T | undefined> | T | undefined, ms = 60_000): Promise<T> {
+  for (const end = performance.now() + ms; performance.now() < end; await sleep(100)) {
+    const one = await look();
+    if (one !== undefined) return one;
+  }
+  throw new Error(`not within ${ms} ms: ${look.toString()}`);
+}
+
+/** Each row by its name and labels. */
+async function metricsAt(said: () => string): Promise<ReadonlyMap<string, number>> {
+  const url = await found(() => /^metrics: (\S+)$/m.exec(said())?.[1]);
+  const text = await (await fetch(url)).text();
+  return new Map(text.split('\n').filter((row) => row !== '' && !row.startsWith('#')).map((row) => [row.slice(0, row.lastIndexOf(' ')), Number(row.slice(row.lastIndexOf(' ') + 1))]));
 }
 
 const ended = (child: ChildProcess): Promise<number | null> => new Promise((resolve) => { child.once('exit', (code) => resolve(code)); });
@@ -82,5 +106,53 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
     const mixed = await site.brigade('coordinator', alone, ...site.fleet);
     assert.equal(mixed.exit, 2);
     assert.match(mixed.err, /E_LEDGER_LOCAL/);
+  });
+
+  test('S0.32: metrics and status say what is to be done, by whom and until when; without a worker that is told', async () => {
+    await using site = await bench('limits: { bandwidth: 50 KiB/s }\n');
+    for (let i = 0; i < 300; i++) site.folder.write(`from/d${i % 7}/file-${i}`, 'x'.repeat(10_000));
+    const coordinator = site.startHeard('coordinator', site.file, ...site.fleet, '--progress', 'plain', '--metrics', '127.0.0.1:0', '--drain-target', '5s');
+    const of = (name: string): string => `${name}{migration="pair"}`;
+    const alone = await found(async () => {
+      const now = await metricsAt(coordinator.said);
+      return now.get('brigade_trouble{migration="pair",code="E_NO_WORKERS"}') === 1 ? now : undefined;
+    });
+    assert.deepEqual(['brigade_backlog_tasks', 'brigade_outstanding_tasks', 'brigade_workers_alive', 'brigade_backlog_per_worker'].map((name) => alone.get(of(name))), [60, 60, 0, 60]);
+    assert.equal(alone.get('brigade_objects{migration="pair",state="pending"}'), 300);
+    assert.match((await site.brigade('status', 'pair')).out, /^fleet: 0 workers, 60 tasks to do.*\ntrouble: no worker is at work on this run/m);
+    await found(() => (/no worker is at work on this run.*\[E_NO_WORKERS\]/.test(coordinator.said()) ? true : undefined));
+
+    const worker = site.startHeard('worker', ...site.fleet, '--processes', '2', '--metrics', '127.0.0.1:0');
+    const working = await found(async () => {
+      const now = await metricsAt(coordinator.said);
+      return now.has(of('brigade_predicted_drain_seconds')) && (now.get(of('brigade_workers_alive')) ?? 0) === 2 ? now : undefined;
+    });
+    assert.ok((working.get(of('brigade_workers_wanted')) ?? 0) >= 1);
+    assert.equal(working.get(of('brigade_drain_target_seconds')), 5);
+    assert.equal(working.has('brigade_trouble{migration="pair",code="E_NO_WORKERS"}'), false);
+    const status = JSON.parse((await site.brigade('status', 'pair', '-o', 'json')).out) as { fleet: { drainMs: number; backlog: number; workers: number } };
+    assert.ok(status.fleet.drainMs > 0 && status.fleet.backlog <= 60 && status.fleet.workers === 2, JSON.stringify(status.fleet));
+
+    const counted = await found(async () => {
+      const now = await metricsAt(worker.said);
+      return (now.get('brigade_tasks_total{migration="pair",what="done"}') ?? 0) >= 5 ? now : undefined;
+    });
+    assert.ok((counted.get('brigade_requests_total{migration="pair",endpoint="destination",op="write"}') ?? 0) >= 25);
+    assert.ok((counted.get('brigade_bytes_sent_total{migration="pair"}') ?? 0) >= 250_000);
+    assert.ok((counted.get('brigade_journal_writes_total') ?? 0) >= 5, 'reports');
+    assert.equal(counted.get('brigade_worker_processes'), 2);
+    assert.ok((await metricsAt(coordinator.said)).get(of('brigade_journal_writes_total')) ?? 0 > 0);
+
+    // Pause and go on, each within 10 s, over processes (brigade limits).
+    assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'pause')).exit, 0);
+    await sleep(10_000);
+    const before = readdirSync(join(site.folder.path, 'to'), { recursive: true }).length;
+    assert.ok(before < 307, 'it was paused before it ended');
+    await sleep(3000);
+    assert.equal(readdirSync(join(site.folder.path, 'to'), { recursive: true }).length, before, 'nothing moves in a pause');
+    assert.equal((await metricsAt(coordinator.said)).get(of('brigade_paused')), 1);
+    assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'unlimited')).exit, 0);
+    await found(() => (readdirSync(join(site.folder.path, 'to'), { recursive: true }).length > before ? true : undefined));
+    assert.equal(await ended(coordinator.child), 0, coordinator.said());
   });
 });
