@@ -62,6 +62,33 @@ test('F108: a message of a newer release goes back with a delay and one warning;
   assert.ok((again?.receives ?? 0) <= 12, `received ${again?.receives} times in ten minutes`);
 });
 
+test('what is left in the queue of a run that was given up is over: acknowledged, and nothing of it is copied', async (t) => {
+  const ground = await FleetGround.open(t, { source: filled(20) });
+  const tasks = await ground.plan(5);
+  await ground.send(tasks);
+  await ground.pen.control({ run: 2 });
+  ground.worker('a');
+  await ground.until(() => ground.left() === 0, 60_000);
+  assert.equal(copied(ground), 0);
+  assert.deepEqual([...await ground.closes(tasks)], tasks.map(() => 0));
+});
+
+test('a run that is given up while its tasks are worked on: they end, in every hand', async (t) => {
+  const ground = await FleetGround.open(t, { source: filled(30) });
+  let begun = 0;
+  ground.between((store) => tapped(store, async (call, argument) => {
+    if (call !== 'read') return;
+    begun++;
+    await ground.clock.sleep(24 * 3_600_000, (argument as { readonly signal: AbortSignal }).signal);
+  }));
+  await ground.send(await ground.plan(5));
+  ground.worker('a');
+  await ground.until(() => begun > 0);
+  await ground.pen.control({ run: 2 });
+  await ground.until(() => ground.left() === 0, 60_000);
+  assert.equal(copied(ground), 0);
+});
+
 test('F109: a task that is larger than a message comes by reference to the journal', async (t) => {
   const source = filled(300, (i) => `${String(i).padStart(5, '0')}-${'x'.repeat(1018)}`);
   const ground = await FleetGround.open(t, { source });

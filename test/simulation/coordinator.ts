@@ -103,12 +103,13 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
   }
 }
 
-/** An unfinished run is resumed; behind a finished one another is begun, where one is wanted. */
+/** An unfinished run is resumed, or given up where another one is wanted (`--new`); behind a finished one another is begun, where one is wanted. */
 async function beginRun(ledger: JournalledLedger, index: SqliteLedger, wanted: number): Promise<Run> {
   const last = ledger.run();
   const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused');
-  const run = last !== undefined && (unfinished || last.number >= wanted) ? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
-  if (unfinished) ledger.updateRun(run.number, { state: 'active', pause: null, resumed: true });
+  const isWanted = last !== undefined && last.number >= wanted;
+  if (unfinished) ledger.updateRun(last.number, isWanted ? { state: 'active', pause: null, resumed: true } : { state: 'abandoned' });
+  const run = isWanted ? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
   await ledger.flush();
   return index.run(run.number) ?? run;
 }

@@ -60,7 +60,7 @@ export class Fleet {
       case 'freeze worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
       case 'freeze coordinator': return this.#ofCoordinators(({ process }) => inMoment(process, blow, () => this.#freeze(process, blow.forMs)));
       case 'kill coordinator': return this.#ofCoordinators((one) => inMoment(one.process, blow, () => this.#replaceKilled(one)));
-      case 'another coordinator': return this.#coordinate(this.#newPath());
+      case 'another coordinator': return this.#another(blow);
       case 'purge': return broker.purge();
       case 'overwrite': return void objects.overwrite(random);
       case 'delete': return void await objects.delete(random);
@@ -189,6 +189,15 @@ export class Fleet {
   #ofCoordinators(strike: (coordinator: RunningCoordinator) => void): void {
     const living = this.#coordinators.filter(({ process, over }) => !process.dead && !over);
     if (living.length > 0) strike(pick(this.#world.random, living));
+  }
+
+  /** Beside the one that leads; or in its place, where the run is to be given up: the next one finds one that it is not to go on with. */
+  #another({ renews }: Extract<Blow, { kind: 'another coordinator' }>): void {
+    if (renews !== true) return this.#coordinate(this.#newPath());
+    this.#ofCoordinators((one) => {
+      this.#world.run++;
+      this.#replaceKilled(one);
+    });
   }
 
   /** On the same machine, or on another one that knows nothing. */

@@ -12,8 +12,8 @@ export type Blow =
   | { readonly kind: 'stop worker' | 'stop coordinator' | 'join' | 'purge' | 'overwrite' | 'delete' }
   | ({ readonly kind: 'kill worker' | 'kill coordinator' } & Moment)
   | ({ readonly kind: 'freeze worker' | 'freeze coordinator'; readonly forMs: number } & Moment)
-  /** Another one, beside the one that is at work. */
-  | { readonly kind: 'another coordinator' }
+  /** Beside the one that is at work. `renews`: in its place, and its run is given up for another one. */
+  | { readonly kind: 'another coordinator'; readonly renews?: true }
   | { readonly kind: 'jump'; readonly byMs: number }
   | { readonly kind: 'cut'; readonly place: 'source' | 'destination' | 'journal' | 'queue'; readonly cut: 'request' | 'answer'; readonly forMs: number; readonly who: 'worker' | 'coordinator' }
   | { readonly kind: 'outage'; readonly forMs: number };
@@ -79,7 +79,7 @@ export function scenarioOf(seed: number): Scenario {
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
     faults: { error: chance(0.08), throttle: chance(0.03), lost: chance(0.08), cut: chance(0.05) },
     messages: { duplicate: chance(0.4), reorder: chance(0.6), lose: chance(0.2) },
-    blows: calm ? [] : blowsOf(random, between(random, 1, 14), stormMs, guarded),
+    blows: calm ? [] : withNewRun(seed, stormMs, blowsOf(random, between(random, 1, 14), stormMs, guarded)),
     ...(random.next() < 0.2 ? { second: { changes: between(random, 0, 15), blows: blowsOf(random, between(random, 0, 5), stormMs / 2, guarded) } } : {}),
   };
 }
@@ -87,6 +87,13 @@ export function scenarioOf(seed: number): Scenario {
 function blowsOf(random: Random, count: number, withinMs: number, guarded: boolean): readonly TimedBlow[] {
   const blows = Array.from({ length: count }, () => ({ ...blowOf(random), atMs: Math.floor(random.next() * withinMs) }));
   return blows.filter(({ kind }) => guarded || !LATE.has(kind)).sort((a, b) => a.atMs - b.atMs);
+}
+
+/** From chance of its own, so that the rest of a seed's story is what it was. */
+function withNewRun(seed: number, withinMs: number, blows: readonly TimedBlow[]): readonly TimedBlow[] {
+  const random = seededRandom(`new run ${seed}`);
+  if (random.next() >= 0.15) return blows;
+  return [...blows, { kind: 'another coordinator' as const, renews: true as const, atMs: Math.floor(random.next() * withinMs) }].sort((a, b) => a.atMs - b.atMs);
 }
 
 /** Who wakes after the end of a run and writes where nothing guards is found by the next run's listing, not by this one's. */

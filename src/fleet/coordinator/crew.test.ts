@@ -143,7 +143,7 @@ test('pause, limits and the number of workers are told through the journal; what
   crew.limit({ bandwidth: 1000 });
   await until(() => ground.events.some((event) => event.type === 'note' && event.text.includes('worker b cannot work: expired')));
   await crew.hold();
-  assert.deepEqual(await ground.journal.readControl(), { pause: true, rates: { bandwidth: 1000 }, workers: 2 });
+  assert.deepEqual(await ground.journal.readControl(), { run: 1, pause: true, rates: { bandwidth: 1000 }, workers: 2 });
   crew.go();
   let control: unknown;
   await until(() => {

@@ -438,7 +438,7 @@ export class FleetCrew implements Crew {
   async #tell(): Promise<void> {
     const { bandwidth, requests } = this.#rates;
     const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
-    const control: Control = { pause: this.#paused, rates, workers: Math.max(1, this.living) };
+    const control: Control = { run: this.#options.run, pause: this.#paused, rates, workers: Math.max(1, this.living) };
     if (JSON.stringify(control) === JSON.stringify(this.#control)) return;
     await this.#options.pen.control(control, this.#stop.signal);
     this.#control = control;

@@ -38,6 +38,11 @@ export class Held {
     return this.#lost.signal;
   }
 
+  /** Nobody waits for it any more: what is begun ends as with a lost lease. */
+  giveUp(): void {
+    this.#lost.abort();
+  }
+
   /** Its report stands. What the queue answers decides nothing (F099): should it come again, the report is found. */
   async ack(): Promise<void> {
     this.#end('done');

@@ -148,6 +148,7 @@ export class FleetMigration implements Member {
     const was = this.#orders;
     this.#orders = orders;
     if (orders.pause && !was.pause) this.#stopCopying.abort();
+    if (orders.run !== undefined) this.#tasks.over(orders.run);
     this.#obeyed(orders);
     this.#goOn();
     this.#options.changed();
@@ -179,19 +180,27 @@ export class FleetMigration implements Member {
     };
     if (await this.#opened?.then(() => false, () => true)) return held.release(this.ended ? 0 : this.#restMs()).finally(gone); // of what is wrong the migration tells
     try {
+      if (this.#isOver(envelope.body)) return await held.ack().finally(gone);
       const { journal } = this.#seat as Seat;
       const { name, run, size, sending, items, after = 0 } = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
       const known = new Known(name, after, sending);
       const again = held.delivery.receives > 1 || sending > 0;
       if (again) await known.catchUp(journal);
       const left = items.filter(({ key }) => !known.isDone(key));
-      if (left.length === 0 && !known.closed) await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) });
-      if (left.length === 0 || known.closed) await held.ack().finally(gone);
-      else if (this.ended) await held.release(0).finally(gone);
+      if (known.closed || this.#isOver(envelope.body)) return await held.ack().finally(gone);
+      if (left.length === 0) {
+        await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) });
+        await held.ack().finally(gone);
+      } else if (this.ended) await held.release(0).finally(gone);
       else this.#tasks.put({ held, run, size, items: left, known, again, gone });
     } catch (thrown) {
       await this.#refuse(held, asBrigadeError(thrown, 'message')).finally(gone);
     }
+  }
+
+  /** Of a run that another one followed: nobody waits for it, and what the new one planned may have other things to say of the same objects. */
+  #isOver({ run }: { readonly run: number }): boolean {
+    return run < (this.#orders.run ?? 0);
   }
 
   async #refuse(held: Held, error: BrigadeError): Promise<void> {

@@ -10,6 +10,8 @@ import type { Control, Journal, Json } from '../../ports/journal.ts';
 /** What the coordinator wants of all workers. */
 export interface Orders {
   readonly pause: boolean;
+  /** What is carried out; messages of earlier runs are over. Absent: nobody said. */
+  readonly run?: number;
   /** Of the whole fleet. Absent: what the migration says. */
   readonly rates?: Rates;
   /** Processes that share the limits. */
@@ -145,9 +147,10 @@ export class Seat {
 }
 
 /** What cannot be read as it should be is as if it were not said. */
-export function ordersOf({ pause, rates, workers, forMs }: Control): Orders {
+export function ordersOf({ pause, run, rates, workers, forMs }: Control): Orders {
   return {
     pause: pause === true,
+    ...(typeof run === 'number' ? { run } : {}),
     ...(isFields(rates) ? { rates: { ...amount('bandwidth', rates), ...amount('requests', rates) } } : {}),
     workers: typeof workers === 'number' && workers >= 1 ? Math.floor(workers) : 1,
     ...(typeof forMs === 'number' ? { forMs } : {}),

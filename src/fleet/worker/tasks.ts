@@ -38,7 +38,7 @@ export class FleetTasks implements TaskQueue {
   readonly #ready: Readonly<Record<SizeClass, ReadyTask[]>> = { small: [], large: [] };
   readonly #wanted: Record<SizeClass, number> = { small: 0, large: 0 };
   readonly #receivers = new Set<() => void>();
-  readonly #inWork = new Set<number>();
+  readonly #inWork = new Map<number, ReadyTask>();
   #givenBack: ReadyTask[] = [];
   #number = 0;
 
@@ -90,6 +90,18 @@ export class FleetTasks implements TaskQueue {
     await Promise.all(back.map((task) => this.#letGo(task, delayMs)));
   }
 
+  /** Runs before this one are over: what waits is acknowledged; what is worked on ends, and its message, when it comes again, is found to be over. */
+  over(run: number): void {
+    for (const size of SIZES) {
+      const ready = this.#ready[size];
+      for (const task of ready.filter((one) => one.run < run)) {
+        ready.splice(ready.indexOf(task), 1);
+        void task.held.ack().finally(task.gone);
+      }
+    }
+    for (const task of this.#inWork.values()) if (task.run < run) task.held.giveUp();
+  }
+
   /** Those whose lease is lost are nobody's here any more. */
   #take(size: SizeClass, most: number): readonly ReadyTask[] {
     const ready = this.#ready[size];
@@ -104,7 +116,7 @@ export class FleetTasks implements TaskQueue {
     const { held, run, items, known, again } = ready;
     const id = ++this.#number;
     this.#options.recorder.open(id, known, again);
-    this.#inWork.add(id);
+    this.#inWork.set(id, ready);
     return {
       task: { id, run, items, inDoubt: again, deliveries: held.delivery.receives },
       lost: held.lost,
