@@ -46,7 +46,8 @@ export async function openFleet(invocation: Invocation, migration: Migration, ev
     const queue = await openQueue(options.text('queue') ?? '', around);
     const ended = new AbortController();
     void keys.keepFresh(AbortSignal.any([signal, ended.signal]), events);
-    const gather = fleetHands({ queue, journal, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window, ...(target === undefined ? {} : { targetMs: parseDuration(target) }), ...(metrics === undefined ? {} : { onPublished: metrics.hear }) });
+    const board = await journals.board(queue.describe);
+    const gather = fleetHands({ queue, journal, board, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window, ...(target === undefined ? {} : { targetMs: parseDuration(target) }), ...(metrics === undefined ? {} : { onPublished: metrics.hear }) });
     return {
       gather,
       close: async () => {

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Rates } from '../../core/timetable.ts';
+import { Board } from '../../fleet/coordinator/board.ts';
 import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
 import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
@@ -19,6 +20,8 @@ import { specDocument } from './spec.ts';
 export interface FleetTools {
   readonly queue: MessageQueue;
   readonly journal: Journal;
+  /** Beside all journals, for the migrations that share this queue. */
+  readonly board?: Journal;
   /** Asked at each sending: keys may have been rotated. */
   readonly codec: () => TaskCodec;
   readonly version: string;
@@ -129,9 +132,10 @@ class FleetHands implements Hands {
   resume(): void {}
 
   crew(run: Run): ManagedCrew {
-    const { index, journal, pen, queue, codec, spec, window, around } = this.#parts;
+    const { index, journal, pen, queue, codec, spec, window, around, board, version } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
+      ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: hostname(), version, clock: around.clock }) }),
       fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;

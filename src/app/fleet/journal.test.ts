@@ -52,6 +52,16 @@ test('a bucket: made where asked to, measured once, proven; another process find
   assert.equal(two.describe, 's3://journals/fleet/');
 });
 
+test('a board: one for all who name the same queue and place, and no migration can have its name', async (t) => {
+  const path = folder(t);
+  const [one, two] = [open(t, path), open(t, path, {}, 2)];
+  await (await one.board('sqs:a')).beat({ worker: 'photos', beat: 1, host: 'h', version: '1', tasks: 7 });
+  assert.deepEqual((await (await two.board('sqs:a')).beats()).map(({ worker, tasks }) => [worker, tasks]), [['photos', 7]]);
+  assert.deepEqual(await (await two.board('sqs:b')).beats().catch((error: { code?: string }) => error.code), []);
+  const [name = ''] = readdirSync(path);
+  await assert.rejects(one.open(name), { code: 'E_CONFIG' });
+});
+
 test('to read, nothing is written', async (t) => {
   const path = folder(t);
   const journals = open(t, path);

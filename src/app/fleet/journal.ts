@@ -7,6 +7,7 @@
  *
  * A `?` begins the options, so that a prefix cannot hold one. Without credentials: BRIGADE_JOURNAL_ACCESS_KEY_ID and its companions, else AWS's default chain.
  */
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EndFlags, type FileLocation, type Migration, migrationInto, type S3Location, showLocation } from '../../config/index.ts';
@@ -41,6 +42,8 @@ export interface Journals {
   open(migration: string, use?: JournalUse): Promise<Journal>;
   /** The dependable store that it lies in. */
   store(migration: string, use?: JournalUse): Promise<Store>;
+  /** Where those who share this queue say how much of it is theirs: beside all journals, under a name that no migration has. */
+  board(queue: string): Promise<Journal>;
   /** Lets writers race on the journal's store. @throws usage E_JOURNAL_GUARDS */
   prove(migration: string, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -103,7 +106,16 @@ class StoredJournals implements Journals {
   }
 
   async open(migration: string, use: JournalUse = 'write'): Promise<Journal> {
-    const store = await this.store(migration, use);
+    refuseName(migration);
+    return this.#journal(migration, use);
+  }
+
+  board(queue: string): Promise<Journal> {
+    return this.#journal(`_queue-${createHash('sha256').update(queue).digest('hex').slice(0, 16)}`, 'write');
+  }
+
+  async #journal(migration: string, use: JournalUse): Promise<Journal> {
+    const store = await this.#store(migration, use);
     const known = this.#journals.get(`${use} ${migration}`);
     const journal = known ?? openJournal({ store, clock: this.#around.clock, random: this.#around.random });
     this.#journals.set(`${use} ${migration}`, journal);
@@ -111,7 +123,11 @@ class StoredJournals implements Journals {
   }
 
   async store(migration: string, use: JournalUse = 'write'): Promise<Store> {
-    if (!NAME_RULE.pattern.test(migration)) throw configError(ARGUMENT, `${quoteValue(migration)} is not the name of a migration`, NAME_RULE.fix);
+    refuseName(migration);
+    return this.#store(migration, use);
+  }
+
+  async #store(migration: string, use: JournalUse): Promise<Store> {
     const name = `${use} ${migration}`;
     const opening = this.#open.get(name) ?? this.#stores(migration, use);
     this.#open.set(name, opening);
@@ -146,6 +162,10 @@ class StoredJournals implements Journals {
     this.#probed ??= stores.probed;
     return stores;
   }
+}
+
+function refuseName(migration: string): void {
+  if (!NAME_RULE.pattern.test(migration)) throw configError(ARGUMENT, `${quoteValue(migration)} is not the name of a migration`, NAME_RULE.fix);
 }
 
 function below(place: JournalPlace, migration: string): JournalPlace {

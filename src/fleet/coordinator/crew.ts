@@ -22,6 +22,7 @@ import type { LeasedTask } from '../../ports/ledger.ts';
 import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { SpecReference } from '../messages.ts';
 import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
+import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators } from './epoch.ts';
 import { Outstanding } from './outstanding.ts';
@@ -47,8 +48,8 @@ export interface FleetCrewOptions {
    * is not idle before, so that its closing listing comes behind that.
    */
   readonly quietMs?: number;
-  /** Messages in the queue that other migrations of this process sent. */
-  readonly others?: () => number;
+  /** Where migrations that share the queue say how much of it is theirs. Absent: all of it is this one's. */
+  readonly board?: Board;
   /** Hears of what ends it all, also when nobody waits for `trouble`. */
   readonly onFailure?: (error: BrigadeError) => void;
   /** Nobody waits any more for the fleet to hold still. */
@@ -74,7 +75,7 @@ const FOLD_MS = 1000;
 const REAP_MS = 5000;
 const CALM_MS = 1000;
 const WEIGH_MS = 5000;
-/** Leases that are waited for while the queue says that it holds something: it may be others'. */
+/** Leases that are waited for while the queue says that it holds something: it may be others', of whom no word is exact enough to close a run by it. */
 const CALM_LEASES = 2;
 /** However large the window: between two portions it is looked who is there, what was reported, and whether all is to hold still. */
 const FEED_MS = 5000;
@@ -212,6 +213,7 @@ export class FleetCrew implements Crew {
     this.#stop.abort();
     this.#nudge();
     await this.#working;
+    await this.#options.board?.leave();
   }
 
   /** What an earlier coordinator sent is outstanding, as far as this ledger knows it; age counts from now on. */
@@ -389,17 +391,20 @@ export class FleetCrew implements Crew {
   }
 
   async #reap(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, board } = this.#options;
+    await board?.say(this.#outstanding.size, this.#stop.signal);
     if (this.#resting) this.#outstanding.rested(clock.monotonic());
     else if (this.#outstanding.size > 0) await this.#resend();
   }
 
   async #resend(): Promise<void> {
-    const { queue, clock, ledger } = this.#options;
-    const held = await this.#inQueue();
+    const { queue, clock, ledger, board } = this.#options;
+    const counted = await this.#inQueue();
     // After the count: what was acknowledged before it was reported before that, and is not missing.
     await this.#fold();
-    const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, held);
+    const isAnyLate = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, 0).length > 0;
+    const others = isAnyLate ? await board?.others(this.#stop.signal) ?? 0 : 0;
+    const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, Math.max(0, counted - others));
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
     for (let from = 0; from < due.length; from += CLAIM) {
@@ -408,11 +413,10 @@ export class FleetCrew implements Crew {
     for (const { name, sending } of due) if (sending + 1 === MANY_SENDINGS) this.#note(`task ${name.epoch}/${name.seq}/${name.task} was sent ${MANY_SENDINGS} times: look at the workers' logs`);
   }
 
-  /** Messages of ours, as the queue says. */
+  /** Messages, whosever they are. */
   async #inQueue(): Promise<number> {
-    const { queue, others } = this.#options;
-    const { waiting, inFlight, delayed } = await queue.counts(this.#stop.signal);
-    return Math.max(0, waiting + inFlight + delayed - (others?.() ?? 0));
+    const { waiting, inFlight, delayed } = await this.#options.queue.counts(this.#stop.signal);
+    return waiting + inFlight + delayed;
   }
 
   async #look(): Promise<void> {
