@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { claimOf, type Claim, type Migration, type MigrationSpec, writeMigration } from '../../chaos/product.ts';
-import { type Place, reconcile, violations } from '../../chaos/judge.ts';
+import { type Place, reconcile, type Verdict, violations } from '../../chaos/judge.ts';
 
 const bin = fileURLToPath(new URL('../../../bin/brigade.cjs', import.meta.url));
 /** For a machine that is very busy; nothing here waits for it to pass. */
@@ -18,6 +18,13 @@ export interface FleetProcess {
   readonly over: () => boolean;
   /** To all of its group. */
   signal(signal: NodeJS.Signals): void;
+}
+
+export interface Judged {
+  readonly claim: Claim;
+  readonly violations: readonly string[];
+  /** At a destination that keeps versions. */
+  readonly versions: Verdict['versions'];
 }
 
 export interface SiteSpec extends Omit<MigrationSpec, 'dir' | 'name'> {
@@ -80,10 +87,11 @@ export class FleetSite implements AsyncDisposable {
   }
 
   /** What the ledger says, held against both stores by a program of another language, and against the journal. */
-  async judge(source: Place, destination: Place): Promise<{ readonly claim: Claim; readonly violations: readonly string[] }> {
+  async judge(source: Place, destination: Place): Promise<Judged> {
     await this.succeeds(this.#start([], 'ledger', 'check', this.migration.name, '--state', this.migration.state, '--journal', this.#journal));
     const claim = await claimOf(this.migration);
-    return { claim, violations: violations(await reconcile(source, destination, claim.states, this.dir)) };
+    const verdict = await reconcile(source, destination, claim.states, this.dir);
+    return { claim, violations: violations(verdict), versions: verdict.versions };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,8 @@
 // Real S3 servers, queues and real clients for tests: start one, use it, stop it.
 import { startMinio } from './minio.ts';
 import { startMoto } from './moto.ts';
-import { startNats } from './nats.ts';
+import { startNats, startNatsCluster } from './nats.ts';
+import { startNetwork } from './network.ts';
 import type { Server } from './process.ts';
 import { startRadosgw } from './radosgw.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
@@ -9,8 +10,9 @@ import { startVersitygw } from './versitygw.ts';
 
 export { binaries, installCommand } from './binaries.ts';
 export type { Binaries } from './binaries.ts';
-export { startMinio, startMoto, startNats, startRadosgw, startSeaweedfs, startVersitygw };
-export type { NatsServer } from './nats.ts';
+export { startMinio, startMoto, startNats, startNatsCluster, startNetwork, startRadosgw, startSeaweedfs, startVersitygw };
+export type { NatsCluster, NatsServer } from './nats.ts';
+export type { Link, Network } from './network.ts';
 export type { RadosgwOptions } from './radosgw.ts';
 export type { VersitygwOptions } from './versitygw.ts';
 export type { Server } from './process.ts';
