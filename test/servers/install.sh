@@ -43,9 +43,10 @@ apt_packages() {
   for package in radosgw ceph-mon ceph-osd ceph-common; do
     installed "$package" || wanted+=("$package=$CEPH*")
   done
-  for package in openssl python3-pip; do
+  for package in openssl iproute2 python3-pip; do
     case $package in
       openssl) command -v openssl >/dev/null || wanted+=("$package") ;;
+      iproute2) [ -x "$(PATH=$PATH:/usr/sbin:/sbin command -v ip)" ] || wanted+=("$package") ;;
       *) python3 -m pip --version >/dev/null 2>&1 || wanted+=("$package") ;;
     esac
   done

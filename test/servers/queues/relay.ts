@@ -9,7 +9,8 @@ export interface Relay {
   mend(): Promise<void>;
 }
 
-export async function startRelay(to: number): Promise<Relay> {
+/** `at`: the address where it listens. */
+export async function startRelay(to: number, at = '127.0.0.1'): Promise<Relay> {
   const sockets = new Set<Socket>();
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
@@ -24,7 +25,7 @@ export async function startRelay(to: number): Promise<Relay> {
       near.on('close', () => far.destroy());
       far.on('close', () => near.destroy());
     });
-    server.listen(port, '127.0.0.1');
+    server.listen(port, at);
     await once(server, 'listening');
     return server;
   };
