@@ -33,10 +33,11 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
     },
     {
       name: 'worker', summary: 'copy for a fleet, whatever its coordinators send',
-      about: 'Needs nothing but the queue, the journal and the key: migrations come by the journal, credentials are resolved on this machine by their references. Any number of workers may join and leave at any time. SIGTERM drains: what is in flight may finish, what was done is told, the rest goes to others; exit code 0. A process that dies is replaced.',
+      about: 'Needs nothing but the queue, the journal and the key: migrations come by the journal, credentials are resolved on this machine by their references. Any number of workers may join and leave at any time. SIGTERM drains: what is in flight may finish, what was done is told, the rest goes to others; exit code 0. The notice that AWS gives before it takes a machine back does the same. A process that dies is replaced.',
       args: [],
       options: [
         ...FLEET_OPTIONS, METRICS, { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
+        { flags: '--spot-notice <when>', description: 'heed the notice that AWS gives before it takes a spot machine back, or before an Auto Scaling group ends one: it drains in the time that is left; auto is on where EC2’s metadata service answers', choices: ['auto', 'on', 'off'], standard: 'auto' },
         ...shared.running.filter(({ flags }) => /--(?:drain|log-file|verbose)\b/.test(flags)),
       ],
       examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4"],

@@ -8,6 +8,7 @@ import type { FromWorker, ToWorker } from './workers.ts';
 import { workHere } from './worker.ts';
 
 const stop = new AbortController();
+let drainMs: number | undefined;
 
 function say(message: FromWorker): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined); // the supervisor may be gone by then
@@ -22,7 +23,7 @@ async function work({ places, each }: Extract<ToWorker, { type: 'start' }>): Pro
   const tell = (): void => { if (meter !== undefined) say({ type: 'metrics', samples: meter.samples() }); };
   const telling = setInterval(tell, TELL_MS);
   try {
-    await workHere(places, { env: process.env, clock: systemClock(), random: systemRandom(), events }, stop.signal, () => say({ type: 'ready' }), meter);
+    await workHere(places, { env: process.env, clock: systemClock(), random: systemRandom(), events }, stop.signal, { ready: () => say({ type: 'ready' }), drainMs: () => drainMs ?? places.drainMs, ...(meter === undefined ? {} : { meter }) });
   } catch (thrown) {
     say({ type: 'failed', error: errorFacts(asBrigadeError(thrown, 'worker')) });
     process.exitCode = 1;
@@ -36,7 +37,10 @@ async function work({ places, each }: Extract<ToWorker, { type: 'start' }>): Pro
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'start') void work(message);
-  else stop.abort();
+  else {
+    drainMs = message.drainMs;
+    stop.abort();
+  }
 });
 process.once('disconnect', () => stop.abort());
 // The terminal's Ctrl-C goes to the whole group; it is the supervisor that decides how to drain.

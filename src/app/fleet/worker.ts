@@ -21,12 +21,20 @@ export interface WorkerPlaces {
   readonly metrics?: boolean;
 }
 
+export interface WorkMore {
+  /** Everything that it is told to use is there. */
+  readonly ready?: () => void;
+  readonly meter?: Meter;
+  /** Asked when the signal fires: who is given less time than `places` say, or more. */
+  readonly drainMs?: () => number;
+}
+
 /**
- * Works until the signal fires, and then for as long as a drain takes. `ready`: everything that it is told to use is there.
+ * Works until the signal fires, and then for as long as a drain takes.
  * @throws what is wrong with the places: usage, premise
  */
-export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, ready: () => void = () => undefined, meter?: Meter): Promise<void> {
-  const { cwd, drainMs, version } = places;
+export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, { ready, meter, drainMs = () => places.drainMs }: WorkMore = {}): Promise<void> {
+  const { cwd, version } = places;
   const { env, clock, random, events } = around;
   const keys = await messageKeys(places.messageKeys, { env, cwd, clock });
   const journals = openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) });
@@ -34,7 +42,7 @@ export async function workHere(places: WorkerPlaces, around: WorkerSurroundings,
   const stopped = new AbortController();
   const fresh = keys.keepFresh(stopped.signal, events);
   try {
-    ready();
+    ready?.();
     await runFleetWorker({
       queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around, meter),
       ...(meter === undefined ? {} : { counting: (migration: string) => meter.events({ migration }) }),

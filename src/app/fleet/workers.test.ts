@@ -25,7 +25,7 @@ process.on('message', (message) => {
   const events: RunEvent[] = [];
   const stop = new AbortController();
   const started = (): string[] => readdirSync(dir).filter((name) => name.startsWith('made-')).map((name) => name.slice(5));
-  const run = (processes: number, ready?: () => void): Promise<void> => workInProcesses({ places: PLACES, processes, module, clock: systemClock(), events: { emit: (event) => { events.push(event); } }, ...(ready === undefined ? {} : { ready }) }, stop.signal);
+  const run = (processes: number, ready?: () => void, drainMs?: () => number): Promise<void> => workInProcesses({ places: PLACES, processes, module, clock: systemClock(), events: { emit: (event) => { events.push(event); } }, ...(ready === undefined ? {} : { ready }), ...(drainMs === undefined ? {} : { drainMs }) }, stop.signal);
   return { run, events, stop, started };
 }
 
@@ -50,6 +50,14 @@ test('a worker that is killed is replaced; a stop ends them all', async (t) => {
   assert.equal(ready, 1);
   assert.match(JSON.stringify(events), /a worker ended \(SIGKILL\)/);
   for (const pid of started()) assert.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' });
+});
+
+test('each of them is told how long its drain may take, as it is known when it is asked to leave', async (t) => {
+  const { run, events, stop } = bench(t, "process.send({ type: 'ready' });\n  process.prependListener('message', (stop) => process.send({ type: 'events', events: [{ type: 'note', level: 'info', text: `drain ${stop.drainMs}` }] }));");
+  let leftMs = 0;
+  const working = run(1, () => { leftMs = 77_000; stop.abort(); }, () => leftMs);
+  await working;
+  assert.match(JSON.stringify(events), /drain 77000/);
 });
 
 test('more than ten deaths within a minute are an error, not a loop', async (t) => {

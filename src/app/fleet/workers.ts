@@ -8,7 +8,7 @@ import { forkCopier } from '../crew.ts';
 import { countersOf, type Sample, summed } from '../../telemetry/meter.ts';
 import type { WorkerPlaces } from './worker.ts';
 
-export type ToWorker = { readonly type: 'start'; readonly places: WorkerPlaces; readonly each: boolean } | { readonly type: 'stop' };
+export type ToWorker = { readonly type: 'start'; readonly places: WorkerPlaces; readonly each: boolean } | { readonly type: 'stop'; readonly drainMs: number };
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'events'; readonly events: readonly RunEvent[] }
@@ -25,6 +25,8 @@ export interface WorkersOptions {
   readonly ready?: () => void;
   /** Hears what all of them have counted together, whenever one of them says something. */
   readonly onMetrics?: (samples: readonly Sample[]) => void;
+  /** Asked when the signal fires; absent: as the places say. */
+  readonly drainMs?: () => number;
   /** The module of one process; for tests. */
   readonly module?: string;
 }
@@ -136,8 +138,9 @@ class Workers {
     if (this.#stopping) return;
     this.#stopping = true;
     if (this.#living.size === 0) this.#allGone();
-    for (const child of this.#living) this.#say(child, { type: 'stop' });
-    const timer = setTimeout(() => { for (const child of this.#living) child.kill('SIGKILL'); }, this.#options.places.drainMs + PATIENCE_MS);
+    const drainMs = this.#options.drainMs?.() ?? this.#options.places.drainMs;
+    for (const child of this.#living) this.#say(child, { type: 'stop', drainMs });
+    const timer = setTimeout(() => { for (const child of this.#living) child.kill('SIGKILL'); }, drainMs + PATIENCE_MS);
     timer.unref();
   }
 

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { parseDuration } from '../../config/units.ts';
+import { type NoticeMode, watchForNotice } from '../../app/fleet/notice.ts';
 import type { WorkersOptions } from '../../app/fleet/workers.ts';
 import { EXIT } from '../../core/exit-code.ts';
 import type { RunEvent } from '../../ports/events.ts';
@@ -21,14 +22,16 @@ export async function execute(invocation: Invocation): Promise<number> {
   const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, metrics: options.has('metrics') };
   const processes = options.count('processes') ?? Math.max(1, availableParallelism());
   const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
+  const notice = watchForNotice({ mode: (options.text('spot-notice') ?? 'auto') as NoticeMode, env: io.env, clock: io.clock, say: (text) => io.err.line(`warning: ${text}`) });
   const shown = await metricsOf(invocation);
   using log = logging(invocation, 'worker');
   const events = { emit: (event: RunEvent) => { tell(invocation, event); log.emit(event); }, each: log.each === true };
   const ready = (): void => io.out.line(`working for ${places.queue.replace(/\?.*/s, '')} (${processes} ${processes === 1 ? 'process' : 'processes'})`);
-  const signal = process.connected ? AbortSignal.any([stopping.signal, disconnected()]) : stopping.signal;
+  const signal = AbortSignal.any([stopping.signal, notice.signal, ...(process.connected ? [disconnected()] : [])]);
   try {
-    await work(io, { places, processes, events, clock: io.clock, ready }, signal, shown);
+    await work(io, { places, processes, events, clock: io.clock, ready, drainMs: () => notice.drainMs ?? drainMs }, signal, shown);
   } finally {
+    await notice.end();
     await shown?.end();
   }
   stopping.end();
@@ -37,14 +40,14 @@ export async function execute(invocation: Invocation): Promise<number> {
 }
 
 /** Apart: a module that is loaded late beside a `using` is not found by the compiled program. */
-async function work({ env, clock, random }: Invocation['io'], options: WorkersOptions, signal: AbortSignal, shown: WorkerMetrics | undefined): Promise<void> {
-  const { places, processes, events, ready } = options;
+async function work({ env, clock, random }: Invocation['io'], options: WorkersOptions & Pick<Required<WorkersOptions>, 'ready' | 'drainMs'>, signal: AbortSignal, shown: WorkerMetrics | undefined): Promise<void> {
+  const { places, processes, events, ready, drainMs } = options;
   if (processes > 1) {
     const { workInProcesses } = await import('../../app/fleet/workers.ts');
     return workInProcesses({ ...options, ...(shown === undefined ? {} : { onMetrics: shown.hear }) }, signal);
   }
   const { workHere } = await import('../../app/fleet/worker.ts');
-  return workHere(places, { env, clock, random, events }, signal, ready, shown?.meter);
+  return workHere(places, { env, clock, random, events }, signal, { ready, drainMs, ...(shown === undefined ? {} : { meter: shown.meter }) });
 }
 
 interface WorkerMetrics {

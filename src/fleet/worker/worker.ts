@@ -35,8 +35,8 @@ export interface FleetWorkerOptions {
   readonly events: Events;
   /** Hears of one migration what nobody else wants to hear. */
   readonly counting?: (spec: string) => Events;
-  /** What is in work when the signal fires may go on for so long. */
-  readonly drainMs: number;
+  /** What is in work when the signal fires may go on for so long: asked then. */
+  readonly drainMs: number | (() => number);
   /** A migration without messages for so long is closed. Default 10 min. */
   readonly idleMs?: number;
 }
@@ -111,7 +111,8 @@ class FleetWorker {
 
   /** Everybody who is still at work gets the same time. */
   async end(): Promise<void> {
-    const drainMs = this.#signal.aborted ? this.#options.drainMs : 0;
+    const { drainMs: most } = this.#options;
+    const drainMs = !this.#signal.aborted ? 0 : typeof most === 'number' ? most : most();
     await Promise.all([...this.#migrations.values()].map((migration) => migration.drain(drainMs)));
     this.#forgetEnded();
     await Promise.all(this.#leaving);

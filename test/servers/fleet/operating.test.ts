@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { playMetadata } from '../../../src/app/fleet/metadata.test-kit.ts';
 import { tempFolder } from '../../../src/cli/fixture.test.ts';
 import { startNats } from '../harness/index.ts';
 
@@ -28,8 +29,8 @@ async function bench(more: string) {
       return child;
     },
     /** With what it says on stderr. */
-    startHeard(...args: readonly string[]): { readonly child: ChildProcess; readonly said: () => string } {
-      const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder.path, env: ENV, stdio: ['ignore', 'ignore', 'pipe'] });
+    startHeard(env: Readonly<Record<string, string>>, ...args: readonly string[]): { readonly child: ChildProcess; readonly said: () => string } {
+      const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder.path, env: { ...ENV, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
       let text = '';
       child.stderr?.setEncoding('utf8').on('data', (more: string) => { text += more; });
       processes.push(child);
@@ -111,7 +112,7 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
   test('S0.32: metrics and status say what is to be done, by whom and until when; without a worker that is told', async () => {
     await using site = await bench('limits: { bandwidth: 50 KiB/s }\n');
     for (let i = 0; i < 300; i++) site.folder.write(`from/d${i % 7}/file-${i}`, 'x'.repeat(10_000));
-    const coordinator = site.startHeard('coordinator', site.file, ...site.fleet, '--progress', 'plain', '--metrics', '127.0.0.1:0', '--drain-target', '5s');
+    const coordinator = site.startHeard({}, 'coordinator', site.file, ...site.fleet, '--progress', 'plain', '--metrics', '127.0.0.1:0', '--drain-target', '5s');
     const of = (name: string): string => `${name}{migration="pair"}`;
     const alone = await found(async () => {
       const now = await metricsAt(coordinator.said);
@@ -122,7 +123,7 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
     assert.match((await site.brigade('status', 'pair')).out, /^fleet: 0 workers, 60 tasks to do.*\ntrouble: no worker is at work on this run/m);
     await found(() => (/no worker is at work on this run.*\[E_NO_WORKERS\]/.test(coordinator.said()) ? true : undefined));
 
-    const worker = site.startHeard('worker', ...site.fleet, '--processes', '2', '--metrics', '127.0.0.1:0');
+    const worker = site.startHeard({}, 'worker', ...site.fleet, '--processes', '2', '--metrics', '127.0.0.1:0');
     const working = await found(async () => {
       const now = await metricsAt(coordinator.said);
       return now.has(of('brigade_predicted_drain_seconds')) && (now.get(of('brigade_workers_alive')) ?? 0) === 2 ? now : undefined;
@@ -154,5 +155,22 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
     assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'unlimited')).exit, 0);
     await found(() => (readdirSync(join(site.folder.path, 'to'), { recursive: true }).length > before ? true : undefined));
     assert.equal(await ended(coordinator.child), 0, coordinator.said());
+  });
+
+  test('a spot machine that is to be taken back drains as if it had been asked to: its tasks go to others at once', async (t) => {
+    await using site = await bench('limits: { bandwidth: 50 KiB/s }\n');
+    const played = await playMetadata(t);
+    for (let i = 0; i < 100; i++) site.folder.write(`from/d${i % 7}/file-${i}`, 'x'.repeat(10_000));
+    site.start('coordinator', site.file, ...site.fleet, '--progress', 'none');
+    const spot = site.startHeard({ AWS_EC2_METADATA_SERVICE_ENDPOINT: played.endpoint }, 'worker', ...site.fleet, '--processes', '2', '--drain', '1s');
+    const left = ended(spot.child);
+    await found(() => (readdirSync(join(site.folder.path, 'to'), { recursive: true }).length > 20 ? true : undefined));
+    played.says.set('spot/instance-action', JSON.stringify({ action: 'terminate', time: new Date(Date.now() + 25_000).toISOString() }));
+    assert.equal(await left, 0, spot.said());
+    assert.match(spot.said(), /this spot machine is taken back at .*what is in flight may finish within [345]\.\d s/);
+    const before = readdirSync(join(site.folder.path, 'to'), { recursive: true }).length;
+    assert.ok(before < 107, 'there was something left to do');
+    site.start('worker', ...site.fleet, '--processes', '1', '--spot-notice', 'off');
+    await found(() => (readdirSync(join(site.folder.path, 'to'), { recursive: true }).length > before + 5 ? true : undefined));
   });
 });
