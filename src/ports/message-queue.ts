@@ -81,6 +81,8 @@ export interface MessageLimits {
   readonly longestLeaseMs: number;
   /** Of a fresh delivery. */
   readonly leaseMs: number;
+  /** Whether `extend` gives another length than that. */
+  readonly leasesVary: boolean;
   /** Deliveries after which the queue parks a message unasked: a far net (truth 10). */
   readonly mostReceives: number;
   /** Of one `receive`. */

@@ -10,6 +10,7 @@ import { specDocument } from '../../src/app/fleet/spec.ts';
 import { coordinate, type RunEnd } from '../../src/engine/coordinator.ts';
 import { FleetCrew } from '../../src/fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../src/fleet/coordinator/epoch.ts';
+import { mostLeaseMs } from '../../src/fleet/leases.ts';
 import { JournalledLedger } from '../../src/fleet/coordinator/journalled-ledger.ts';
 import { fold } from '../../src/journal/index.ts';
 import { createEntrySorter, openLedger, type SqliteLedger } from '../../src/ledger/sqlite/index.ts';
@@ -92,7 +93,7 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
       const run = await beginRun(ledger, index, world.run);
       crew = new FleetCrew({
         run: run.number, ledger: index, journalled: ledger, journal, pen, queue: bug.coordinatorQueue(world.queue(process)), codec: () => world.codec, spec, window: world.scenario.window, events, clock,
-        fold: (into, all = false) => fold(journal, into, { all, signal }), quietMs: world.scenario.guarded ? 0 : world.scenario.leaseMs + migration.transfer.stallTimeoutMs,
+        fold: (into, all = false) => fold(journal, into, { all, signal }), quietMs: world.scenario.guarded ? 0 : mostLeaseMs(world.queue(process).limits) + migration.transfer.stallTimeoutMs,
       });
       return await drive(world, process, ledger, run, crew);
     } finally {

@@ -6,6 +6,7 @@ import { Board } from '../../fleet/coordinator/board.ts';
 import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
 import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
+import { mostLeaseMs } from '../../fleet/leases.ts';
 import type { SpecReference } from '../../fleet/messages.ts';
 import type { TaskCodec } from '../../fleet/task-message.ts';
 import { fold } from '../../journal/index.ts';
@@ -167,7 +168,7 @@ class FleetHands implements Hands {
 /** With conditional writes nobody who is late changes anything. */
 function quietMs({ stores, queue, migration }: FleetParts): number {
   const { absent, matches } = stores.destination.facts.guards;
-  return absent && matches ? 0 : queue.limits.leaseMs + migration.transfer.stallTimeoutMs;
+  return absent && matches ? 0 : mostLeaseMs(queue.limits) + migration.transfer.stallTimeoutMs;
 }
 
 function managed(crew: FleetCrew, stopPublishing: () => void): ManagedCrew {

@@ -129,9 +129,11 @@ test('S1.11, S1.40: what is to come is foreseen from the objects of the last pla
 });
 
 test('S1.11, S1.40: a lease is held against heartbeats, the p95 of tasks and the largest object', () => {
-  const limits = { largestMessageBytes: 1, longestDelayMs: 1, longestLeaseMs: Infinity, leaseMs: 30_000, mostReceives: 100, mostPerReceive: 10 };
+  const limits = { largestMessageBytes: 1, longestDelayMs: 1, longestLeaseMs: Infinity, leaseMs: 30_000, leasesVary: true, mostReceives: 100, mostPerReceive: 10 };
   const line = (change: Partial<typeof limits>, largestMs = 60_000) => leaseLine({ limits: { ...limits, ...change } }, { rate: MiB, taskMs: 30_000, largest: { bytes: GiB, ms: largestMs } });
   assert.equal(line({}).status, 'OK');
+  assert.match(line({}).message, /^30 s, prolonged every 10 s, then 45 s at a time as tasks take so long; tasks take 30 s \(p95\)/);
+  assert.match(line({ leasesVary: false }).message, /^30 s, prolonged every 10 s; /);
   assert.equal(line({}, 86_400_000).status, 'OK', 'heartbeats prolong it');
   assert.match(JSON.stringify(line({ longestLeaseMs: 12 * 3_600_000 }, 13 * 3_600_000)), /WARN.*longer than the 12 h.* lets one worker hold a message/);
   assert.match(JSON.stringify(line({ leaseMs: 3000 })), /WARN.*loses its task/);

@@ -1,6 +1,7 @@
 /** What doctor asks for a fleet: its queue, its journal, its key, and what must be the same on every machine. Nothing is sent, and no message is taken. */
 import { type Location, type Migration, showLocation, specHash, usesEnvironment } from '../../config/index.ts';
 import { showBandwidth, showBytes, showCount, showDuration } from '../../core/units.ts';
+import { leaseFor } from '../../fleet/leases.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { AbortRule } from '../../stores/s3/index.ts';
@@ -75,11 +76,14 @@ async function* examineQueue({ around }: Examination, { cwd }: FleetAround, text
 export function leaseLine({ limits }: Pick<MessageQueue, 'limits'>, { taskMs, largest, rate }: Foreseen): DoctorLine {
   const name = 'queue: lease';
   const takes = largest === undefined ? `tasks take ${showDuration(taskMs)} at most, as batch.seconds says; the largest object is not known before the first plan` : `tasks take ${showDuration(taskMs)} (p95), the largest object (${showBytes(largest.bytes)}) ${showDuration(largest.ms)} at ${showBandwidth(rate)}`;
-  const says = `${showDuration(limits.leaseMs)}, prolonged every ${showDuration(limits.leaseMs / HEARTBEATS)}; ${takes}`;
+  // Before a plan it is only known what tasks take at most.
+  const asked = largest === undefined ? limits.leaseMs : leaseFor(limits, taskMs);
+  const grows = asked > limits.leaseMs ? `, then ${showDuration(asked)} at a time as tasks take so long` : '';
+  const says = `${showDuration(limits.leaseMs)}, prolonged every ${showDuration(limits.leaseMs / HEARTBEATS)}${grows}; ${takes}`;
   const longest = Math.max(taskMs, largest?.ms ?? 0);
   if (longest > limits.longestLeaseMs) return warn(name, `${says}: longer than the ${showDuration(limits.longestLeaseMs)} for which this queue lets one worker hold a message, so another one begins on it, too`, 'use a queue without a ceiling (nats), or allow more limits.bandwidth');
   if (limits.leaseMs < SHORTEST_LEASE_MS) return warn(name, `${says}: a worker that stops for ${showDuration(limits.leaseMs)} loses its task`, 'make it 30 s: lease=30s');
-  if (limits.leaseMs > Math.max(LONGEST_LEASE_MS, 2 * taskMs)) return warn(name, `${says}: the tasks of a worker that dies wait so long`, 'make it 30 s: heartbeats prolong it while somebody works');
+  if (asked > Math.max(LONGEST_LEASE_MS, 2 * taskMs)) return warn(name, `${says}: the tasks of a worker that dies wait so long`, 'make it 30 s: heartbeats prolong it while somebody works');
   return ok(name, says);
 }
 

@@ -21,6 +21,7 @@ import type { Control, CoordinatorJournal, Damage, FoldTarget, Journal, Report, 
 import type { LeasedTask } from '../../ports/ledger.ts';
 import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { SpecReference } from '../messages.ts';
+import { mostLeaseMs } from '../leases.ts';
 import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
@@ -357,7 +358,7 @@ export class FleetCrew implements Crew {
     if (this.#calm || this.outstanding > 0) return;
     const now = clock.monotonic();
     this.#emptyMs ??= now;
-    if (await this.#inQueue() > 0 && now - this.#emptyMs < CALM_LEASES * queue.limits.leaseMs) return;
+    if (await this.#inQueue() > 0 && now - this.#emptyMs < CALM_LEASES * mostLeaseMs(queue.limits)) return;
     await this.#foldNow(true);
     this.#calm = this.outstanding === 0;
   }
@@ -402,9 +403,10 @@ export class FleetCrew implements Crew {
     const counted = await this.#inQueue();
     // After the count: what was acknowledged before it was reported before that, and is not missing.
     await this.#fold();
-    const isAnyLate = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, 0).length > 0;
+    const lease = mostLeaseMs(queue.limits);
+    const isAnyLate = this.#outstanding.due(clock.monotonic(), lease, 0).length > 0;
     const others = isAnyLate ? await board?.others(this.#stop.signal) ?? 0 : 0;
-    const due = this.#outstanding.due(clock.monotonic(), queue.limits.leaseMs, Math.max(0, counted - others));
+    const due = this.#outstanding.due(clock.monotonic(), lease, Math.max(0, counted - others));
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
     for (let from = 0; from < due.length; from += CLAIM) {

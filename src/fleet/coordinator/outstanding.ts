@@ -4,6 +4,7 @@
  * others may use it: what is ten times as old is sent again whatever they say, so that nothing ever waits for good; each time it waits twice as long, so
  * that a queue whose workers are away does not fill with copies. Age counts from when somebody was last heard to work on it, and not while nobody may.
  */
+import { Latest } from '../../core/latest.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { TaskName } from '../../ports/journal.ts';
 
@@ -19,10 +20,8 @@ export interface Sent {
   readonly again?: number;
 }
 
-const SAMPLES = 512;
 const LEASES = 2;
 const SOJOURNS = 3;
-const PERCENTILE = 0.95;
 /** Before anything is known of how long tasks take. */
 const UNKNOWN_MS = 60_000;
 const FAR_NET = 10;
@@ -33,7 +32,7 @@ export class Outstanding {
   /** Of those that somebody reported on without ending them. */
   readonly #heard = new Map<number, number>();
   #restedMs = Number.NEGATIVE_INFINITY;
-  readonly #sojourns: Readonly<Record<SizeClass, Sojourns>> = { small: new Sojourns(), large: new Sojourns() };
+  readonly #sojourns: Readonly<Record<SizeClass, Latest>> = { small: new Latest(), large: new Latest() };
   /** Messages, each sending of a task counted. */
   sent = 0;
   /** Of these: sendings of tasks that had been sent before. */
@@ -91,25 +90,6 @@ export class Outstanding {
   }
 
   patienceMs(size: SizeClass, leaseMs: number): number {
-    return Math.max(LEASES * leaseMs, SOJOURNS * (this.#sojourns[size].percentile() ?? UNKNOWN_MS));
-  }
-}
-
-/** The latest of them, and what few of them exceed. */
-class Sojourns {
-  #ring: number[] = [];
-  #next = 0;
-  #known: number | undefined;
-
-  add(ms: number): void {
-    this.#ring[this.#next] = ms;
-    this.#next = (this.#next + 1) % SAMPLES;
-    this.#known = undefined;
-  }
-
-  percentile(): number | undefined {
-    if (this.#ring.length === 0) return undefined;
-    this.#known ??= [...this.#ring].sort((a, b) => a - b)[Math.floor(PERCENTILE * (this.#ring.length - 1))];
-    return this.#known;
+    return Math.max(LEASES * leaseMs, SOJOURNS * (this.#sojourns[size].p95() ?? UNKNOWN_MS));
   }
 }

@@ -17,20 +17,22 @@ export class Held {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #takenMs: number;
-  readonly #leaseMs: number;
+  /** The lease to ask for now. */
+  readonly #wantedMs: () => number;
   readonly #endMs: number;
   readonly #lost = new AbortController();
   readonly #ended = new AbortController();
 
-  constructor(delivery: MessageDelivery, { leaseMs, longestLeaseMs }: Pick<MessageLimits, 'leaseMs' | 'longestLeaseMs'>, clock: Clock, events: Events) {
+  /** `wantedMs`: the lease to ask for; that of a fresh delivery is the queue's own. */
+  constructor(delivery: MessageDelivery, { leaseMs, longestLeaseMs }: Pick<MessageLimits, 'leaseMs' | 'longestLeaseMs'>, wantedMs: () => number, { clock, events }: { readonly clock: Clock; readonly events: Events }) {
     this.delivery = delivery;
     this.#clock = clock;
     this.#events = events;
     this.#takenMs = clock.monotonic();
     this.#tell('taken');
-    this.#leaseMs = leaseMs;
+    this.#wantedMs = wantedMs;
     this.#endMs = clock.monotonic() + longestLeaseMs * SHARE_OF_CEILING;
-    void this.#keep();
+    void this.#keep(leaseMs / BEATS);
   }
 
   /** The lease is over, or about to be: nothing more is begun for this message. */
@@ -41,6 +43,11 @@ export class Held {
   /** Nobody waits for it any more: what is begun ends as with a lost lease. */
   giveUp(): void {
     this.#lost.abort();
+  }
+
+  /** Since it was taken. */
+  get heldMs(): number {
+    return this.#clock.monotonic() - this.#takenMs;
   }
 
   /** Its report stands. What the queue answers decides nothing (F099): should it come again, the report is found. */
@@ -67,7 +74,7 @@ export class Held {
   }
 
   #tell(what: 'taken' | 'done' | 'given back' | 'put aside'): void {
-    this.#events.emit({ type: 'task', what, ms: this.#clock.monotonic() - this.#takenMs });
+    this.#events.emit({ type: 'task', what, ms: this.heldMs });
   }
 
   #lose(): void {
@@ -75,8 +82,7 @@ export class Held {
     this.#lost.abort();
   }
 
-  async #keep(): Promise<void> {
-    let everyMs = this.#leaseMs / BEATS;
+  async #keep(everyMs: number): Promise<void> {
     for (let missed = 0; !this.#ended.signal.aborted; ) {
       await this.#clock.sleep(everyMs, this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted) return;
@@ -94,7 +100,7 @@ export class Held {
   /** What was granted; undefined: not now, or no answer before the next beat is due. */
   async #beat(mostMs: number): Promise<number | 'over' | undefined> {
     const answered = new AbortController();
-    const beat = this.delivery.extend(this.#leaseMs).catch((thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
+    const beat = this.delivery.extend(this.#wantedMs()).catch((thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
     const late = this.#clock.sleep(mostMs, answered.signal).then(() => undefined, () => undefined);
     try {
       return await Promise.race([beat, late]);

@@ -15,6 +15,7 @@ import type { Events } from '../../ports/events.ts';
 import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
 import type { Recorder, TaskQueue } from '../../ports/queue.ts';
 import type { Envelope, SpecReference } from '../messages.ts';
+import { Leases } from '../leases.ts';
 import { type TaskBody, taskOf } from '../task-message.ts';
 import { Held } from './held.ts';
 import { Known } from './known.ts';
@@ -65,6 +66,7 @@ export class FleetMigration implements Member {
   readonly #options: MigrationOptions;
   readonly #recorder: FleetRecorder;
   readonly #tasks: FleetTasks;
+  readonly #leases: Leases;
   readonly #names = new Set<string>();
   readonly #preparing: Record<SizeClass, number> = { small: 0, large: 0 };
   readonly #preparations = new Set<Promise<void>>();
@@ -85,8 +87,9 @@ export class FleetMigration implements Member {
     this.spec = options.spec;
     this.#options = options;
     this.#usedMs = options.clock.monotonic();
+    this.#leases = new Leases(options.limits);
     this.#recorder = new FleetRecorder({ journal: () => (this.#seat as Seat).journal, worker: options.worker, clock: options.clock });
-    this.#tasks = new FleetTasks({ recorder: this.#recorder, changed: options.changed, succeeded: () => this.#succeeded() });
+    this.#tasks = new FleetTasks({ recorder: this.#recorder, changed: options.changed, succeeded: (size, ms) => this.#succeeded(size, ms) });
     this.#running = this.#run();
   }
 
@@ -136,7 +139,7 @@ export class FleetMigration implements Member {
     }
     this.#names.add(envelope.id);
     this.#preparing[size]++;
-    const work = this.#prepare(new Held(delivery, limits, clock, events), envelope).finally(() => {
+    const work = this.#prepare(new Held(delivery, limits, () => this.#leases.wantedMs(size), { clock, events }), envelope).finally(() => {
       this.#preparing[size]--;
       this.#preparations.delete(work);
     });
@@ -293,7 +296,8 @@ export class FleetMigration implements Member {
     return Math.max(0, (this.#trouble?.untilMs ?? 0) - this.#options.clock.monotonic());
   }
 
-  #succeeded(): void {
+  #succeeded(size: SizeClass, ms: number): void {
+    this.#leases.took(size, ms);
     this.#trouble = undefined;
     this.#usedMs = this.#options.clock.monotonic();
   }

@@ -27,8 +27,8 @@ export interface FleetTasksOptions {
   readonly recorder: FleetRecorder;
   /** There may be room for more. */
   readonly changed: () => void;
-  /** A task was done to its end: so the premises hold. */
-  readonly succeeded: () => void;
+  /** A task was done to its end, in so long: so the premises hold. */
+  readonly succeeded: (size: SizeClass, ms: number) => void;
 }
 
 const SIZES: readonly SizeClass[] = ['small', 'large'];
@@ -123,7 +123,7 @@ export class FleetTasks implements TaskQueue {
       extend: async () => {}, // held.ts keeps the lease, whatever the copier does
       ack: async () => {
         this.#end(id);
-        this.#options.succeeded();
+        this.#options.succeeded(ready.size, held.heldMs);
         await held.ack();
         ready.gone();
       },
