@@ -75,7 +75,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_NO_OBJECTS: ['–', 'the listing is complete and empty; exit 1 with `--require-objects`'],
   E_NO_ROOT: ['premise', 'the folder does not exist or cannot be opened'],
   E_NO_RUN: ['usage', 'the ledger has no such run'],
-  E_OVERLAP: ['usage', 'source, destination or state folder are equal or lie in one another'],
+  E_OVERLAP: ['usage', 'source, destination, state folder or journal are equal or lie in one another'],
   E_PARTS_INVALID: ['object', 'the list of parts is refused'],
   E_PART_INVALID: ['transient', 'a part is not as it was stored'],
   E_PART_NUMBER: ['internal', 'a part number out of range'],
@@ -104,5 +104,6 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_TOO_MANY_TAGS: ['object', 'more tags than the destination takes'],
   E_TRANSCODED: ['object', 'the store gave the object back in another encoding than it was stored in'],
   E_UPLOAD_GONE: ['transient', 'the unfinished upload is no longer known; it is begun again'],
+  E_WORKERS: ['internal', 'the workers of this machine ended again and again; the line says how'],
   E_USAGE: ['usage', 'the command line is not understood; the line names the nearest word'],
 };

@@ -5,7 +5,7 @@ import { type FreshKeys, messageKeys } from '../app/fleet/message-key.ts';
 import { openQueue } from '../app/fleet/queue.ts';
 import type { GatherHands } from '../app/migrate.ts';
 import { fanOut } from '../app/events.ts';
-import type { Migration } from '../config/index.ts';
+import { checkJournal, type Migration } from '../config/index.ts';
 import { parseDuration } from '../config/units.ts';
 import { usageError } from '../core/errors.ts';
 import type { Events } from '../ports/events.ts';
@@ -41,6 +41,7 @@ export async function openFleet(invocation: Invocation, migration: Migration, ev
   const keys = await keysOf(invocation);
   const journals = openJournals(options.text('journal') ?? '', around);
   try {
+    checkJournal(migration, journals.place(migration.name));
     const journal = await journals.open(migration.name);
     await journals.prove(migration.name, signal);
     const queue = await openQueue(options.text('queue') ?? '', around);

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { errorLine, type BrigadeError } from '../core/errors.ts';
 import { parseMigration } from './load.ts';
 import type { Location } from './migration.ts';
-import { checkOverlap } from './overlap.ts';
+import { checkJournal, checkOverlap } from './overlap.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'brigade-overlap-')));
 after(() => rmSync(root, { recursive: true }));
@@ -78,4 +78,13 @@ test('I5, I11: a key prefix counts to the destination, with its links; it may le
   const bucket = (prefix: string): Location => parseMigration(Buffer.from(`source: s3://one/${prefix}\ndestination: /to\n`), '/tmp/x.yml', {}).source;
   assert.throws(() => at(bucket('in/'), bucket(''), 'in/2024-'), { code: 'E_OVERLAP' });
   at(bucket('in/'), bucket(''), 'out');
+});
+
+test('truth 16: the journal of a fleet lies outside of both, and not around them', () => {
+  const ends = { source: file('a'), destination: bucket('s3://one/data') };
+  const journals: readonly Location[] = [file('a/journals/photos'), file('link/photos'), file('a'), bucket('s3://one/data/journals/photos'), bucket('s3://one')];
+  for (const journal of journals) assert.throws(() => checkJournal(ends, journal), { code: 'E_OVERLAP', kind: 'usage', message: /the journal .* lie.* in the other/ });
+  for (const journal of [file('ab'), bucket('s3://one/journals/photos'), bucket('s3://two/data')]) checkJournal(ends, journal);
+  assert.throws(() => checkJournal({ ...ends, transform: { keyPrefix: 'deep/' } }, bucket('s3://one/data/deep/journal')), { code: 'E_OVERLAP' });
+  checkJournal({ ...ends, transform: { keyPrefix: 'deep/' } }, bucket('s3://one/data/journal'));
 });

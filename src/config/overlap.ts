@@ -1,4 +1,4 @@
-/** A migration never writes onto its own source (truth 16), nor into the folder that remembers it. */
+/** A migration never writes onto its own source (truth 16), nor into the folder or journal that remembers it. */
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { BrigadeError } from '../core/errors.ts';
@@ -47,6 +47,14 @@ export function checkOverlap(ends: Ends, stateDir?: string, files: FileIdentity 
     if (location.kind === 'file' && nestedFolders(location, { kind: 'file', path: stateDir }, files)) {
       throw overlap(ends, `the state folder ${quoteValue(stateDir)} and the ${name} ${quoteValue(location.path)} lie in one another`, 'choose another folder with --state');
     }
+  }
+}
+
+/** Throws E_OVERLAP (usage, exit 2) when the journal of a fleet and one of the two ends are equal or nested: it would be copied, or taken for what is extra. */
+export function checkJournal(ends: Ends, journal: Location, files: FileIdentity = thisMachine): void {
+  const destination = writtenPlace(ends.destination, ends.transform?.keyPrefix ?? '');
+  for (const [name, location] of [['source', ends.source], ['destination', destination]] as const) {
+    if (overlaps(location, journal, files)) throw overlap(ends, `the journal ${quoteValue(showLocation(journal))} and the ${name} ${quoteValue(showLocation(location))} are the same or one lies in the other`, 'choose another place with --journal');
   }
 }
 

@@ -1,5 +1,4 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
-import { hostname } from 'node:os';
 import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Rates } from '../../core/timetable.ts';
 import { Board } from '../../fleet/coordinator/board.ts';
@@ -15,6 +14,7 @@ import type { Run } from '../../ports/ledger.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { ManagedCrew } from '../crew.ts';
 import type { GatherHands, Hands, HandsOptions } from '../migrate.ts';
+import { isGone, signature, thisProcess } from './holder.ts';
 import { publish, type Published } from './published.ts';
 import { specDocument } from './spec.ts';
 
@@ -42,7 +42,8 @@ export function fleetHands(tools: FleetTools): GatherHands {
     refuseLocal(index);
     const { clock, events, signal } = around;
     await journal.bind(index.binding, signal);
-    const epoch = { journal, holder: holderName(process.pid), host: hostname(), version, standby, isGone, clock, events };
+    const me = thisProcess();
+    const epoch = { journal, holder: signature(me), host: me.host, version, standby, isGone: (holder: string) => isGone(holder, me), clock, events };
     const pen = await takeEpoch(epoch, signal);
     const pulse = new Pulse(epoch, pen);
     try {
@@ -54,21 +55,6 @@ export function fleetHands(tools: FleetTools): GatherHands {
       throw thrown;
     }
   };
-}
-
-const holderName = (pid: number): string => `${hostname()} (process ${pid})`;
-
-/** On this machine the system knows; a process of the very number of this one was an earlier one in its place, as in containers. */
-function isGone(holder: string): boolean {
-  const pid = Number(/\(process (\d+)\)$/.exec(holder)?.[1] ?? NaN);
-  if (!(pid > 0) || holder !== holderName(pid)) return false;
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
-  }
 }
 
 /** What no journal knows cannot be rebuilt, nor told to anybody. */

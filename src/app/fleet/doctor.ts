@@ -1,5 +1,5 @@
 /** What doctor asks for a fleet: its queue, its journal, its key, and what must be the same on every machine. Nothing is sent, and no message is taken. */
-import { type Location, type Migration, showLocation, specHash, usesEnvironment } from '../../config/index.ts';
+import { checkJournal, type Location, type Migration, showLocation, specHash, usesEnvironment } from '../../config/index.ts';
 import { showBandwidth, showBytes, showCount, showDuration } from '../../core/units.ts';
 import { leaseFor } from '../../fleet/leases.ts';
 import type { Journal } from '../../ports/journal.ts';
@@ -98,6 +98,13 @@ async function* examineJournal(exam: Examination, { cwd }: FleetAround, text: st
   try {
     journals = openJournals(text, { env, cwd, clock, random });
   } catch (thrown) {
+    yield failure('journal: reach', thrown);
+    return;
+  }
+  try {
+    checkJournal(migration, journals.place(migration.name));
+  } catch (thrown) {
+    await journals.close();
     yield failure('journal: reach', thrown);
     return;
   }

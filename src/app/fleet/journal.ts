@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EndFlags, type FileLocation, type Migration, migrationInto, type S3Location, showLocation } from '../../config/index.ts';
+import { type EndFlags, type FileLocation, type Location, type Migration, migrationInto, type S3Location, showLocation } from '../../config/index.ts';
 import { configError, quoteValue } from '../../config/problem.ts';
 import { NAME_RULE } from '../../config/schema/migration.ts';
 import { BrigadeError } from '../../core/errors.ts';
@@ -35,6 +35,8 @@ export type JournalUse = 'write' | 'read';
 export interface Journals {
   /** For messages: `s3://bucket/prefix/`, or the directory. */
   readonly describe: string;
+  /** Where the journal of a migration is. */
+  place(migration: string): Location;
   /**
    * The journal of a migration; opened once. To write, its store is measured first (once for all migrations).
    * @throws usage E_CONFIG (not a name), E_JOURNAL_GUARDS (its store has no conditional writes); premise E_NO_ROOT, E_BUCKET_MISSING, E_ACCESS_DENIED, E_CREDENTIALS …
@@ -103,6 +105,10 @@ class StoredJournals implements Journals {
     this.#around = around;
     // Nothing is asked of a directory: what differs between them (names, times) is nothing that a journal uses.
     if (place.kind === 'file') this.#probed = { mtimeStepMs: 0 };
+  }
+
+  place(migration: string): JournalPlace {
+    return below(this.#place, migration);
   }
 
   async open(migration: string, use: JournalUse = 'write'): Promise<Journal> {

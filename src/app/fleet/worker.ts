@@ -17,6 +17,8 @@ export interface WorkerPlaces {
   readonly cwd: string;
   readonly version: string;
   readonly drainMs: number;
+  /** Copying processes of this machine. */
+  readonly processes: number;
   /** Somebody wants to know how much and how quickly. */
   readonly metrics?: boolean;
 }
@@ -46,7 +48,7 @@ export async function workHere(places: WorkerPlaces, around: WorkerSurroundings,
     await runFleetWorker({
       queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around, meter),
       ...(meter === undefined ? {} : { counting: (migration: string) => meter.events({ migration }) }),
-      worker: workerName(random), host: hostname(), version, clock, random, events, drainMs,
+      worker: workerName(random), host: hostname(), version, processes: places.processes, clock, random, events, drainMs,
     }, signal);
   } finally {
     stopped.abort();

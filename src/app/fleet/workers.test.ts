@@ -7,7 +7,7 @@ import type { RunEvent } from '../../ports/events.ts';
 import { systemClock } from '../../telemetry/clock.ts';
 import { workInProcesses } from './workers.ts';
 
-const PLACES = { queue: 'memory:q', journal: '/nowhere', messageKeys: [], cwd: '/', version: '1', drainMs: 100 };
+const PLACES = { queue: 'memory:q', journal: '/nowhere', messageKeys: [], cwd: '/', version: '1', drainMs: 100, processes: 1 };
 
 /** Processes that do as this text says; each leaves a file named by its process id. */
 function bench(t: TestContext, does: string) {

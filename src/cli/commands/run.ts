@@ -11,7 +11,7 @@ export async function execute(invocation: Invocation): Promise<number> {
   const [{ isFleet }, { withWorkers }] = await Promise.all([import('../open-fleet.ts'), import('../own-workers.ts')]);
   isFleet(invocation, true);
   // A dry run only lists.
-  return options.has('dry-run') ? here(invocation, 'coordinator') : withWorkers(invocation, () => here(invocation, 'coordinator'));
+  return options.has('dry-run') ? here(invocation, 'coordinator') : withWorkers(invocation, (own) => here(own, 'coordinator'));
 }
 
 /** `command`: what a process of its own is told to do for each of several files. */

@@ -19,8 +19,8 @@ export async function execute(invocation: Invocation): Promise<number> {
   const { io, options } = invocation;
   isFleet(invocation, true);
   const drainMs = parseDuration(options.text('drain') ?? DRAIN);
-  const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, metrics: options.has('metrics') };
   const processes = options.count('processes') ?? Math.max(1, availableParallelism());
+  const places = { queue: options.text('queue') ?? '', journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, processes, metrics: options.has('metrics') };
   const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
   const notice = watchForNotice({ mode: (options.text('spot-notice') ?? 'auto') as NoticeMode, env: io.env, clock: io.clock, say: (text) => io.err.line(`warning: ${text}`) });
   const shown = await metricsOf(invocation);

@@ -31,12 +31,16 @@ export interface SeatOptions {
   readonly worker: string;
   readonly host: string;
   readonly version: string;
+  /** Of this machine, that began together. */
+  readonly processes?: number;
   readonly clock: Clock;
   readonly events: Events;
 }
 
 const CONTROL_MS = 5000;
 const BEAT_MS = 10_000;
+/** Until the coordinator has heard of who came, and has told everybody. */
+const UNCOUNTED_MS = 30_000;
 
 export class Seat {
   readonly journal: Journal;
@@ -45,7 +49,10 @@ export class Seat {
   readonly #stop = new AbortController();
   #orders: Orders = { pause: false, workers: 1 };
   #heard = '';
+  /** Processes that this one has seen by itself, while the coordinator may not have counted all of them; undefined: it has had the time to. */
+  #seen: number | undefined;
   #heardMs: number;
+  readonly #uncountedMs: number;
   #beat = 0;
   #beating: Promise<void> = Promise.resolve();
   #working: Promise<unknown> = Promise.resolve();
@@ -55,10 +62,16 @@ export class Seat {
     this.journal = journal;
     this.#options = options;
     this.#heardMs = options.clock.monotonic();
+    this.#seen = options.processes ?? 1;
+    this.#uncountedMs = this.#heardMs + UNCOUNTED_MS;
   }
 
+  /**
+   * Workers that come at once are counted by the coordinator only some seconds later, and each of them would take the share of few: until then everybody
+   * counts for himself, so that all together stay below the limits.
+   */
   get orders(): Orders {
-    return this.#orders;
+    return this.#seen === undefined ? this.#orders : { ...this.#orders, workers: Math.max(this.#orders.workers, this.#seen) };
   }
 
   get empty(): boolean {
@@ -77,11 +90,22 @@ export class Seat {
     };
     this.#working = Promise.all([every(CONTROL_MS, 'control', () => this.#listen()), every(BEAT_MS, 'beat', async () => this.beat())]);
     await this.#attempt('beat', () => this.beat());
+    await this.#attempt('beat', () => this.#count());
+  }
+
+  /** Who is there, where that decides over anything. */
+  async #count(): Promise<void> {
+    const { rates } = this.#orders;
+    if (this.#seen === undefined) return;
+    const before = this.orders.workers;
+    if (this.#options.clock.monotonic() >= this.#uncountedMs) this.#seen = undefined;
+    else if (rates?.bandwidth !== undefined || rates?.requests !== undefined) this.#seen = Math.max(this.#seen, (await this.journal.beats(this.#stop.signal)).filter(({ role }) => role !== 'coordinator').length);
+    if (this.orders.workers !== before) for (const member of this.#members) member.obey(this.orders);
   }
 
   join(member: Member): void {
     this.#members.add(member);
-    member.obey(this.#orders);
+    member.obey(this.orders);
   }
 
   leave(member: Member): void {
@@ -114,6 +138,7 @@ export class Seat {
 
   async #listen(): Promise<void> {
     this.#hear(await this.journal.readControl(this.#stop.signal));
+    await this.#count();
     const { forMs } = this.#orders;
     const silentMs = this.#options.clock.monotonic() - this.#heardMs;
     if (forMs !== undefined && silentMs > forMs) this.#once(`silent ${this.#heardMs}`, `${this.#options.spec}: nothing heard of its coordinator for ${Math.round(silentMs / 1000)} s; what it said last still holds`);
@@ -125,7 +150,7 @@ export class Seat {
     this.#heard = text;
     this.#heardMs = this.#options.clock.monotonic();
     this.#orders = ordersOf(control ?? {});
-    for (const member of this.#members) member.obey(this.#orders);
+    for (const member of this.#members) member.obey(this.orders);
   }
 
   /** A journal that does not answer hinders nobody who works; that it does not is said once. */

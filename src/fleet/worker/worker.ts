@@ -30,6 +30,8 @@ export interface FleetWorkerOptions {
   readonly worker: string;
   readonly host: string;
   readonly version: string;
+  /** Copying processes of this machine, of which this is one. */
+  readonly processes?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly events: Events;
@@ -218,9 +220,9 @@ class FleetWorker {
   #sit(spec: string): Promise<Seat> {
     const known = this.#seats.get(spec);
     if (known !== undefined) return known;
-    const { journals, worker, host, version, clock, events } = this.#options;
+    const { journals, worker, host, version, clock, events, processes = 1 } = this.#options;
     const opening = (async () => {
-      const seat = new Seat(await journals(spec), { spec, worker, host, version, clock, events });
+      const seat = new Seat(await journals(spec), { spec, worker, host, version, processes, clock, events });
       await seat.open();
       return seat;
     })();
