@@ -23,7 +23,7 @@ import { fanOut, TotalsKeeper } from './events.ts';
 import { type Explanation, Tuned } from './explain.ts';
 import { makeFolder } from './folder.ts';
 import { listingLanes, planOptions } from './options.ts';
-import { reopen } from './retry.ts';
+import { reopen, type Reopened } from './retry.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
@@ -41,7 +41,7 @@ export interface RunFlags {
   readonly requireObjects: boolean;
   readonly drainMs: number;
   /** Goes on with the latest run (or this one, if it is the latest) with failed objects that match, instead of beginning another. */
-  readonly reopen?: { readonly filter: ObjectFilter; readonly number?: number };
+  readonly reopen?: { readonly filter: ObjectFilter; readonly number?: number; readonly told?: (reopened: Reopened) => void };
   /** Silence after which an executor is taken for frozen. Default 60 s. */
   readonly silenceMs?: number;
 }
@@ -166,6 +166,7 @@ async function carryOut(migration: Migration, flags: Flags, around: Surroundings
   try {
     const reopened = flags.reopen === undefined ? undefined : reopen(hands.ledger, migration, flags.reopen.number, flags.reopen.filter);
     await hands.settle();
+    if (reopened !== undefined) flags.reopen?.told?.(reopened);
     if (reopened?.objects === 0 && reopened.run.state === 'finished') return { ...resultOf(migration, flags, index, reopened.run.number, { state: 'finished', tally: index.tally(reopened.run.number) }), exit: reopened.exit };
     const run = startRun(hands, flags);
     await hands.settle();

@@ -57,7 +57,7 @@ const RUNNING: readonly OptionSpec[] = [
 ];
 const BEGINNING: readonly OptionSpec[] = [
   { flags: '--new', description: 'close an unfinished run and plan afresh' },
-  { flags: '--adopt', description: 'accept that a store or the options are not those of the ledger; with --new also a damaged ledger' },
+  { flags: '--adopt', description: 'accept that a store or the options are not those of the ledger, nor of a fleet’s journal; with --new also a damaged ledger' },
   { flags: '--dry-run', description: 'only plan: list both sides and say what would be done; nothing is written' },
   { flags: '--require-objects', description: 'exit 1 when there was no object to migrate' },
 ];
@@ -152,7 +152,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade retry media', 'brigade retry media --class throttled'], exits: MOVING, load: () => import('./commands/retry.ts'),
   },
   {
-    name: 'verify', summary: 'compare both ends again, apart from the copying', about: 'Objects that the run failed at are not compared: without a difference the exit code is then that of the run, 1.', args: [RUN_OR_FILE],
+    name: 'verify', summary: 'compare both ends again, apart from the copying', about: 'Objects that the run failed at are not compared: without a difference the exit code is then that of the run, 1. What it finds in the run of a fleet stands in this ledger alone; what the run itself verified is in the journal, too.', args: [RUN_OR_FILE],
     options: [{ flags: '--level <level>', description: 'none: sizes; inline: sizes and versions; checksum: store checksums, else one end read; full: both ends read', choices: ['none', 'inline', 'checksum', 'full'], standard: 'checksum, or the migration’s full' }, ...WATCHING],
     examples: ['brigade verify media', 'brigade verify media --level full'], exits: [EXIT.clean, EXIT.someFailed, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/verify.ts'),
   },
@@ -166,7 +166,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade ledger backup media /backup/media.db'], exits: LOOKING, load: () => import('./commands/ledger-backup.ts'),
   },
   {
-    name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one. What only a pruned run wrote counts as somebody else’s (on_conflict).', args: [{ name: 'NAME', description: 'the migration', required: true }],
+    name: 'ledger prune', summary: 'drop the objects of old runs; their sums stay', about: 'Never those of the newest finished run, which the next delta plan needs, nor of an unfinished one. What only a pruned run wrote counts as somebody else’s (on_conflict). Not in a fleet: there the ledger is an index of the journal, which keeps everything (exit code 2).', args: [{ name: 'NAME', description: 'the migration', required: true }],
     options: [{ flags: '--keep <n>', description: 'newest runs to keep whole', value: 'count', standard: '3' }], examples: ['brigade ledger prune media --keep 1'], exits: LOOKING, load: () => import('./commands/ledger-prune.ts'),
   },
   ...fleetCommands({ format: FORMAT, running: RUNNING, beginning: BEGINNING, moving: MOVING }),

@@ -152,12 +152,15 @@ class StoredJournal implements Journal {
   }
 
   async bind(binding: Binding, signal?: AbortSignal): Promise<void> {
-    const bytes = encodeSegment(BINDING, { kind: 'B', content: joinContent(bindingOf(binding)) });
-    const standing = await putOnce(this.#store, BINDING, bytes, signal);
+    const standing = await putOnce(this.#store, BINDING, boundTo(binding), signal);
     if (standing === undefined) return;
     const segment = decodeSegment(BINDING, standing.bytes);
     if (isDamage(segment)) throw unbelievable(segment);
     refuseOther(headOf<Binding>(segment.content), binding, this.#store.address);
+  }
+
+  async rebind(binding: Binding, signal?: AbortSignal): Promise<void> {
+    await putOver(this.#store, BINDING, boundTo(binding), signal);
   }
 
   async binding(signal?: AbortSignal): Promise<Binding | undefined> {
@@ -258,6 +261,10 @@ class Pen implements CoordinatorJournal {
   }
 }
 
+function boundTo(binding: Binding): Buffer {
+  return encodeSegment(BINDING, { kind: 'B', content: joinContent(bindingOf(binding)) });
+}
+
 /** A whole binding and nothing else, in one order. */
 function bindingOf({ migration, specHash, source, destination }: Binding): Binding {
   return { migration, specHash, source, destination };
@@ -267,7 +274,7 @@ function refuseOther(standing: Binding, binding: Binding, where: string): void {
   const differs = (Object.keys(bindingOf(binding)) as (keyof Binding)[]).filter((name) => standing[name] !== binding[name]);
   if (differs.length === 0) return;
   const said = differs.map((name) => `${name} ${standing[name]}, not ${binding[name]}`).join('; ');
-  throw usageError('E_JOURNAL_OTHER', `this journal is of another migration: ${said}`, 'give each migration a journal of its own, or undo the change', where);
+  throw usageError('E_JOURNAL_OTHER', `this journal is of another migration: ${said}`, 'give each migration a journal of its own, undo the change, or accept it with --adopt', where);
 }
 
 /** What this claim declares void lies from `cutAt` to the end of the epoch before its own. */

@@ -13,7 +13,7 @@
  * write whether a newer epoch is claimed, and stops then, so that the seal catches up with it.
  */
 import type { Item, Outcome, Problem } from '../core/item.ts';
-import type { Binding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals } from './ledger.ts';
+import type { Binding, Finding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals, VerifySummary } from './ledger.ts';
 import type { Part, Upload } from './storage.ts';
 
 /** One segment of a log. Epochs begin at 1, segments at 0. Epoch first, then seq, is the order in which segments count. */
@@ -49,7 +49,9 @@ export type PlanRecord =
   | { readonly type: 'upload'; readonly task: TaskName; readonly upload: Upload; readonly sourceToken: string }
   /** Completed or aborted. `after`: as of an amendment, so that no report of the upload comes behind its end, whoever folds. Absent: none need come before. */
   | { readonly type: 'upload over'; readonly task: TaskName; readonly uploadId: string; readonly after?: number }
-  | { readonly type: 'totals'; readonly run: number; readonly totals: Partial<RunTotals> };
+  | { readonly type: 'totals'; readonly run: number; readonly totals: Partial<RunTotals> }
+  /** What verify found, in place of what it found before. `more`: findings beside those that stand already. */
+  | { readonly type: 'verify'; readonly run: number; readonly summary: VerifySummary; readonly findings: readonly Finding[]; readonly more: boolean };
 
 export interface ItemChange {
   readonly item: Item;
@@ -171,6 +173,8 @@ export interface Journal {
    * @throws BrigadeError usage E_JOURNAL_OTHER (F032).
    */
   bind(binding: Binding, signal?: AbortSignal): Promise<void>;
+  /** Makes it this one's, whosever it was: for whoever holds the newest epoch, on the operator's word. */
+  rebind(binding: Binding, signal?: AbortSignal): Promise<void>;
   /** Whose it is; undefined: nobody's yet. @throws BrigadeError premise E_JOURNAL_DAMAGED: it says so no more. */
   binding(signal?: AbortSignal): Promise<Binding | undefined>;
   /** Keeps a document; the same one again is found to be there. Answers its name: SHA-256, 64 hex digits. */

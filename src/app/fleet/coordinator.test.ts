@@ -6,9 +6,10 @@ import { test, type TestContext } from 'node:test';
 import { type Migration, migrationFromFlags } from '../../config/index.ts';
 import { Secret } from '../../core/secret.ts';
 import { messageCodec } from '../../fleet/messages.ts';
-import { faulty, type Fault, hurried } from '../../fleet/coordinator/ground.test-kit.ts';
+import { differences, faulty, type Fault, hurried, rebuilt } from '../../fleet/coordinator/ground.test-kit.ts';
 import { runFleetWorker } from '../../fleet/worker/worker.ts';
 import { FLEET_CHECKS, type FleetBodies } from '../../fleet/task-message.ts';
+import { inspectLedger } from '../../ledger/sqlite/index.ts';
 import { openJournal } from '../../journal/index.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import type { Journal } from '../../ports/journal.ts';
@@ -16,6 +17,8 @@ import { MemoryBroker, openMemoryQueue } from '../../queues/memory/index.ts';
 import { createMemoryStore } from '../../stores/memory/index.ts';
 import { seededRandom } from '../../telemetry/random.ts';
 import { runMigration, type RunFlags, type RunResult } from '../migrate.ts';
+import type { Reopened } from '../retry.ts';
+import { verifyMigration } from '../verify.ts';
 import { fleetHands } from './coordinator.ts';
 import { migrationOpener } from './open-migration.ts';
 
@@ -25,12 +28,14 @@ const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) },
 
 interface Ground {
   readonly dir: string;
+  readonly migration: Migration;
   readonly journal: Journal;
   readonly events: RunEvent[];
   readonly stop: AbortController;
   /** Of the journal's store. */
   readonly faults: Fault[];
-  run(more?: Partial<RunFlags>): Promise<RunResult>;
+  /** `options`: other ones than the ground's own. */
+  run(more?: Partial<RunFlags>, options?: Readonly<Record<string, unknown>>): Promise<RunResult>;
 }
 
 /** Five files, a journal, and where it is asked for a worker. */
@@ -38,7 +43,7 @@ function groundFor(t: TestContext, onEvent: (event: RunEvent, ground: Ground) =>
   const dir = mkdtempSync(join(tmpdir(), 'brigade-coordinator-'));
   for (const name of ['from', 'to']) mkdirSync(join(dir, name));
   for (let n = 0; n < 5; n++) writeFileSync(join(dir, 'from', `file-${n}`), Buffer.alloc(bytes, n));
-  const migration: Migration = migrationFromFlags(join(dir, 'from'), join(dir, 'to'), { name: 'photos', options }, { env: {}, cwd: dir });
+  const migration = (more: Readonly<Record<string, unknown>>): Migration => migrationFromFlags(join(dir, 'from'), join(dir, 'to'), { name: 'photos', options: more }, { env: {}, cwd: dir });
   const faults: Fault[] = [];
   const journal = openJournal({ store: faulty(createMemoryStore({}), { faults, random, clock }), clock, random });
   const queue = openMemoryQueue(new MemoryBroker({ clock, random }));
@@ -54,8 +59,8 @@ function groundFor(t: TestContext, onEvent: (event: RunEvent, ground: Ground) =>
     rmSync(dir, { recursive: true, force: true });
   });
   const ground: Ground = {
-    dir, journal, events: [], stop: new AbortController(), faults,
-    run: (more = {}) => runMigration(migration, { stateDir: join(dir, 'state'), fresh: false, adopt: false, onPause: 'wait', requireObjects: false, drainMs: 1000, ...more }, {
+    dir, migration: migration(options), journal, events: [], stop: new AbortController(), faults,
+    run: (more = {}, other = options) => runMigration(migration(other), { stateDir: join(dir, 'state'), fresh: false, adopt: false, onPause: 'wait', requireObjects: false, drainMs: 1000, ...more }, {
       ...around, signal: ground.stop.signal,
       events: { emit: (event) => { ground.events.push(event); onEvent(event, ground); } },
     }, fleetHands({ queue, journal, codec: () => codec, version: '1', standby: false, window: 'auto' })),
@@ -108,6 +113,88 @@ test('F106: a coordinator that verifies for hours stops when another one takes o
   await assert.rejects(ground.run(), { code: 'E_JOURNAL_FENCED' });
   const verified = ground.events.findLast((event) => event.type === 'verified');
   assert.ok(verified !== undefined && verified.objects < verified.of, JSON.stringify(verified));
+});
+
+test('a ledger that is made anew knows what verify found', async (t) => {
+  const ground = groundFor(t, (event, { dir }) => {
+    if (event.type === 'stage' && event.stage === 'verifying') writeFileSync(join(dir, 'to', 'file-1'), 'another');
+  }, { worker: true, options: { verify: 'full' } });
+  const { ledger, run } = await ground.run();
+  const view = inspectLedger(ledger);
+  const made = await rebuilt(t, ground.journal);
+  try {
+    assert.equal(made.verifySummary(run.number)?.findings, 1);
+    assert.deepEqual([made.verifySummary(run.number), made.findings(run.number)], [view.verifySummary(run.number), view.findings(run.number)]);
+  } finally {
+    await view.close();
+  }
+});
+
+test('what another verify proves of a fleet’s run changes no object in its ledger, which would then contradict the journal', async (t) => {
+  const ground = groundFor(t, () => undefined, { worker: true });
+  const { ledger } = await ground.run();
+  const verified = await verifyMigration(ground.migration, { stateDir: join(ground.dir, 'state'), level: 'full' }, { env: {}, clock, random, events: { emit: () => undefined }, signal: ground.stop.signal }, () => undefined);
+  assert.equal(verified.summary.evidence['both ends re-read'], 5);
+  const view = inspectLedger(ledger);
+  try {
+    assert.deepEqual([...differences(view, await rebuilt(t, ground.journal))].map(({ message }) => message), []);
+    assert.equal(view.verifySummary(1)?.level, 'full');
+  } finally {
+    await view.close();
+  }
+});
+
+test('another binding is taken over where --adopt says so, by ledger and journal alike, and by nobody else', async (t) => {
+  const ground = groundFor(t, () => undefined, { worker: true });
+  assert.equal((await ground.run()).exit, 0);
+  const changed = { select: { exclude: ['*-4'] } };
+  await assert.rejects(ground.run({}, changed), { code: 'E_LEDGER_OTHER' });
+  await assert.rejects(ground.run({ fresh: true }, changed), { code: 'E_JOURNAL_OTHER' });
+  assert.equal((await ground.run({ adopt: true }, changed)).tally.listed.objects, 4);
+  assert.equal((await ground.run({}, changed)).exit, 0);
+  await assert.rejects(ground.run({ fresh: true }), { code: 'E_JOURNAL_OTHER' });
+});
+
+test('--adopt takes no journal from a coordinator that is at work', async (t) => {
+  const ground = groundFor(t, () => undefined, { worker: true });
+  assert.equal((await ground.run()).exit, 0);
+  const before = await ground.journal.binding();
+  const over = await ground.journal.current();
+  const { claim } = await ground.journal.claim({ holder: 'two', over });
+  const stop = new AbortController();
+  const beating = (async () => {
+    for (let beat = 1; !stop.signal.aborted; beat++) {
+      await ground.journal.beat({ worker: `coordinator-${claim.epoch}`, role: 'coordinator', beat, host: 'h', version: '1', tasks: 0 });
+      await clock.sleep(2000, stop.signal).catch(() => undefined);
+    }
+  })();
+  t.after(async () => {
+    stop.abort();
+    await beating;
+  });
+  await assert.rejects(ground.run({ adopt: true }, { select: { exclude: ['*-4'] } }), { code: 'E_LOCKED_RUN' });
+  assert.deepEqual(await ground.journal.binding(), before);
+});
+
+/** As if the plan had refused the first object, which only a destination could do that takes other names than the source. */
+async function failInPlan(journal: Journal): Promise<void> {
+  const over = await journal.current();
+  const pen = await journal.claim({ holder: 'two', over });
+  for await (const { epoch, seq, records = [] } of journal.plans()) {
+    const [item] = records.flatMap((record) => (record.type === 'plan' ? record.page.tasks.slice(0, 1).flatMap(({ items }) => items) : []));
+    if (item === undefined) continue;
+    await pen.append([{ type: 'amend', task: { epoch, seq, task: 0 }, after: 1, changes: [{ item: { ...item, state: 'failed', code: 'E_NAME', attempts: 0 }, problem: { code: 'E_NAME', kind: 'object', message: 'refused' } }] }]);
+    return;
+  }
+}
+
+test('retry tells which objects only another listing can settle', async (t) => {
+  const told: Reopened[] = [];
+  const ground = groundFor(t, () => undefined, { worker: true });
+  assert.equal((await ground.run()).exit, 0);
+  await failInPlan(ground.journal);
+  assert.equal((await ground.run({ reopen: { filter: {}, told: (reopened) => told.push(reopened) } })).exit, 1);
+  assert.deepEqual(told.map(({ objects, failedInPlan }) => [objects, failedInPlan]), [[0, 1]]);
 });
 
 test('retry where no object failed: the exit code stays that of the run, whose verify found a difference', async (t) => {

@@ -38,15 +38,17 @@ export interface FleetTools {
 export function fleetHands(tools: FleetTools): GatherHands {
   return async (options) => {
     const { journal, standby, version } = tools;
-    const { migration, around, stores, index } = options;
+    const { migration, around, stores, index, flags: { adopt } } = options;
     refuseLocal(index);
     const { clock, events, signal } = around;
-    await journal.bind(index.binding, signal);
+    if (!adopt) await journal.bind(index.binding, signal);
     const me = thisProcess();
     const epoch = { journal, holder: signature(me), host: me.host, version, standby, isGone: (holder: string) => isGone(holder, me), clock, events };
     const pen = await takeEpoch(epoch, signal);
     const pulse = new Pulse(epoch, pen);
     try {
+      // By nobody who does not hold it: whoever is at work goes on for what it was bound to.
+      if (adopt) await journal.rebind(index.binding, signal);
       await catchUp(journal, options);
       const spec: SpecReference = { id: migration.name, sha256: await journal.keep(specDocument(migration, stores.probed), signal) };
       return new FleetHands({ ...tools, ...options, pen, pulse, spec });

@@ -1,4 +1,4 @@
-import { openForChange } from '../../app/open-run.ts';
+import { openForChange, refuseFleet } from '../../app/open-run.ts';
 import { type Invocation, stateDir } from '../invocation.ts';
 import { openLedgerOf, parseRun } from '../targets.ts';
 
@@ -12,6 +12,7 @@ export async function execute(invocation: Invocation): Promise<number> {
   await view.close();
   const ledger = await openForChange(binding, { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
   try {
+    refuseFleet(ledger);
     const pruned = ledger.prune(options.count('keep') ?? KEEP);
     io.out.line(pruned.length === 0 ? `${name}: nothing to prune` : `${name}: dropped the objects of run ${pruned.join(', ')}; their sums stay`);
   } finally {

@@ -10,7 +10,7 @@ import { filterOf } from './objects.ts';
 export async function execute(invocation: Invocation): Promise<number> {
   const { io, args, options } = invocation;
   const { migration, number } = migrationOf(invocation, args[0] ?? '');
-  if (options.has('queue') || options.has('journal')) return move(invocation, migration, { reopen: { filter: filterOf(options), ...(number === undefined ? {} : { number }) } });
+  if (options.has('queue') || options.has('journal')) return overFleet(invocation, migration, number);
   const reopened = await reopenFailed(migration, number, filterOf(options), { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
   const { run, objects } = reopened;
   const unfinished = run.state === 'active' || run.state === 'paused';
@@ -24,9 +24,19 @@ export async function execute(invocation: Invocation): Promise<number> {
   return reopened.exit;
 }
 
+async function overFleet(invocation: Invocation, migration: Migration, number: number | undefined): Promise<number> {
+  let reopened: Reopened | undefined;
+  const told = (is: Reopened): void => { reopened = is; };
+  const exit = await move(invocation, migration, { reopen: { filter: filterOf(invocation.options), told, ...(number === undefined ? {} : { number }) } });
+  // At the end: a line in between would be lost on a screen that is drawn anew.
+  if (reopened !== undefined) tellOfThePlan(invocation, migration, reopened);
+  return exit;
+}
+
 /** What the listing or the plan found cannot be mended by a copy: objects below may never have been listed. */
 function tellOfThePlan(invocation: Invocation, { name, file }: Migration, { run, failedInPlan: count }: Reopened): void {
   if (count === 0) return;
-  const again = file === undefined ? 'the same command again' : nextCommand(invocation, `run ${shellWord(file)}`);
+  const fleet = invocation.options.written(['queue', 'journal', 'message-key']).map((word) => ` ${shellWord(word)}`).join('');
+  const again = file === undefined ? 'the same brigade copy again' : nextCommand(invocation, `${fleet === '' ? 'run' : 'coordinator'} ${shellWord(file)}${fleet}`);
   invocation.io.err.line(`${oneLine(name)}@${run.number}: ${showCount(count)} ${count === 1 ? 'stays' : 'stay'} failed, found by the listing and not by a copy; mend the cause, then list again: ${again}`);
 }

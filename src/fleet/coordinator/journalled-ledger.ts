@@ -68,8 +68,6 @@ export class JournalledLedger implements Ledger {
   uploadsOf(task: number): ReturnType<Ledger['uploadsOf']> { return this.#ledger.uploadsOf(task); }
   claim(...given: Parameters<Ledger['claim']>): ReturnType<Ledger['claim']> { return this.#ledger.claim(...given); }
   releaseTasks(...given: Parameters<Ledger['releaseTasks']>): number { return this.#ledger.releaseTasks(...given); }
-  /** Of this ledger alone: who makes it again from the journal verifies again. */
-  saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void { this.#ledger.saveVerify(run, summary, findings); }
   verifySummary(run: number): VerifySummary | undefined { return this.#ledger.verifySummary(run); }
   findings(run: number, limit?: number): readonly Finding[] { return this.#ledger.findings(run, limit); }
 
@@ -99,6 +97,13 @@ export class JournalledLedger implements Ledger {
 
   addTotals(run: number, totals: Partial<RunTotals>): void {
     this.#add([{ type: 'totals', run, totals }]);
+  }
+
+  saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
+    for (let from = 0; from === 0 || from < findings.length; from += AMEND_AT_ONCE) {
+      const some = findings.slice(from, from + AMEND_AT_ONCE);
+      this.#add([{ type: 'verify', run, summary, findings: some, more: from > 0 }], 1 + some.length);
+    }
   }
 
   amend(run: number, changes: readonly ItemChange[]): void {

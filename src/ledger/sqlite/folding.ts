@@ -13,6 +13,7 @@ export interface FoldSteps {
   readonly change: (record: Extract<PlanRecord, { type: 'change' }>) => void;
   readonly plan: (record: Extract<PlanRecord, { type: 'plan' }>) => void;
   readonly addTotals: (record: Extract<PlanRecord, { type: 'totals' }>) => void;
+  readonly verified: (record: Extract<PlanRecord, { type: 'verify' }>) => void;
 }
 
 export class Folding {
@@ -73,6 +74,7 @@ export class Folding {
       case 'change': return this.#steps.change(record);
       case 'plan': return this.#steps.plan(record);
       case 'totals': return this.#steps.addTotals(record);
+      case 'verify': return this.#steps.verified(record);
       case 'amend': return this.#steps.tasks.amend(this.#mustKnow(record.task), record.changes);
       case 'upload': return this.#addUpload(this.#mustKnow(record.task), record.upload, record.sourceToken);
       case 'upload over': return this.#dropUpload(this.#mustKnow(record.task), record.uploadId);

@@ -169,14 +169,7 @@ export class SqliteLedger implements FoldTarget {
   }
 
   saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
-    const side = (checksum: Finding['source']) => (checksum === undefined ? null : JSON.stringify(checksum));
-    this.#group.commit('saveVerify', () => {
-      this.#connection.sql('setVerify').run(run, JSON.stringify(summary));
-      this.#connection.sql('clearFindings').run(run);
-      for (const found of findings) {
-        this.#connection.sql('addFinding').run(run, keyToBytes(found.key), found.kind, found.message, side(found.source), side(found.destination));
-      }
-    });
+    this.#group.commit('saveVerify', () => this.#putVerify(run, summary, findings, false));
   }
 
   /** Drops the objects of all but the newest `keep` runs; never those that the next delta plan or an unfinished run needs. Returns the runs pruned. */
@@ -256,7 +249,17 @@ export class SqliteLedger implements FoldTarget {
       change: ({ run, change, atMs }) => this.#changeRun(run, change, atMs),
       plan: ({ run, page }) => this.#addPage(run, page),
       addTotals: ({ run, totals }) => this.#sumTotals(run, totals),
+      verified: ({ run, summary, findings, more }) => this.#putVerify(run, summary, findings, more),
     };
+  }
+
+  #putVerify(run: number, summary: VerifySummary, findings: readonly Finding[], more: boolean): void {
+    const side = (checksum: Finding['source']) => (checksum === undefined ? null : JSON.stringify(checksum));
+    this.#connection.sql('setVerify').run(run, JSON.stringify(summary));
+    if (!more) this.#connection.sql('clearFindings').run(run);
+    for (const found of findings) {
+      this.#connection.sql('addFinding').run(run, keyToBytes(found.key), found.kind, found.message, side(found.source), side(found.destination));
+    }
   }
 
   #addRun(number: number, kind: RunKind, startedMs: number): void {
@@ -302,7 +305,7 @@ export class SqliteLedger implements FoldTarget {
 
 /** Items a segment brings: what its transaction costs. */
 function weightOf(records: readonly PlanRecord[]): number {
-  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + task.items.length, 0) : 0), 0);
+  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + task.items.length, 0) : record.type === 'verify' ? record.findings.length : 0), 0);
 }
 
 /** Items of a task are in key order, each key once. */
