@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { checkOverlap, type Environment, type Migration, specHash } from '../config/index.ts';
-import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
+import { BrigadeError, errorLine, isKind } from '../core/errors.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
@@ -23,6 +23,7 @@ import { fanOut, TotalsKeeper } from './events.ts';
 import { type Explanation, Tuned } from './explain.ts';
 import { makeFolder } from './folder.ts';
 import { listingLanes, planOptions } from './options.ts';
+import { refuseToStart } from './refuse.ts';
 import { reopen, type Reopened } from './retry.ts';
 import { saveMigration } from './saved-migration.ts';
 import { ledgerPath } from './state.ts';
@@ -68,7 +69,7 @@ export interface RunResult {
 }
 
 /** Codes of stores that cannot be used now, as against a wrong file or command. */
-const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIALS', 'E_BUCKET_MISSING', 'E_ACCESS_DENIED', 'E_DISK_FULL', 'E_READ_ONLY', 'E_NETWORK', 'E_DNS', 'E_TLS', 'E_THROTTLED', 'E_SERVER', 'E_REGION']);
+const STOPS_A_RESUME: ReadonlySet<string> = new Set(['E_PREFLIGHT', 'E_CREDENTIALS', 'E_BUCKET_MISSING', 'E_ACCESS_DENIED', 'E_DISK_FULL', 'E_READ_ONLY', 'E_NETWORK', 'E_DNS', 'E_TLS', 'E_THROTTLED', 'E_SERVER', 'E_REGION', 'E_NO_ROOT', 'E_CONNECT', 'E_TIMEOUT', 'E_QUEUE_MISSING', 'E_QUEUE_CONFIG']);
 
 /**
  * Who copies, and how the ledger comes to know of it. `ledger` is the one that changes are told to; what is told may take a moment until it is there.
@@ -96,6 +97,27 @@ export interface HandsOptions {
 
 /** How those who copy are gathered, other than as processes of this machine. */
 export type GatherHands = (options: HandsOptions) => Promise<Hands>;
+
+/** What a fleet has beside the two stores: opened for one run. */
+export interface OpenFleet {
+  readonly gather: GatherHands;
+  close(): Promise<void>;
+}
+
+/** The same over a fleet. What of it is not there before anything moved is judged as a store that is not there. Errors: as `runMigration`. */
+export async function runOverFleet(asked: Migration, flags: RunFlags, around: Surroundings, open: () => Promise<OpenFleet>): Promise<RunResult> {
+  let fleet: OpenFleet;
+  try {
+    fleet = await open().catch(refuseToStart);
+  } catch (error) {
+    return pausedOrThrow(asked, flags, error);
+  }
+  try {
+    return await runMigration(asked, flags, around, fleet.gather);
+  } finally {
+    await fleet.close();
+  }
+}
 
 /** @throws BrigadeError `usage` before anything moved, `internal` for defects and damaged ledgers. */
 export async function runMigration(asked: Migration, flags: RunFlags, around: Surroundings, gather?: GatherHands): Promise<RunResult> {
@@ -162,7 +184,7 @@ async function runOnce(migration: Migration, flags: Flags, around: Surroundings 
 }
 
 async function carryOut(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, index: SqliteLedger, { totals, tuned }: { readonly totals: { keeper?: TotalsKeeper }; readonly tuned: Tuned }): Promise<RunResult> {
-  const hands = await flags.gather({ migration, flags, around, stores, index });
+  const hands = await flags.gather({ migration, flags, around, stores, index }).catch(refuseToStart);
   try {
     const reopened = flags.reopen === undefined ? undefined : reopen(hands.ledger, migration, flags.reopen.number, flags.reopen.filter);
     await hands.settle();
@@ -195,13 +217,6 @@ async function localHands({ migration, flags, around, stores, index }: HandsOpti
     settle: () => index.flush(),
     close: async () => {},
   };
-}
-
-/** Before the first byte a failed premise is a matter of configuration: nothing moved, exit 2. */
-function refuseToStart(thrown: unknown): never {
-  const error = asBrigadeError(thrown, 'open');
-  if (isKind(error, 'internal', 'usage', 'cancelled')) throw error;
-  throw new BrigadeError({ ...error, code: error.code, message: error.message, kind: 'usage', cause: error } as ConstructorParameters<typeof BrigadeError>[0]);
 }
 
 async function openBound(migration: Migration, flags: RunFlags, stores: OpenStores, around: Surroundings): Promise<SqliteLedger> {

@@ -1,7 +1,7 @@
 /** One run in this process, watched and summed up: `run`, `copy` and `retry` end here. */
 import { writeFileSync } from 'node:fs';
 import { accountOf } from '../app/account.ts';
-import { runMigration, type RunFlags, type RunResult, type Surroundings } from '../app/migrate.ts';
+import { runMigration, runOverFleet, type RunFlags, type RunResult, type Surroundings } from '../app/migrate.ts';
 import { ledgerPath } from '../app/state.ts';
 import { type Migration, showLocation } from '../config/index.ts';
 import { parseDuration } from '../config/units.ts';
@@ -75,12 +75,7 @@ async function runHere(invocation: Invocation, migration: Migration, flags: RunF
   if (invocation.options.text('queue') === undefined && invocation.options.text('journal') === undefined) return runMigration(migration, flags, around);
   const { isFleet, openFleet } = await import('./open-fleet.ts');
   isFleet(invocation);
-  const fleet = await openFleet(invocation, migration, around.events, around.signal, metrics);
-  try {
-    return await runMigration(migration, flags, around, fleet.gather);
-  } finally {
-    await fleet.close();
-  }
+  return runOverFleet(migration, flags, around, () => openFleet(invocation, migration, around.events, around.signal, metrics));
 }
 
 async function showResult(invocation: Invocation, migration: Migration, result: RunResult): Promise<void> {

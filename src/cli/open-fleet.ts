@@ -3,7 +3,7 @@ import { fleetHands } from '../app/fleet/coordinator.ts';
 import { openJournals } from '../app/fleet/journal.ts';
 import { type FreshKeys, messageKeys } from '../app/fleet/message-key.ts';
 import { openQueue } from '../app/fleet/queue.ts';
-import type { GatherHands } from '../app/migrate.ts';
+import type { OpenFleet } from '../app/migrate.ts';
 import { fanOut } from '../app/events.ts';
 import { checkJournal, type Migration } from '../config/index.ts';
 import { parseDuration } from '../config/units.ts';
@@ -25,11 +25,6 @@ export function isFleet({ options }: Invocation, needed = false): boolean {
 export function keysOf(invocation: Invocation): Promise<FreshKeys> {
   const { env, cwd, clock } = invocation.io;
   return messageKeys(keyReferences(invocation), { env, cwd, clock });
-}
-
-export interface OpenFleet {
-  readonly gather: GatherHands;
-  close(): Promise<void>;
 }
 
 /** For a coordinator. */

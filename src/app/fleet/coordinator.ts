@@ -124,7 +124,7 @@ class FleetHands implements Hands {
     const { index, journal, pen, queue, codec, spec, window, around, board, version } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
-      ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: hostname(), version, clock: around.clock }) }),
+      ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: thisProcess().host, version, clock: around.clock }) }),
       fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;

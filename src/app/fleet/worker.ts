@@ -4,6 +4,7 @@ import { runFleetWorker } from '../../fleet/worker/worker.ts';
 import { type WorkerSurroundings, migrationOpener } from './open-migration.ts';
 import { openJournals } from './journal.ts';
 import { messageKeys } from './message-key.ts';
+import { refuseToStart } from '../refuse.ts';
 import { openQueue } from './queue.ts';
 import { fanOut } from '../events.ts';
 import type { Meter } from '../../telemetry/meter.ts';
@@ -32,15 +33,18 @@ export interface WorkMore {
 }
 
 /**
- * Works until the signal fires, and then for as long as a drain takes.
- * @throws what is wrong with the places: usage, premise
+ * Works until the signal fires, and then for as long as a drain takes. `ready`: everything that it is told to use is there.
+ * @throws what is wrong with the places: usage before it was ready
  */
 export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, { ready, meter, drainMs = () => places.drainMs }: WorkMore = {}): Promise<void> {
   const { cwd, version } = places;
   const { env, clock, random, events } = around;
-  const keys = await messageKeys(places.messageKeys, { env, cwd, clock });
-  const journals = openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) });
-  const queue = await openQueue(places.queue, { env, cwd, clock, random });
+  const open = async () => ({
+    keys: await messageKeys(places.messageKeys, { env, cwd, clock }),
+    journals: openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) }),
+    queue: await openQueue(places.queue, { env, cwd, clock, random }),
+  });
+  const { keys, journals, queue } = await open().catch(refuseToStart);
   const stopped = new AbortController();
   const fresh = keys.keepFresh(stopped.signal, events);
   try {

@@ -1,0 +1,48 @@
+/** What is not there when a coordinator or a worker starts: told in one line, and by the exit code that a store would have. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openLedger } from '../ledger/sqlite/index.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import { brigade, tempFolder } from './fixture.test.ts';
+
+const env = { BRIGADE_MESSAGE_KEY: 'k'.repeat(32) };
+/** Nobody listens there. */
+const NO_QUEUE = 'nats:none@nats://127.0.0.1:1';
+
+function site(): ReturnType<typeof tempFolder> {
+  const folder = tempFolder();
+  for (const name of ['from', 'to', 'journals']) mkdirSync(join(folder.path, name));
+  writeFileSync(join(folder.path, 'from/a'), 'a');
+  writeFileSync(join(folder.path, 'pair.yml'), 'source: ./from\ndestination: ./to\n');
+  return folder;
+}
+
+const missing: readonly (readonly [string, string, string, RegExp])[] = [
+  ['a directory of the journal', 'memory:q', 'nowhere', /the directory of the journal is not there.*\[E_NO_ROOT\]/],
+  ['a queue', NO_QUEUE, 'journals', /\[E_(?:CONNECT|NETWORK)\]/],
+];
+
+for (const [what, queue, journal, line] of missing) {
+  test(`${what} that is not there: nothing moved, exit 2; where there is a run to go on with, 5`, async () => {
+    using folder = site();
+    const command = ['pair.yml', '--queue', queue, '--journal', journal, '--progress', 'none'];
+    const first = await brigade(folder.path, ['coordinator', ...command], { env });
+    assert.match(first.err, line);
+    assert.equal(first.exit, 2);
+    const ledger = await openLedger({ path: join(folder.path, '.brigade/pair/ledger.db'), binding: { migration: 'pair', specHash: 'a', source: 's', destination: 'd' }, clock: systemClock(), mode: 'create', holder: { pid: process.pid, host: 'h' } });
+    ledger.beginRun('initial');
+    await ledger.close();
+    const again = await brigade(folder.path, ['coordinator', ...command], { env });
+    assert.match(again.err, line);
+    assert.equal(again.exit, 5);
+  });
+
+  test(`${what} that is not there: a worker ends with 2`, async () => {
+    using folder = site();
+    const ended = await brigade(folder.path, ['worker', '--queue', queue, '--journal', journal, '--processes', '1'], { env });
+    assert.match(ended.err, line);
+    assert.equal(ended.exit, 2);
+  });
+}
