@@ -51,7 +51,7 @@ const SHOWING = [FORMAT];
 const WATCHING = [FORMAT, PROGRESS, VERBOSE, LOG_FILE];
 const RUNNING: readonly OptionSpec[] = [
   ...WATCHING,
-  { flags: '--on-pause <what>', description: 'when credentials, bucket, disk or network fail: exit at once, or wait and probe; without it the network is waited for (1 h), the rest exits', choices: ['exit', 'wait'] },
+  { flags: '--on-pause <what>', description: 'when credentials, bucket, disk or network fail: exit at once; wait and probe; auto: wait for network and throttling (1 h), exit at the rest. Over a fleet that is also for what keeps all workers from working; its queue and journal are waited for in any case', choices: ['auto', 'exit', 'wait'], standard: 'auto' },
   { flags: '--drain <duration>', description: 'how long the first Ctrl-C lets objects in flight finish', value: 'duration', standard: '15s' },
   { flags: '--explain', description: 'say at the end, on stderr, what was chosen by itself and why: requests at once and per second, ways, sizes, shards, checksum; with -o json as `explain` in the result' },
 ];

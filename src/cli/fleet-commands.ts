@@ -27,7 +27,7 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       name: 'coordinator', summary: 'run migrations over a fleet of workers: list, plan, feed, keep the account',
       about: 'The same files as brigade run. Copies nothing itself: workers do, wherever they are, told by the queue. Dies it, the workers go on, and the next one on the same journal takes over where it was.',
       args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
-      options: [...FLEET_OPTIONS, ...FEEDING, ...shared.beginning, ...shared.running],
+      options: [...FLEET_OPTIONS, ...FEEDING, ...shared.beginning, ...shared.running.map((one) => (one.flags.startsWith('--on-pause') ? { ...one, standard: 'wait' } : one))],
       examples: ['brigade coordinator media.yml --queue sqs:brigade --journal s3://fleet-journal/', 'brigade coordinator pairs/ --queue nats:brigade@nats://queue:4222 --journal s3://fleet-journal/ --standby'],
       exits: shared.moving, load: () => import('./commands/coordinator.ts'),
     },

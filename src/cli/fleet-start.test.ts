@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { hurried } from '../fleet/coordinator/ground.test-kit.ts';
 import { openLedger } from '../ledger/sqlite/index.ts';
+import { openJournals } from '../app/fleet/journal.ts';
+import { seededRandom } from '../telemetry/random.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { brigade, tempFolder } from './fixture.test.ts';
 
@@ -46,3 +49,13 @@ for (const [what, queue, journal, line] of missing) {
     assert.equal(ended.exit, 2);
   });
 }
+
+test('a run whose every worker is in trouble pauses with what they said, unless it is to wait', async () => {
+  using folder = site();
+  const journals = openJournals(join(folder.path, 'journals'), { env: {}, cwd: '/', clock: systemClock(), random: seededRandom(1) });
+  await (await journals.open('pair')).beat({ worker: 'w', beat: 1, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired' } });
+  await journals.close();
+  const ended = await brigade(folder.path, ['coordinator', 'pair.yml', '--queue', 'memory:q', '--journal', 'journals', '--progress', 'none', '--on-pause', 'auto'], { env, clock: hurried(20) });
+  assert.equal(ended.exit, 5, ended.err);
+  assert.match(ended.err, /paused: no worker can work: expired \[E_CREDENTIALS\].*\[E_FLEET_TROUBLE\]/);
+});

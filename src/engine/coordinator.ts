@@ -83,6 +83,12 @@ const PATIENCE_MS = 60 * 60 * 1000;
 const PROBE_CAP_MS = 30_000;
 const WAITS_FOR: ReadonlySet<string> = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT', 'E_THROTTLED']);
 
+/** How long a run waits for a premise that failed. */
+export function patienceMs(onPause: OnPause, code: string): number {
+  if (onPause === 'wait') return Infinity;
+  return onPause === 'exit' || !WAITS_FOR.has(code) ? 0 : PATIENCE_MS;
+}
+
 /** @throws BrigadeError `cancelled` when stopped by the signal; the run is then left active, to be resumed. */
 export async function coordinate(options: CoordinatorOptions, signal: AbortSignal): Promise<RunEnd> {
   const time = new WorkingTime(options);
@@ -255,7 +261,7 @@ class Coordinator {
   /** Waits until the premise holds again; false when it does not within the operator's patience. */
   async #outlast(error: BrigadeError): Promise<boolean> {
     const { onPause, clock, events, random, probe } = this.#options;
-    const patience = onPause === 'wait' ? Infinity : onPause === 'exit' || !WAITS_FOR.has(error.code) ? 0 : PATIENCE_MS;
+    const patience = patienceMs(onPause, error.code);
     const since = clock.monotonic();
     for (let turn = 0; clock.monotonic() - since < patience; turn++) {
       events.emit({ type: 'waiting', problem: problemOf(error), sinceMs: clock.monotonic() - since });

@@ -1,6 +1,7 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
 import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Rates } from '../../core/timetable.ts';
+import { patienceMs } from '../../engine/coordinator.ts';
 import { Board } from '../../fleet/coordinator/board.ts';
 import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
@@ -121,11 +122,11 @@ class FleetHands implements Hands {
   resume(): void {}
 
   crew(run: Run): ManagedCrew {
-    const { index, journal, pen, queue, codec, spec, window, around, board, version } = this.#parts;
+    const { index, journal, pen, queue, codec, spec, window, around, board, version, flags: { onPause } } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
       ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: thisProcess().host, version, clock: around.clock }) }),
-      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
+      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);

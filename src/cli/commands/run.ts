@@ -10,8 +10,10 @@ export async function execute(invocation: Invocation): Promise<number> {
   if (!options.has('queue') && !options.has('journal')) return here(invocation, 'run');
   const [{ isFleet }, { withWorkers }] = await Promise.all([import('../open-fleet.ts'), import('../own-workers.ts')]);
   isFleet(invocation, true);
+  // Somebody sits beside it, as with a run of one machine: also where each of several files gets a coordinator of its own.
+  const beside = options.has('on-pause') ? invocation : { ...invocation, options: options.with('on-pause', 'auto') };
   // A dry run only lists.
-  return options.has('dry-run') ? here(invocation, 'coordinator') : withWorkers(invocation, (own) => here(own, 'coordinator'));
+  return options.has('dry-run') ? here(beside, 'coordinator') : withWorkers(beside, (own) => here(own, 'coordinator'));
 }
 
 /** `command`: what a process of its own is told to do for each of several files. */

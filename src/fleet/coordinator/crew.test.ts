@@ -184,6 +184,18 @@ test('while every worker is in trouble that is what is told, until one of them w
   await until(() => waits().at(-1)?.type === 'resumed');
 });
 
+test('no worker can work: the run ends where the operator does not want to wait for that, with what they said', async (t) => {
+  const ground = await planned(t, 10, 10);
+  await ground.journal.beat({ worker: 'a', beat: 1, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired', hint: 'renew them' } });
+  const patient = ground.crew({ patienceMs: () => 3_600_000 });
+  let raised = false;
+  patient.trouble.catch(() => { raised = true; });
+  await until(() => ground.events.some(({ type }) => type === 'waiting'));
+  assert.equal(raised, false);
+  await patient.close();
+  await assert.rejects(ground.crew({ patienceMs: (code) => (code === 'E_CREDENTIALS' ? 0 : 3_600_000) }).trouble, { code: 'E_FLEET_TROUBLE', kind: 'premise', message: /expired \[E_CREDENTIALS\]/, hint: 'renew them' });
+});
+
 test('beats of coordinators that were killed go; the one of this coordinator stays', async (t) => {
   const ground = await planned(t, 10, 10);
   const { journal } = ground;

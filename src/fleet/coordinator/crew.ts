@@ -8,7 +8,7 @@
  *
  * The queue decides nothing (design truth 8): a task is done when a report that closes it is folded.
  */
-import { asBrigadeError, type BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import { asBrigadeError, BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
@@ -51,6 +51,8 @@ export interface FleetCrewOptions {
   readonly quietMs?: number;
   /** Where migrations that share the queue say how much of it is theirs. Absent: all of it is this one's. */
   readonly board?: Board;
+  /** So long it is waited for workers none of which can work, for a problem of this code; then that is `trouble`. Default: for good. */
+  readonly patienceMs?: (code: string) => number;
   /** Hears of what ends it all, also when nobody waits for `trouble`. */
   readonly onFailure?: (error: BrigadeError) => void;
   /** Nobody waits any more for the fleet to hold still. */
@@ -430,9 +432,13 @@ export class FleetCrew implements Crew {
     for (const worker of [...gone, ...formerCoordinators(beats, pen.claim.epoch)]) await journal.leave(worker, this.#stop.signal);
     for (const { worker, trouble } of this.#workers.living()) if (trouble !== undefined) this.#once(`${worker} ${trouble.code}`, `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}`);
     const trouble = this.#hindrance();
-    if (trouble?.code === 'E_NO_WORKERS') this.#once(trouble.code, `${trouble.message} (${trouble.hint ?? ''}) [${trouble.code}]`);
     if (this.living > 0) this.#told.delete('E_NO_WORKERS');
-    if (trouble !== undefined) events.emit({ type: 'waiting', problem: trouble, sinceMs: clock.monotonic() - (this.#waitingSinceMs ??= clock.monotonic()) });
+    if (trouble === undefined) return;
+    const sinceMs = clock.monotonic() - (this.#waitingSinceMs ??= clock.monotonic());
+    events.emit({ type: 'waiting', problem: trouble, sinceMs });
+    // Workers may be on their way: whoever starts them looks at the same figures.
+    if (trouble.code === 'E_NO_WORKERS') this.#once(trouble.code, `${trouble.message} (${trouble.hint ?? ''}) [${trouble.code}]`);
+    else if (sinceMs >= (this.#options.patienceMs?.(trouble.code) ?? Infinity)) this.#trouble.raise(nobodyWorks(trouble));
   }
 
   #weigh(): void {
@@ -459,6 +465,11 @@ export class FleetCrew implements Crew {
   #note(text: string): void {
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
+}
+
+/** A code of its own: that the coordinator reaches the stores from where it is says nothing of the workers. */
+function nobodyWorks({ code, message, hint }: Problem): BrigadeError {
+  return new BrigadeError({ code: 'E_FLEET_TROUBLE', kind: 'premise', op: 'fleet', message: `no worker can work: ${message} [${code}]`, ...(hint === undefined ? {} : { hint }) });
 }
 
 function classOf({ items }: LeasedTask): SizeClass {
