@@ -122,11 +122,12 @@ class FleetHands implements Hands {
   resume(): void {}
 
   crew(run: Run): ManagedCrew {
-    const { index, journal, pen, queue, codec, spec, window, around, board, version, flags: { onPause } } = this.#parts;
+    const { index, journal, pen, queue, codec, spec, window, around, board, version, stores, flags: { onPause } } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
       ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: thisProcess().host, version, clock: around.clock }) }),
-      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
+      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), leavesFiles: stores.destination.facts.names === 'posix',
+      onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;
     if (this.#failure !== undefined) crew.fail(this.#failure);

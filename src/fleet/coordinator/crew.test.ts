@@ -196,6 +196,43 @@ test('no worker can work: the run ends where the operator does not want to wait 
   await assert.rejects(ground.crew({ patienceMs: (code) => (code === 'E_CREDENTIALS' ? 0 : 3_600_000) }).trouble, { code: 'E_FLEET_TROUBLE', kind: 'premise', message: /expired \[E_CREDENTIALS\]/, hint: 'renew them' });
 });
 
+test('F072: who was killed moments before the end: it is not idle until that is known, so that what it left is swept', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const beat = (worker: string, count: number) => ground.journal.beat({ worker, beat: count, host: 'h', version: '1', tasks: 0 });
+  await Promise.all([beat('living', 1), beat('killed', 1)]);
+  const crew = ground.crew({ leavesFiles: true });
+  workers(t, ground, all);
+  const stop = new AbortController();
+  const beating = (async () => {
+    for (let count = 2; !stop.signal.aborted; count++) {
+      await ground.clock.sleep(10_000, stop.signal).catch(() => undefined);
+      await beat('living', count);
+    }
+  })();
+  ending(t, async () => {
+    stop.abort();
+    await beating;
+  });
+  await until(() => ground.index.tally(1).pending.objects === 0 && crew.idle());
+  assert.ok((crew.diedMs() ?? 0) > 0);
+});
+
+test('whoever lives is not waited for beyond its next beat', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const beat = (count: number) => ground.journal.beat({ worker: 'living', beat: count, host: 'h', version: '1', tasks: 0 });
+  await beat(1);
+  const crew = ground.crew({ leavesFiles: true });
+  workers(t, ground, all);
+  await until(() => ground.index.tally(1).pending.objects === 0);
+  assert.equal(crew.idle(), false);
+  let count = 1;
+  await until(() => {
+    void beat(++count);
+    return crew.idle();
+  });
+  assert.equal(crew.diedMs(), undefined);
+});
+
 test('beats of coordinators that were killed go; the one of this coordinator stays', async (t) => {
   const ground = await planned(t, 10, 10);
   const { journal } = ground;

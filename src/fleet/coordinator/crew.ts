@@ -53,6 +53,8 @@ export interface FleetCrewOptions {
   readonly board?: Board;
   /** So long it is waited for workers none of which can work, for a problem of this code; then that is `trouble`. Default: for good. */
   readonly patienceMs?: (code: string) => number;
+  /** A writer that is killed leaves files at the destination, which only a walk would find: whether one was is known before the run is idle. */
+  readonly leavesFiles?: boolean;
   /** Hears of what ends it all, also when nobody waits for `trouble`. */
   readonly onFailure?: (error: BrigadeError) => void;
   /** Nobody waits any more for the fleet to hold still. */
@@ -78,6 +80,8 @@ const FOLD_MS = 1000;
 const REAP_MS = 5000;
 const CALM_MS = 1000;
 const WEIGH_MS = 5000;
+/** While it is waited for nothing but a word of each worker. */
+const LAST_LOOK_MS = 3000;
 /** Leases that are waited for while the queue says that it holds something: it may be others', of whom no word is exact enough to close a run by it. */
 const CALM_LEASES = 2;
 /** However large the window: between two portions it is looked who is there, what was reported, and whether all is to hold still. */
@@ -361,6 +365,10 @@ export class FleetCrew implements Crew {
     const now = clock.monotonic();
     this.#emptyMs ??= now;
     if (await this.#inQueue() > 0 && now - this.#emptyMs < CALM_LEASES * mostLeaseMs(queue.limits)) return;
+    if (this.#options.leavesFiles === true && this.#workers.anyUnheard(this.#emptyMs)) {
+      this.#dueMs.look = Math.min(this.#dueMs.look, now + LAST_LOOK_MS);
+      return;
+    }
     await this.#foldNow(true);
     this.#calm = this.outstanding === 0;
   }

@@ -38,11 +38,17 @@ export class Workers {
       return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now }];
     }));
     for (const seen of this.#seen.values()) {
-      if (now - seen.changedMs <= SILENT_MS || seen.beat.tasks === 0 || this.#dead.has(seen)) continue;
+      // Also one that held nothing when it spoke last: it may have taken something since.
+      if (now - seen.changedMs <= SILENT_MS || this.#dead.has(seen)) continue;
       this.#dead.add(seen);
       this.diedMs = this.#clock.now();
     }
     return [...this.#seen].filter(([, { changedMs }]) => now - changedMs > GONE_MS).map(([worker]) => worker);
+  }
+
+  /** Whether of some worker it is not known that it lived then: it has not spoken since, nor been silent for so long that it counts as dead. */
+  anyUnheard(sinceMs: number): boolean {
+    return this.#lookedMs < sinceMs || [...this.#seen.values()].some((seen) => seen.changedMs < sinceMs && !this.#dead.has(seen));
   }
 
   /** As of the last look: that nobody looked, because it takes long or the journal is away, silences nobody. */
