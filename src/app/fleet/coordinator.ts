@@ -14,6 +14,7 @@ import type { CoordinatorJournal, Journal } from '../../ports/journal.ts';
 import type { Run } from '../../ports/ledger.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { ManagedCrew } from '../crew.ts';
+import { keepOldGenerationSmall } from '../heap.ts';
 import type { GatherHands, Hands, HandsOptions } from '../migrate.ts';
 import { isGone, signature, thisProcess } from './holder.ts';
 import { publish, type Published } from './published.ts';
@@ -42,6 +43,7 @@ export function fleetHands(tools: FleetTools): GatherHands {
     const { migration, around, stores, index, flags: { adopt } } = options;
     refuseLocal(index);
     const { clock, events, signal } = around;
+    keepOldGenerationSmall();
     if (!adopt) await journal.bind(index.binding, signal);
     const me = thisProcess();
     const epoch = { journal, holder: signature(me), host: me.host, version, standby, isGone: (holder: string) => isGone(holder, me), clock, events };

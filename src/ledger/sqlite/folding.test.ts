@@ -81,3 +81,28 @@ test('a run that was given up holds nobody back: reports are looked for from the
   assert.equal(ledger.unfinishedFrom(), undefined);
   await ledger.close();
 });
+
+test('a failure that was told of has no row any more once the object was copied, also when another process folds that', async (t) => {
+  const path = join(folder(t), 'ledger.db');
+  let ledger = await open(path);
+  const work = { epoch: 1, seq: 0, task: 1 };
+  await ledger.foldPlan({ epoch: 1, seq: 0 }, [begin, plan(0, 6)]);
+  await ledger.foldReport({ work, nth: 0 }, report(failed(keyNumber(2)), failed(keyNumber(3))));
+  await ledger.close();
+  ledger = await open(path);
+  await ledger.foldReport({ work, nth: 1 }, report(copied(keyNumber(2))));
+  assert.deepEqual([...ledger.objects(1, { classes: ['object'] })].map(({ key }) => key), [keyNumber(3)]);
+  await ledger.close();
+});
+
+test('a task that is looked at between two reports is in doubt about nothing that the first of them told', async (t) => {
+  const ledger = await open(join(folder(t), 'ledger.db'));
+  const work = { epoch: 1, seq: 0, task: 0 };
+  await ledger.foldPlan({ epoch: 1, seq: 0 }, [begin, plan(0, 2)]);
+  const [leased] = ledger.claim(1, 1, 'fleet');
+  await ledger.foldReport({ work, nth: 0 }, { ...report({ ...failed(keyNumber(0)), state: 'pending' }, copied(keyNumber(1))), close: false });
+  assert.equal(ledger.leasedTask(leased?.id ?? 0).items.length, 1);
+  await ledger.foldReport({ work, nth: 1 }, report());
+  assert.deepEqual(ledger.claim(1, 1, 'fleet').map(({ inDoubt, items }) => [inDoubt, items.length]), [[false, 1]]);
+  await ledger.close();
+});

@@ -43,6 +43,8 @@ export class SqliteLedger implements FoldTarget {
   readonly #tasks: Tasks;
   readonly #group: CommitGroup;
   readonly #folding: Folding;
+  /** Of a fleet's journal. */
+  #isIndex: boolean;
   #closed = false;
 
   constructor(parts: SqliteLedgerParts) {
@@ -54,6 +56,7 @@ export class SqliteLedger implements FoldTarget {
     this.#tasks = new Tasks(parts.connection);
     this.#group = new CommitGroup(parts.connection, { clock: parts.clock, waitMs: Math.min(250, parts.groupMs), weight: GROUP_WEIGHT, onRollback: () => this.#tasks.forget() });
     this.#folding = new Folding(parts.connection, this.#foldSteps());
+    this.#isIndex = this.#folding.foldedTo() !== undefined;
   }
 
   runs(): readonly Run[] { return this.#reader.runs(); }
@@ -147,6 +150,7 @@ export class SqliteLedger implements FoldTarget {
   unfinishedFrom(): SegmentPlace | undefined { return this.#folding.unfinishedFrom(); }
 
   async foldPlan(place: SegmentPlace, records: readonly PlanRecord[]): Promise<void> {
+    this.#isIndex = true;
     await this.#group.add(1 + weightOf(records), () => this.#folding.plan(place, records));
   }
 
@@ -216,6 +220,8 @@ export class SqliteLedger implements FoldTarget {
     const row = this.#connection.sql('task').get(id);
     const task = this.#tasks.open(id);
     const items = [...task.lines.values()].map((line) => line.item).filter((item) => item.state === 'pending');
+    // In a fleet it comes back much later, with hundreds of others between: to keep them all would only fill the memory.
+    if (this.#isIndex) this.#tasks.letGo(id);
     return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) };
   }
 

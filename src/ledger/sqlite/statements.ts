@@ -50,6 +50,7 @@ export const SQL = {
 
   addProblem: 'INSERT INTO problems (code, kind, message, hint) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET code = code RETURNING id',
   setObject: 'INSERT INTO objects (run, key, task, state, problem) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, key) DO UPDATE SET state = excluded.state, problem = excluded.problem',
+  anyObject: 'SELECT 1 FROM tasks JOIN objects ON objects.run = tasks.run AND objects.key BETWEEN tasks.first_key AND tasks.last_key WHERE tasks.id = ? LIMIT 1',
   dropObject: 'DELETE FROM objects WHERE run = ? AND key = ?',
   object: 'SELECT p.code, p.kind, p.message, p.hint FROM objects o JOIN problems p ON p.id = o.problem WHERE o.run = ? AND o.key = ?',
   firstObjects: `SELECT o.key, o.task, o.state, p.code, p.kind, p.message, p.hint FROM objects o JOIN problems p ON p.id = o.problem

@@ -19,6 +19,8 @@ export interface OpenTask {
   readonly reported: Set<Key>;
   /** Outcome rows on disk that are not folded into the block yet. */
   layers: number;
+  /** Whether any of its items may have a row of its own. */
+  told: boolean;
 }
 
 /** Decoded items kept for tasks that are being worked on. */
@@ -63,9 +65,15 @@ export class Tasks {
     if (cached !== undefined) return cached;
     const row = this.#connection.sql('task').get(id);
     if (row === undefined) throw unknown(`task ${id}`);
-    const task: OpenTask = { id, run: Number(row['run']), reported: new Set(), ...loadLines(this.#connection, id) };
+    const told = this.#connection.sql('anyObject').get(id) !== undefined;
+    const task: OpenTask = { id, run: Number(row['run']), reported: new Set(), told, ...loadLines(this.#connection, id) };
     this.#remember(task);
     return task;
+  }
+
+  /** Nobody is expected to ask for it soon: it is loaded again when somebody does. What was reported since it was leased is known here alone. */
+  letGo(id: number): void {
+    if (this.#cache.get(id)?.reported.size === 0) this.#drop(id);
   }
 
   /** Refuses keys that the task does not hold, before they join others in a transaction. */
@@ -86,7 +94,7 @@ export class Tasks {
     const { lastInsertRowid } = this.#connection.sql('addTask').run(run, state, keyToBytes(first.key), keyToBytes(last.key), ...change.counts);
     const id = Number(lastInsertRowid);
     this.#connection.sql('addBlock').run(id, encodeBlock(lines));
-    for (const item of items) this.#say(run, id, item, problems.get(item.key), false);
+    for (const item of items) this.#say({ run, id, told: false }, item, problems.get(item.key));
     this.#sumUp(run, change);
   }
 
@@ -112,7 +120,7 @@ export class Tasks {
       const after: Line = before.lost === undefined || item.state === 'pending' ? { item } : { item, lost: before.lost };
       change.replace(before, after);
       task.lines.set(item.key, after);
-      this.#say(task.run, id, item, problem, true);
+      this.#say(task, item, problem);
     }
     this.#countTask(id, change);
     this.#sumUp(task.run, change);
@@ -133,7 +141,7 @@ export class Tasks {
       change.total('unguarded', outcome.unguarded === true ? 1 : 0);
     }
     task.lines.set(outcome.key, after);
-    this.#say(task.run, task.id, after.item, outcome.problem, true);
+    this.#say(task, after.item, outcome.problem);
     return after;
   }
 
@@ -162,14 +170,17 @@ export class Tasks {
   }
 
   /** A row of its own for an item with something to say, and none for any other. */
-  #say(run: number, task: number, item: Item, problem: Problem | undefined, mayExist: boolean): void {
+  #say(task: Pick<OpenTask, 'id' | 'run' | 'told'>, item: Item, problem: Problem | undefined): void {
+    const { run, id } = task;
     const loud = item.state === 'skipped' || item.state === 'failed';
     if (problem === undefined && !loud) {
-      if (mayExist) this.#connection.sql('dropObject').run(run, keyToBytes(item.key));
+      // Of most tasks nothing was ever told: a statement for each of their items would be for nothing.
+      if (task.told) this.#connection.sql('dropObject').run(run, keyToBytes(item.key));
       return;
     }
+    task.told = true;
     const row = this.#connection.sql('addProblem').get(problem?.code ?? item.code ?? '', problem?.kind ?? '', problem?.message ?? '', problem?.hint ?? '');
-    this.#connection.sql('setObject').run(run, keyToBytes(item.key), task, item.state, Number(row?.['id']));
+    this.#connection.sql('setObject').run(run, keyToBytes(item.key), id, item.state, Number(row?.['id']));
   }
 
   #countTask(id: number, change: Change): void {
