@@ -317,3 +317,15 @@ test('what was folded is not read again', async (t: TestContext) => {
   assert.equal((await fold(openJournal({ store: counted, clock, random: seededRandom(2) }), made)).reports, 1);
   assert.ok((counted.requests.read ?? 0) <= 2, `${counted.requests.read} reads`); // the claim and one report
 });
+
+test('who holds the pen asks for reports alone, and looks at nothing else', async (t: TestContext) => {
+  const { journal, store } = await journalWithTasks(3);
+  const made = await ledger(t);
+  await rebuild(journal, made);
+  for (let n = 0; n < 2; n++) await journal.report(task(n), report('a', copied(2 * n), copied(2 * n + 1)));
+  const counted = faulty(store, { faults: [], random: seededRandom(1), clock });
+  const listed: string[] = [];
+  const watched = { ...counted, list: (request: Parameters<typeof counted.list>[0]) => (listed.push(request.prefix ?? ''), counted.list(request)) };
+  const { plans, reports } = await fold(openJournal({ store: watched, clock, random: seededRandom(2) }), made, { reportsOnly: true });
+  assert.deepEqual([plans, reports, listed, counted.requests.read, counted.requests.head ?? 0], [0, 2, ['reports/'], 2, 0]);
+});

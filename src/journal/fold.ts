@@ -12,6 +12,8 @@ import { unbelievable } from './shelf.ts';
 export interface FoldOptions {
   /** Look at the reports of all tasks, also of those that are done: before a run is closed, and for rebuild. Default: from the oldest task that is not. */
   readonly all?: boolean;
+  /** Only reports: for who holds the pen, and folds each segment as it writes it. What there is of the plan log costs half a dozen requests to find out. */
+  readonly reportsOnly?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -37,7 +39,7 @@ const MOST_TOLD = 100;
 export async function fold(journal: Journal, ledger: FoldTarget, options: FoldOptions = {}): Promise<Folded> {
   const folder = new Folder(journal, ledger, options);
   try {
-    await folder.plans();
+    if (options.reportsOnly !== true) await folder.plans();
     await folder.reports();
   } finally {
     await folder.settle();

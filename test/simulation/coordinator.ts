@@ -93,7 +93,7 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
       const run = await beginRun(ledger, index, world.run);
       crew = new FleetCrew({
         run: run.number, ledger: index, journalled: ledger, journal, pen, queue: bug.coordinatorQueue(world.queue(process)), codec: () => world.codec, spec, window: world.scenario.window, events, clock,
-        fold: (into, all = false) => fold(journal, into, { all, signal }), quietMs: world.scenario.guarded ? 0 : mostLeaseMs(world.queue(process).limits) + migration.transfer.stallTimeoutMs,
+        fold: (into, all = false) => fold(journal, into, { all, reportsOnly: true, signal }), quietMs: world.scenario.guarded ? 0 : mostLeaseMs(world.queue(process).limits) + migration.transfer.stallTimeoutMs,
       });
       return await drive(world, process, ledger, run, crew);
     } finally {

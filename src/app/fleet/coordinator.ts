@@ -128,7 +128,7 @@ class FleetHands implements Hands {
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
       ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: thisProcess().host, version, clock: around.clock }) }),
-      fold: (into, all = false) => fold(journal, into, { all, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), leavesFiles: stores.destination.facts.names === 'posix',
+      fold: (into, all = false) => fold(journal, into, { all, reportsOnly: true, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), leavesFiles: stores.destination.facts.names === 'posix',
       onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });
     this.#crew = crew;

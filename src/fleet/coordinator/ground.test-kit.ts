@@ -107,7 +107,7 @@ export async function groundFor(t: TestContext, { store = createMemoryStore({}),
     crew(over = {}) {
       const crew = new FleetCrew({
         run: 1, ledger: index, journalled: ledger, journal, pen, queue, codec: () => codec, spec: { id: 'photos', sha256: 'a'.repeat(64) }, window: 'auto', events: sink, clock,
-        fold: (into, all = false) => fold(journal, into, { all }), ...over,
+        fold: (into, all = false) => fold(journal, into, { all, reportsOnly: true }), ...over,
       });
       ending(t, () => crew.close());
       return crew;
