@@ -2,9 +2,10 @@
 import { BrigadeError } from '../../core/errors.ts';
 import type { FleetWorkerOptions, OpenMigration } from '../../fleet/worker/worker.ts';
 import type { Meter } from '../../telemetry/meter.ts';
-import { copyTasks } from '../copying.ts';
+import { copyTasks, probeStores } from '../copying.ts';
 import { fanOut } from '../events.ts';
 import { openStores, type OpenStores, type StoreDeps } from '../stores.ts';
+import { Places } from './places.ts';
 import { readSpec, type Spec } from './spec.ts';
 
 export type WorkerSurroundings = Pick<StoreDeps, 'env' | 'clock' | 'random' | 'events'>;
@@ -14,8 +15,11 @@ export function migrationOpener(around: WorkerSurroundings, meter?: Meter): Flee
   return async (document, _, { id }) => {
     const spec = readSpec(document);
     if (spec.migration.name !== id) throw new BrigadeError({ code: 'E_SPEC_SHAPE', kind: 'premise', op: 'open migration', message: `messages of ${id} name the migration ${spec.migration.name}`, hint: 'run coordinator and workers of the same release' });
-    const here = meter === undefined ? around : { ...around, events: fanOut([around.events, meter.events({ migration: id })]) };
-    return copying(spec, await openStores(spec.migration, { ...here, share: 1, facts: spec.facts }), here);
+    const places = new Places(spec.migration);
+    const here = { ...around, events: fanOut([around.events, places, ...(meter === undefined ? [] : [meter.events({ migration: id })])]) };
+    const stores = await openStores(spec.migration, { ...here, share: 1, facts: spec.facts });
+    const { source, destination } = stores;
+    return { ...copying(spec, stores, here), places: places.all, blame: (error) => places.blame(error), probe: (signal) => probeStores(source, destination, signal) };
   };
 }
 

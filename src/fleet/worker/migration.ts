@@ -17,6 +17,7 @@ import type { Recorder, TaskQueue } from '../../ports/queue.ts';
 import type { Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
 import { type TaskBody, taskOf } from '../task-message.ts';
+import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
 import { Held } from './held.ts';
 import { Known } from './known.ts';
 import { FleetRecorder, sendingOf } from './recorder.ts';
@@ -32,6 +33,12 @@ export interface OpenMigration {
   /** Of the whole fleet. */
   setRates(rates: Rates): void;
   close(): Promise<void>;
+  /** What it reads and writes, as its credentials reach it: other migrations of the same places share what is found wrong with them. */
+  readonly places?: readonly string[];
+  /** Of these: where this error comes from. */
+  blame?(error: BrigadeError): readonly string[];
+  /** One question to each store. @throws what is wrong */
+  probe?(signal: AbortSignal): Promise<void>;
 }
 
 export interface MigrationOptions {
@@ -44,6 +51,8 @@ export interface MigrationOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: Events;
+  /** Of this worker. */
+  readonly breakers: Breakers;
   /** There may be room for more, or no more at all. */
   readonly changed: () => void;
   readonly idleMs: number;
@@ -53,8 +62,6 @@ export interface MigrationOptions {
 export const WAITING = 2;
 /** Tired ones included. */
 const MOST_KEPT = 32;
-const FIRST_TROUBLE_MS = 30_000;
-const LONGEST_TROUBLE_MS = 5 * 60_000;
 const PAUSED_MS = 10_000;
 /** So long somebody else may take what there is no slot for here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
 const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
@@ -76,6 +83,10 @@ export class FleetMigration implements Member {
   #seat: Seat | undefined;
   #opened: Promise<OpenMigration> | undefined;
   #stopCopying = new AbortController();
+  /** Somebody else found it wrong while this one worked. */
+  #tripped: BrigadeError | undefined;
+  #places: readonly string[] = [];
+  #blame: (error: BrigadeError) => readonly string[] = () => [];
   #orders: Orders = { pause: false, workers: 1 };
   #goOn: () => void = () => undefined;
   #obeyed: (orders: Orders) => void = () => undefined;
@@ -237,7 +248,9 @@ export class FleetMigration implements Member {
     // Messages that wait for it hear of it, too.
     this.#opened.catch(() => undefined);
     const opened = await this.#opened;
+    const deaf = this.#options.breakers.listen((place, breaker) => { if (opened.places?.includes(place) === true) this.#trip(breaker); });
     try {
+      await this.#pass(opened);
       this.#obeyed = ({ workers, rates }) => {
         opened.setShare(workers);
         if (rates !== undefined) opened.setRates(rates);
@@ -245,6 +258,7 @@ export class FleetMigration implements Member {
       this.#obeyed(this.#orders);
       while (!this.#ending.signal.aborted) await this.#copy(opened);
     } finally {
+      deaf();
       this.#obeyed = () => undefined;
       await opened.close();
     }
@@ -267,16 +281,46 @@ export class FleetMigration implements Member {
   /** From now on nothing is taken. */
   #fall(error: BrigadeError): void {
     if (this.#trouble?.error === error || isKind(error, 'cancelled')) return;
-    const forMs = this.#trouble === undefined ? FIRST_TROUBLE_MS : Math.min(LONGEST_TROUBLE_MS, this.#trouble.forMs * 2);
-    if (this.#trouble?.problem.code !== error.code) this.#note(`${this.spec.id}: ${errorLine(error)}: its tasks go back, looked at again in ${forMs / 1000} s and then less and less often`);
-    this.#trouble = { error, problem: problemOf(error), forMs, untilMs: this.#options.clock.monotonic() + forMs };
+    const [place] = isKind(error, 'premise') ? this.#blame(error) : [];
+    const forMs = nextOpenMs(this.#trouble?.forMs);
+    const own = { error, forMs, untilMs: this.#options.clock.monotonic() + forMs, isNews: this.#trouble?.problem.code !== error.code };
+    const { isNews, ...breaker } = place === undefined ? own : this.#options.breakers.trip(place, error);
+    if (isNews) this.#note(`${this.spec.id}: ${errorLine(error)}: its tasks${place === undefined ? '' : ', and those of others there,'} go back, looked at again in ${breaker.forMs / 1000} s and then less and less often`);
+    this.#adopt({ ...breaker, error });
+  }
+
+  #adopt({ error, forMs, untilMs }: Breaker): void {
+    this.#trouble = { error, problem: problemOf(error), forMs, untilMs };
+  }
+
+  /** Found by somebody else: nothing more is asked there, and nothing is told a second time. */
+  #trip(breaker: Breaker): void {
+    if (this.#trouble !== undefined && this.resting) return;
+    this.#adopt(breaker);
+    this.#tripped = breaker.error;
+    this.#stopCopying.abort();
+    this.#options.changed();
+  }
+
+  /** Where a place was found wrong it is asked once, by one of all who want to go there, when its time has come. */
+  async #pass({ places = [], blame, probe }: OpenMigration): Promise<void> {
+    this.#places = places;
+    this.#blame = (error) => blame?.(error) ?? [];
+    this.#tripped = undefined;
+    for (const place of places) {
+      const shut = await this.#options.breakers.pass(place, () => probe?.(this.#ending.signal) ?? Promise.resolve());
+      if (shut === undefined) continue;
+      this.#adopt(shut);
+      throw shut.error;
+    }
   }
 
   async #copy(opened: OpenMigration): Promise<void> {
     while (this.#orders.pause && !this.#ending.signal.aborted) await new Promise<void>((resolve) => { this.#goOn = resolve; });
     if (this.#ending.signal.aborted) return;
     this.#stopCopying = new AbortController();
-    await opened.copy(this.#tasks, this.#recorder, this.#stopCopying.signal);
+    if (this.#tripped === undefined) await opened.copy(this.#tasks, this.#recorder, this.#stopCopying.signal);
+    if (this.#tripped !== undefined) throw this.#tripped;
     await this.#tasks.release(this.#ending.signal.aborted ? 0 : PAUSED_MS, false);
     this.#seat?.beatSoon();
   }
@@ -298,6 +342,7 @@ export class FleetMigration implements Member {
 
   #succeeded(size: SizeClass, ms: number): void {
     this.#leases.took(size, ms);
+    for (const place of this.#places) this.#options.breakers.prove(place);
     this.#trouble = undefined;
     this.#usedMs = this.#options.clock.monotonic();
   }

@@ -13,6 +13,7 @@ import type { Journal } from '../../ports/journal.ts';
 import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import type { AnyEnvelope, SpecReference } from '../messages.ts';
 import type { FleetBodies, TaskCodec } from '../task-message.ts';
+import { Breakers } from './breakers.ts';
 import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
 import { Seat } from './seat.ts';
 
@@ -85,6 +86,7 @@ class FleetWorker {
   readonly #seats = new Map<string, Promise<Seat>>();
   readonly #leaving = new Set<Promise<void>>();
   readonly #told = new Set<string>();
+  readonly #breakers: Breakers;
   #changed: () => void = () => undefined;
   #everReceived = false;
   /** Before it asks again for what it was out for and did not get. */
@@ -93,6 +95,7 @@ class FleetWorker {
   constructor(options: FleetWorkerOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
+    this.#breakers = new Breakers(options.clock);
   }
 
   async receive(): Promise<void> {
@@ -203,7 +206,7 @@ class FleetWorker {
     const { open, queue, worker, clock, random, idleMs = IDLE_MS } = this.#options;
     const events = this.#eventsOf(spec.id);
     return new FleetMigration({
-      spec, limits: queue.limits, worker, clock, random, events, idleMs, changed: () => this.#changed(),
+      spec, limits: queue.limits, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
       sit: () => this.#sit(spec.id),
       open: async ({ journal }) => open(await documentOf(journal, spec), journal, spec),
     });
