@@ -3,12 +3,19 @@ import { test } from 'node:test';
 import type { Item } from '../core/item.ts';
 import { Secret } from '../core/secret.ts';
 import { messageCodec } from './messages.ts';
-import { FLEET_CHECKS, type FleetBodies, type FleetTask, sealTask, taskOf } from './task-message.ts';
+import { FLEET_CHECKS, type FleetBodies, type FleetTask, messageId, sealTask, taskOf } from './task-message.ts';
 
 const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
 const item = (key: string): Item => ({ key, kind: 'object', size: 7, state: 'pending', source: { token: `t-${key}`, versionId: 'v' }, destination: 'd', evidence: 'none', attempts: 1 });
 const task = (count: number): FleetTask => ({ name: { epoch: 2, seq: 17, task: 3 }, spec: { id: 'photos', sha256: 'a'.repeat(64) }, run: 4, size: 'small', sending: 1, items: Array.from({ length: count }, (_, i) => item(`k\u0001 \ufffe 😀 ${String(i).padStart(6, '0')}`)) });
 const nothing = async (): Promise<never> => { throw new Error('not asked for'); };
+
+test('migrations whose names differ at their end, or in a character that no id has, share no message id', () => {
+  const long = 'x'.repeat(61);
+  const ids = [`${long}-a`, `${long}-b`, 'a.b', 'a-b'].map((name) => messageId(name, { epoch: 999_999_999, seq: 9_999_999_999, task: 999_999_999 }, 999));
+  assert.equal(new Set(ids).size, 4);
+  for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{1,128}$/);
+});
 
 test('a task arrives as it was sent, byte for byte of its keys', async () => {
   const sent = task(1000);

@@ -3,6 +3,7 @@
  * as columns (core/lines.ts), compressed: a task of 1,000 objects takes some 20–40 KiB. What does not fit into the queue's message goes into the
  * journal as a document, and the message names it.
  */
+import { createHash } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BrigadeError } from '../core/errors.ts';
 import type { Item } from '../core/item.ts';
@@ -43,6 +44,12 @@ const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 export const FLEET_CHECKS = { task: wrongTask };
 
 export const taskId = ({ epoch, seq, task }: TaskName): string => `${epoch}/${seq}/${task}`;
+/** Of one sending of one migration's task. Names may be longer than an id leaves room for, and have characters that it may not: so they are told apart by their hash. */
+export function messageId(migration: string, name: TaskName, sending: number): string {
+  const hash = createHash('sha256').update(migration).digest('hex').slice(0, 16);
+  return `${migration.replaceAll(/[^A-Za-z0-9_-]/g, '-').slice(0, 40)}-${hash}-${sendingId(name, sending)}`;
+}
+
 /** Of one sending: the same task sent again is another message. */
 export const sendingId = ({ epoch, seq, task }: TaskName, sending: number): string => `${epoch}-${seq}-${task}-${sending}`;
 

@@ -106,10 +106,29 @@ test('another coordinator on the same ledger goes on with what is outstanding, w
   await until(() => first.outstanding === 20);
   await first.close();
   const second = ground.crew();
-  assert.equal(second.outstanding, 20);
+  await until(() => second.outstanding === 20);
   workers(t, ground, all);
   await until(() => second.idle() && ground.index.tally(1).pending.objects === 0);
   assert.equal(second.resent, 0);
+});
+
+test('taking over what many tasks hold leaves others their turn, and nothing is idle before it is done', async (t) => {
+  const ground = await planned(t, 400, 1);
+  const first = ground.crew();
+  await until(() => first.outstanding >= 256);
+  await first.close();
+  let decoded = 0;
+  const counting = new Proxy(ground.index, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name);
+      if (name === 'leasedTask') decoded++;
+      return typeof member === 'function' ? member.bind(target) as unknown : member;
+    },
+  });
+  const second = ground.crew({ ledger: counting });
+  assert.equal(decoded, 0);
+  assert.equal(second.idle(), false);
+  await until(() => second.outstanding >= 256);
 });
 
 test('F106: a coordinator whose epoch was taken over ends with one line and sends nothing more', async (t) => {

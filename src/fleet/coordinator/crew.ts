@@ -22,7 +22,7 @@ import type { LeasedTask } from '../../ports/ledger.ts';
 import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { SpecReference } from '../messages.ts';
 import { mostLeaseMs } from '../leases.ts';
-import { sealTask, sendingId, type TaskCodec } from '../task-message.ts';
+import { messageId, sealTask, type TaskCodec } from '../task-message.ts';
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators } from './epoch.ts';
@@ -117,6 +117,8 @@ export class FleetCrew implements Crew {
   #reportedMs: number | undefined;
   /** Nothing is outstanding, nor in the queue: nobody works on what is done. Where nothing was ever sent that is so from the beginning. */
   #calm: boolean;
+  /** What an earlier coordinator sent is known. */
+  #isTakenOver = false;
   /** Since when nothing is outstanding. */
   #emptyMs: number | undefined;
   readonly #working: Promise<void>;
@@ -128,7 +130,6 @@ export class FleetCrew implements Crew {
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
     this.#calm = options.pen.claim.epoch === 1;
-    this.#takeOver();
     this.#working = this.#work();
   }
 
@@ -175,7 +176,7 @@ export class FleetCrew implements Crew {
   }
 
   idle(): boolean {
-    return this.outstanding === 0 && this.#calm && this.#options.journalled.settled && this.isQuiet;
+    return this.#isTakenOver && this.outstanding === 0 && this.#calm && this.#options.journalled.settled && this.isQuiet;
   }
 
   /** Whoever may still write late has had the time to. */
@@ -224,20 +225,27 @@ export class FleetCrew implements Crew {
   }
 
   /** What an earlier coordinator sent is outstanding, as far as this ledger knows it; age counts from now on. */
-  #takeOver(): void {
+  async #takeOver(): Promise<void> {
     const { ledger, run, clock } = this.#options;
-    for (const id of ledger.held(run, HOLDER)) {
+    for (const [at, id] of ledger.held(run, HOLDER).entries()) {
+      // Each is a block to decode, and there may be as many as the window allows: whoever else works in this process has its turn.
+      if (at % CLAIM === 0) await clock.sleep(0, this.#stop.signal);
       const name = ledger.taskName(id);
       const task = ledger.leasedTask(id);
       if (name !== undefined) this.#outstanding.add({ task: id, name, size: classOf(task), atMs: clock.monotonic(), sending: task.deliveries - 1 });
     }
     Object.assign(this.#outstanding, { sent: 0, resent: 0 });
     if (this.#outstanding.size > 0) this.#calm = false;
+    this.#isTakenOver = true;
   }
 
   async #work(): Promise<void> {
     const { clock } = this.#options;
-    while (!this.#stop.signal.aborted) {
+    await this.#takeOver().catch((thrown: unknown) => {
+      const error = asBrigadeError(thrown, 'fleet');
+      if (!isKind(error, 'cancelled')) this.#end(error);
+    });
+    while (!this.#stop.signal.aborted && this.#isTakenOver) {
       await this.#turn().then(() => this.#recovered(), (thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fleet')));
       if (this.#stop.signal.aborted) return;
       const sleep = new AbortController();
@@ -261,13 +269,16 @@ export class FleetCrew implements Crew {
   #failed(error: BrigadeError): void {
     if (isKind(error, 'cancelled')) return;
     if (!isKind(error, 'transient', 'throttled', 'premise')) {
-      this.#trouble.raise(error);
-      this.#options.onFailure?.(error);
-      return;
+      return this.#end(error);
     }
     const now = this.#options.clock.monotonic();
     this.#waitingSinceMs ??= now;
     this.#options.events.emit({ type: 'waiting', problem: problemOf(error), sinceMs: now - this.#waitingSinceMs });
+  }
+
+  #end(error: BrigadeError): void {
+    this.#trouble.raise(error);
+    this.#options.onFailure?.(error);
   }
 
   /** Not while every worker is in trouble: who watches would see it for half a second in ten. */
@@ -351,7 +362,7 @@ export class FleetCrew implements Crew {
     const name = ledger.taskName(task.id);
     if (name === undefined) throw asBrigadeError(new Error(`task ${task.id} has no name`), 'feed');
     const body = await sealTask(codec(), { name, spec, run: task.run, size, sending, after: ledger.reportsFolded(name), items: task.items }, queue.limits.largestMessageBytes, (document) => journal.keep(document, this.#stop.signal), this.#stop.signal);
-    return { id: `${spec.id.replaceAll(/[^A-Za-z0-9_-]/g, '-').slice(0, 60)}-${sendingId(name, sending)}`, body };
+    return { id: messageId(spec.id, name, sending), body };
   }
 
   /**

@@ -35,6 +35,9 @@ const RETRY_MS = 1000;
 const RETRY_CAP_MS = 30_000;
 /** Working time is told with the next change, or by itself when so much has gathered: it is worth no segment of its own. */
 const ACTIVE_TOLD_MS = 10 * 60_000;
+/** Sums go with the next change; by themselves seldomer and seldomer. A kill takes away what was counted since. */
+const SUMS_MS = 2000;
+const SUMS_CAP_MS = 5 * 60_000;
 const AMEND_AT_ONCE = 5_000;
 
 export class JournalledLedger implements Ledger {
@@ -46,6 +49,10 @@ export class JournalledLedger implements Ledger {
   #turn: Promise<unknown> = Promise.resolve();
   #failure: BrigadeError | undefined;
   #activeMs = 0;
+  /** Told, and in no segment yet. */
+  readonly #sums = new Map<number, Partial<RunTotals>>();
+  #sumsDueMs = Number.NEGATIVE_INFINITY;
+  #sumsEveryMs = SUMS_MS;
   readonly #forRoom: (() => void)[] = [];
 
   constructor(options: JournalledOptions) {
@@ -96,7 +103,14 @@ export class JournalledLedger implements Ledger {
   }
 
   addTotals(run: number, totals: Partial<RunTotals>): void {
-    this.#add([{ type: 'totals', run, totals }]);
+    this.#refuseAfterFailure();
+    const known = this.#sums.get(run);
+    this.#sums.set(run, known === undefined ? totals : summed(known, totals));
+    const now = this.#options.clock.monotonic();
+    if (now < this.#sumsDueMs) return;
+    this.#sumsDueMs = now + this.#sumsEveryMs;
+    this.#sumsEveryMs = Math.min(SUMS_CAP_MS, this.#sumsEveryMs * 2);
+    this.#tellSums();
   }
 
   saveVerify(run: number, summary: VerifySummary, findings: readonly Finding[]): void {
@@ -146,6 +160,7 @@ export class JournalledLedger implements Ledger {
   }
 
   async flush(): Promise<void> {
+    this.#tellSums();
     while (this.#pumping !== undefined) await this.#pumping;
     this.#refuseAfterFailure();
     await this.#ledger.flush();
@@ -158,11 +173,22 @@ export class JournalledLedger implements Ledger {
       this.#add([{ type: 'change', run: run.number, atMs: this.#options.clock.now(), change: { addActiveMs: this.#activeMs } }]);
       this.#activeMs = 0;
     }
+    if (this.#failure === undefined) this.#tellSums();
     while (this.#pumping !== undefined) await this.#pumping;
   }
 
   #add(records: readonly PlanRecord[], weight = 1): void {
     this.#put({ records: () => records, weight });
+  }
+
+  #tellSums(): void {
+    if (this.#sums.size > 0) this.#add([]);
+  }
+
+  #takeSums(): readonly PlanRecord[] {
+    const records = [...this.#sums].map(([run, totals]): PlanRecord => ({ type: 'totals', run, totals }));
+    this.#sums.clear();
+    return records;
   }
 
   #put(waiting: Waiting): void {
@@ -191,7 +217,7 @@ export class JournalledLedger implements Ledger {
       weight += next.weight;
       taken.push(next);
     }
-    const records = taken.flatMap((one) => one.records());
+    const records = [...taken.flatMap((one) => one.records()), ...this.#takeSums()];
     const place = await this.#append(records);
     const folded = this.#ledger.foldPlan(place, records);
     await Promise.all([folded, this.#ledger.flush()]);
@@ -252,6 +278,20 @@ export class JournalledLedger implements Ledger {
     if (this.#weight > MOST_WAITING) return;
     for (const enter of this.#forRoom.splice(0)) enter();
   }
+}
+
+function summed(a: Partial<RunTotals>, b: Partial<RunTotals>): Partial<RunTotals> {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof RunTotals>;
+  return Object.fromEntries([...names].map((name) => [name, plus(a[name], b[name])])) as Partial<RunTotals>;
+}
+
+type Amount = number | Readonly<Record<string, number>> | undefined;
+
+function plus(a: Amount, b: Amount): Amount {
+  if (typeof a === 'number' || typeof b === 'number') return Number(a ?? 0) + Number(b ?? 0);
+  const sums = { ...a };
+  for (const [name, by] of Object.entries(b ?? {})) sums[name] = (sums[name] ?? 0) + by;
+  return sums;
 }
 
 /** In a fleet, workers say what became of objects, in the journal. */
