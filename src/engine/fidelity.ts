@@ -76,8 +76,10 @@ function foldUnderscores(metadata: Map<string, string>): boolean {
 }
 
 function carryTags(tags: ReadonlyMap<string, string>, rules: Rules, to: StoreFacts, keep: Keep): Map<string, string> {
-  const all = new Map([...tags, ...Object.entries(rules.tags.set)]);
-  if (!keep('tags', all.size > 0)) return new Map();
+  // What is ignored is what the source has; what the migration itself sets is another matter.
+  const isIgnoring = rules.fidelity.tags === 'ignore';
+  const all = new Map([...(isIgnoring ? [] : tags), ...Object.entries(rules.tags.set)]);
+  if (isIgnoring ? !to.attributes.tags : !keep('tags', all.size > 0)) return new Map();
   if (all.size > to.maxTags) throw objectError('E_TAGS_TOO_MANY', `${all.size} tags, the destination takes ${to.maxTags}`, 'set fewer tags in transform.tags, or copy: false');
   return all;
 }

@@ -64,6 +64,15 @@ describe('what travels with the bytes', () => {
     assert.deepEqual([...(attributes.tags ?? [])], [['own', '2'], ['MigratedBy', 'x']]);
   });
 
+  test('tags of the source that are ignored take nothing from those that the migration sets', () => {
+    const ignoring = { ...rules, fidelity: { ...rules.fidelity, tags: 'ignore' as const }, tags: { copy: true, set: { MigratedBy: 'x' } } };
+    const { attributes, lost } = carryAttributes(info({}), new Map([['own', '1']]), opaque, opaque, ignoring);
+    assert.deepEqual([[...(attributes.tags ?? [])], lost], [[['MigratedBy', 'x']], []]);
+    assert.deepEqual([...(carryAttributes(info({}), new Map(), opaque, posix, ignoring).attributes.tags ?? [])], []);
+    const many = Object.fromEntries(Array.from({ length: 11 }, (_, i) => [`t${i}`, '']));
+    assert.throws(() => carryAttributes(info({}), new Map(), opaque, opaque, { ...ignoring, tags: { copy: true, set: many } }), { code: 'E_TAGS_TOO_MANY' });
+  });
+
   test('F067, F069: too many tags and too much metadata are refused by name', () => {
     const tags = new Map(Array.from({ length: 11 }, (_, i) => [`t${i}`, '']));
     assert.throws(() => carryAttributes(info({}), tags, opaque, opaque, rules), { code: 'E_TAGS_TOO_MANY', message: /11 tags.*10/ });
