@@ -64,6 +64,15 @@ describe('a body that ends too early', () => {
     assert.deepEqual(gets.map(({ headers }) => [headers.has('if-match'), headers.has('range')]), [[true, false], [true, true]], 'the rest of the same version');
   });
 
+  test('F002: with `hedge_reads: never` a body in a trickle among quick ones is waited for, and nothing is asked twice', async () => {
+    const lab = await Lab.open({ rules: [{ name: 'drip', match: { ...reads, key: 'k00030' }, fault: { kind: 'drip', bytes: 16 * KiB, ms: 60 }, max: 1 }] });
+    const content = pattern(MiB, 3);
+    for (let i = 0; i < 80; i++) await lab.put(`k${String(i).padStart(5, '0')}`, content);
+    const ended = await lab.run({ more: 'limits: { concurrency: 6 }\ntransfer: { hedge_reads: never, server_side_copy: never }' }, {}, { clock: systemClock() });
+    assert.deepEqual([ended.exit, ended.rows.get('k00030')?.attempts, ended.totals.hedges], [0, 1, { sent: 0, won: 0 }]);
+    assert.ok(lab.bytes('dest', 'k00030')?.equals(content));
+  });
+
   test('F003: without Content-Length the listed size decides: short is resumed, never taken as whole', async () => {
     const lab = await Lab.open({ rules: [{ name: 'short', match: { ...reads, key: 'big' }, fault: { kind: 'short close', after: 100 * KiB }, max: 2 }, { name: 'no length', match: { ...reads, key: 'whole' }, fault: { kind: 'short close', after: MiB } }] });
     await lab.put('big', pattern(300 * KiB));
