@@ -16,6 +16,8 @@ export interface CopyingOptions {
   readonly migration: Migration;
   /** Processes that share limits and memory. */
   readonly share: number;
+  /** Where several machines may take part in one object: bytes that each takes at a time. */
+  readonly spanBytes?: number;
   readonly source: Store;
   readonly destination: Store;
   readonly queue: TaskQueue;
@@ -36,7 +38,7 @@ const HEARTBEAT_MS = 10_000;
 export function copyTasks(options: CopyingOptions, signal: AbortSignal): Promise<void> {
   const { migration, share, source, destination, queue, recorder, events, clock, random } = options;
   const memory = new Budget(migration.limits.memory);
-  const context: CopyContext = { source, destination, options: copyOptions(migration), recorder, memory, partMemory: new Budget(memory.most * PARTS_OF_MEMORY, memory), events, clock, ...spreadingOf(queue, share) };
+  const context: CopyContext = { source, destination, options: copyOptions(migration), recorder, memory, partMemory: new Budget(memory.most * PARTS_OF_MEMORY, memory), events, clock, ...spreadingOf(options) };
   return runWorker({
     queue, recorder, events, clock, random, heartbeatMs: HEARTBEAT_MS, tasks: 2,
     concurrency: concurrencyOf(migration, share),
@@ -53,8 +55,9 @@ export function concurrencyOf(migration: Migration, share: number): number {
 }
 
 /** Where several are at work, parts of one object are copied by all of them. */
-function spreadingOf({ ranges }: TaskQueue, share: number): Pick<CopyContext, 'spreading'> {
-  return ranges === undefined || share < 2 ? {} : { spreading: { ranges, share } };
+function spreadingOf({ queue: { ranges }, share, spanBytes }: CopyingOptions): Pick<CopyContext, 'spreading'> {
+  if (ranges === undefined || (share < 2 && spanBytes === undefined)) return {};
+  return { spreading: { ranges, share, ...(spanBytes === undefined ? {} : { spanBytes }) } };
 }
 
 /** At least one each: an executor that may copy no large object could never end a task that has one. */

@@ -42,7 +42,7 @@ test('two lines are a migration; everything else has a default', () => {
     fidelity: { contentHeaders: 'report', userMetadata: 'report', tags: 'report', storageClass: 'report', mtime: 'report', mode: 'report' },
     compare: 'auto', onConflict: 'overwrite', sourceGone: 'skip', allowArchived: false, createBucket: false, requesterPays: false,
     limits: { concurrency: 'auto', listings: 'auto', largeObjects: 'auto', memory: 96 * 2 ** 20, schedule: [] },
-    batch: { objects: 1000, bytes: 2 ** 30, seconds: 60 },
+    batch: { objects: 1000, bytes: 2 ** 30, span: 2 ** 28, seconds: 60 },
     transfer: { partSize: 'auto', partConcurrency: 'auto', serverSideCopy: 'auto', multipartThreshold: 64 * 2 ** 20, singleCopyLimit: 5 * 2 ** 30, stallTimeoutMs: 30_000, stallRate: 16_384, hedgeReads: 'auto' },
     filesystem: { names: 'verbatim', symlinks: 'skip' },
     verify: 'inline', report: { format: 'json' }, executors: 'auto',

@@ -205,6 +205,8 @@ export interface Limits {
 export interface Batch {
   readonly objects: number;
   readonly bytes: number;
+  /** Of one large object, that a worker of a fleet takes at a time. */
+  readonly span: number;
   readonly seconds: number;
 }
 

@@ -43,6 +43,23 @@ export function planPartSize(size: number, limits: PartLimits, wanted = SMALLEST
   return partSize;
 }
 
+/** Parts of one object that follow one another: what one worker of a fleet takes at a time. */
+export interface PartSpan {
+  /** From 1. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Spans of one object, about: each is claimed by a write, and all of them are listed now and then. */
+const MOST_SPANS = 256;
+
+/** An object's parts in spans of `bytes` each, or more where that would be too many. Whoever asks gets the same ones. */
+export function partSpans(size: number, partSize: number, bytes: number): readonly PartSpan[] {
+  const parts = Math.ceil(size / partSize);
+  const count = Math.max(1, Math.ceil(Math.max(bytes, size / MOST_SPANS) / partSize));
+  return Array.from({ length: Math.ceil(parts / count) }, (_, i) => ({ first: i * count + 1, count: Math.min(count, parts - i * count) }));
+}
+
 /** Offset and length of part `number` (from 1). */
 export function partRange(number: number, size: number, partSize: number): { readonly offset: number; readonly length: number } {
   const offset = (number - 1) * partSize;

@@ -36,7 +36,7 @@ export interface CopyContext {
   /** What parts may take of it; absent: all. */
   readonly partMemory?: Budget;
   /** Where parts of one object are copied by others too; absent: all of them here. `share`: how many are at work. */
-  readonly spreading?: { readonly ranges: RangeQueue; readonly share: number };
+  readonly spreading?: { readonly ranges: RangeQueue; readonly share: number; readonly spanBytes?: number };
   readonly events: Events;
   readonly clock: Clock;
 }

@@ -86,7 +86,7 @@ async function partsStillStored(step: CopyStep, multipart: Multipart, recorded: 
   }
   try {
     const stored = new Map((await multipart.listParts(upload, step.signal)).map((part) => [part.number, part]));
-    return recorded.parts.filter((part) => stored.get(part.number)?.token === part.token && stored.get(part.number)?.size === part.size);
+    return recorded.parts.filter((part) => isSame(part, stored.get(part.number)));
   } catch (error) {
     if (!isKind(error, 'gone')) throw error;
     await step.context.recorder.forgetUpload(step.task.id, upload.id);
@@ -96,6 +96,8 @@ async function partsStillStored(step: CopyStep, multipart: Multipart, recorded: 
 
 /** Objects of fewer parts are sent sooner by one than handed to several. Counted over all of it: who goes on with an upload must meet those still at work on it. */
 const WORTH_SPREADING = 8;
+/** Turns in which parts are sent once more because somebody else sent them, too. */
+const DOUBTS = 5;
 
 /** By all who are at work, where there are several; one hand completes the upload. */
 async function spreadMissing(step: CopyStep, upload: Upload, done: readonly Part[], algorithm: ChecksumAlgorithm, put: PutPart): Promise<readonly Part[]> {
@@ -105,9 +107,26 @@ async function spreadMissing(step: CopyStep, upload: Upload, done: readonly Part
   if (spreading === undefined || upload.size <= (WORTH_SPREADING - 1) * upload.partSize) return putMissing(step, upload, done, (number, range) => put(upload, number, range, algorithm));
   const { partConcurrency: lanes, partConcurrencyFixed = false } = options;
   const shares = partConcurrencyFixed ? { perHolder: Math.ceil(lanes / spreading.share), most: lanes } : { perHolder: lanes, most: lanes * spreading.share };
-  const parts = await spreading.ranges.spread({ task: task.id, upload, pin: version.pin, algorithm, numbers, ...shares }, signal);
-  step.sentByOthers(parts.reduce((sum, { size }) => sum + size, 0));
-  return checkParts(upload, [...done, ...parts].sort((a, b) => a.number - b.number));
+  const { ranges, spanBytes } = spreading;
+  const parts = new Map(done.map((part) => [part.number, part]));
+  for (let left = numbers, turn = 1; left.length > 0; left = await doubtful(step, upload, parts, numbers, turn++)) {
+    const some = await ranges.spread({ task: task.id, upload, pin: version.pin, algorithm, numbers: left, ...shares, ...(spanBytes === undefined ? {} : { spanBytes }) }, signal);
+    for (const part of some) parts.set(part.number, part);
+    step.sentByOthers(some.reduce((sum, { size }) => sum + size, 0));
+    if (spanBytes === undefined) break;
+  }
+  return checkParts(upload, [...parts.values()].sort((a, b) => a.number - b.number));
+}
+
+/** Where several machines send parts, one that was believed dead may have sent some once more: those of which the store holds another than we know of. */
+async function doubtful(step: CopyStep, upload: Upload, parts: ReadonlyMap<number, Part>, numbers: readonly number[], turn: number): Promise<number[]> {
+  if (turn > DOUBTS) throw new BrigadeError({ code: 'E_PARTS_OTHER', kind: 'transient', op: 'listParts', message: 'the destination holds other parts than were sent, again and again' });
+  const stored = new Map((await multipartOf(step).listParts(upload, step.signal)).map((part) => [part.number, part]));
+  return numbers.filter((number) => !isSame(parts.get(number), stored.get(number)));
+}
+
+function isSame(part: Part | undefined, stored: Part | undefined): boolean {
+  return part !== undefined && stored?.token === part.token && stored.size === part.size;
 }
 
 function missingOf(upload: Upload, done: readonly Part[]): number[] {

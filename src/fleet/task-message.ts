@@ -10,7 +10,8 @@ import type { Item } from '../core/item.ts';
 import { packLines, unpackLines } from '../core/lines.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Journal, TaskName } from '../ports/journal.ts';
-import type { Codec, Envelope, Json, SpecReference } from './messages.ts';
+import { type CallBody, wrongCall } from './call-message.ts';
+import type { AnyEnvelope, Codec, Envelope, Json, SpecReference } from './messages.ts';
 
 export interface FleetTask {
   readonly name: TaskName;
@@ -33,7 +34,7 @@ export type TaskBody = {
   /** Base64 of zstd of columns, or a document that holds the same bytes. */
   readonly items: string | { readonly document: string };
 };
-export type FleetBodies = { readonly task: TaskBody };
+export type FleetBodies = { readonly task: TaskBody; readonly call: CallBody };
 export type TaskCodec = Codec<FleetBodies>;
 
 const MOST_BYTES = 64 * 1024 * 1024;
@@ -41,7 +42,13 @@ const HEX_SHA256 = /^[0-9a-f]{64}$/;
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 /** What `messageCodec` needs to know of the messages of a fleet. */
-export const FLEET_CHECKS = { task: wrongTask };
+export const FLEET_CHECKS = { task: wrongTask, call: wrongCall };
+
+/** Of an id that `FLEET_CHECKS` found right. */
+export function taskNamed(id: string): TaskName {
+  const [epoch, seq, task] = id.split('/').map(Number) as [number, number, number];
+  return { epoch, seq, task };
+}
 
 export const taskId = ({ epoch, seq, task }: TaskName): string => `${epoch}/${seq}/${task}`;
 /** Of one sending of one migration's task. Names may be longer than an id leaves room for, and have characters that it may not: so they are told apart by their hash. */
@@ -70,12 +77,12 @@ export async function sealTask(codec: TaskCodec, task: FleetTask, largestBytes: 
 const ROOM = 2048;
 
 /** @throws BrigadeError object E_MESSAGE_SHAPE; transient E_MESSAGE_DOCUMENT where the journal does not show the document (yet) */
-export async function taskOf(envelope: Envelope<'task', TaskBody>, document: Journal['document'], signal?: AbortSignal): Promise<FleetTask> {
+export async function taskOf(envelope: AnyEnvelope<FleetBodies>, document: Journal['document'], signal?: AbortSignal): Promise<FleetTask> {
+  if (envelope.kind !== 'task') throw new BrigadeError({ code: 'E_MESSAGE_SHAPE', kind: 'object', op: 'open message', message: `the message is a ${envelope.kind}, no task` });
   const { id, spec, body: { run, size, sending, after, items } } = envelope;
   const packed = typeof items === 'string' ? Buffer.from(items, 'base64') : await document(items.document, signal);
   if (packed === undefined) throw new BrigadeError({ code: 'E_MESSAGE_DOCUMENT', kind: 'transient', op: 'open message', message: `the items of task ${id} are not in the journal`, hint: 'look whether coordinator and workers name the same --journal' });
-  const [epoch, seq, task] = id.split('/').map(Number) as [number, number, number];
-  return { name: { epoch, seq, task }, spec, run, size: size as SizeClass, sending, ...(after === undefined ? {} : { after }), items: itemsOf(packed, id) };
+  return { name: taskNamed(id), spec, run, size: size as SizeClass, sending, ...(after === undefined ? {} : { after }), items: itemsOf(packed, id) };
 }
 
 function itemsOf(packed: Buffer, id: string): readonly Item[] {

@@ -59,14 +59,16 @@ for (const [name, ground] of Object.entries(GROUNDS)) {
       await direct.recordUpload(5, upload, 's19');
       await pen.append([{ type: 'upload', task: { epoch: 1, seq: 0, task: 4 }, upload, sourceToken: 's19' }]);
       await direct.recordPart(5, 'up', part);
-      await worker.report({ epoch: 1, seq: 0, task: 4, firstPart: 1 }, { ...report('w'), close: false, parts: [{ uploadId: 'up', part }] });
+      await worker.report({ epoch: 1, seq: 0, task: 4 }, { ...report('w'), close: false, parts: [{ uploadId: 'up', part }] });
+      // What several workers tell one another of spans ends no task, and is none of the ledger's business.
+      await worker.report({ epoch: 1, seq: 0, task: 4, firstPart: 2 }, { ...report('w'), parts: [{ uploadId: 'up', part: { ...part, number: 2 } }], span: { upload: 'up' } });
       direct.updateRun(1, { stage: 'transferring', addActiveMs: 5 });
       direct.addTotals(1, { requests: { read: 3 } });
       await pen.append([{ type: 'change', run: 1, atMs: NOW, change: { stage: 'transferring', addActiveMs: 5 } }, { type: 'totals', run: 1, totals: { requests: { read: 3 } } }]);
 
       const made = await ledger(t, 'made');
       const reader = openJournal({ store: another(), clock, random: seededRandom(3) });
-      assert.deepEqual(await rebuild(reader, made), { plans: 3, reports: 5, strangers: 0, strange: [], damages: [] });
+      assert.deepEqual(await rebuild(reader, made), { plans: 3, reports: 6, strangers: 0, strange: [], damages: [] });
       same(made, direct);
       assert.equal(made.tally(1).copied.objects, 8);
       assert.equal(made.openUploads()[0]?.parts.length, 1);
@@ -146,7 +148,7 @@ test('a report that a listing did not show is asked for before a later one of th
 function hidden(journal: Journal): Journal {
   return {
     current: (...given) => journal.current(...given), claim: (...given) => journal.claim(...given), report: (...given) => journal.report(...given), hasReport: (...given) => journal.hasReport(...given),
-    readControl: (...given) => journal.readControl(...given), plans: (...given) => journal.plans(...given), fences: (...given) => journal.fences(...given), reports: (...given) => journal.reports(...given), readReport: (...given) => journal.readReport(...given),
+    readControl: (...given) => journal.readControl(...given), plans: (...given) => journal.plans(...given), fences: (...given) => journal.fences(...given), reports: (...given) => journal.reports(...given), spanReports: (...given) => journal.spanReports(...given), readReport: (...given) => journal.readReport(...given),
     bind: (...given) => journal.bind(...given), rebind: (...given) => journal.rebind(...given), binding: (...given) => journal.binding(...given), keep: (...given) => journal.keep(...given), document: (...given) => journal.document(...given), beat: (...given) => journal.beat(...given), beats: (...given) => journal.beats(...given), leave: (...given) => journal.leave(...given),
   };
 }

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { isKind, usageError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { Clock, Random } from '../ports/clock.ts';
-import type { Beat, Claim, Control, CoordinatorJournal, Damage, Journal, PlanRecord, ReadPlan, ReadReport, Report, ReportPlace, SegmentPlace, WorkName } from '../ports/journal.ts';
+import type { Beat, Claim, Control, CoordinatorJournal, Damage, Journal, PlanRecord, ReadPlan, ReadReport, Report, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
 import type { Binding } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
 import { headOf, joinContent, packPlan, packReport, unpackPlan, unpackReport } from './content.ts';
 import { damage, decodeSegment, encodeSegment, isDamage, type Segment } from './frame.ts';
 import { Log, seal, sealOf, type Seal } from './log.ts';
-import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, workerKey, WORKERS } from './names.ts';
+import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, spanFolder, workerKey, WORKERS } from './names.ts';
 import { ahead, listed, mend, putOnce, putOver, readListed, readSegment, unbelievable } from './shelf.ts';
 
 export interface JournalOptions {
@@ -135,10 +135,18 @@ class StoredJournal implements Journal {
     return fences;
   }
 
-  async *reports(from?: SegmentPlace, known: (place: ReportPlace) => boolean = () => false, signal?: AbortSignal): AsyncGenerator<ReadReport> {
+  reports(from?: SegmentPlace, known: (place: ReportPlace) => boolean = () => false, signal?: AbortSignal): AsyncIterable<ReadReport> {
+    return this.#reports(REPORTS, from === undefined ? undefined : reportFolder(from), known, signal);
+  }
+
+  spanReports(task: TaskName, known: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport> {
+    return this.#reports(spanFolder(task), undefined, known, signal);
+  }
+
+  async *#reports(prefix: Key, startAfter: Key | undefined, known: (place: ReportPlace) => boolean, signal: AbortSignal | undefined): AsyncGenerator<ReadReport> {
     const store = this.#store;
     const wanted = async function* () {
-      for await (const entry of listed(store, REPORTS, from === undefined ? undefined : reportFolder(from), signal)) {
+      for await (const entry of listed(store, prefix, startAfter, signal)) {
         const place = reportOf(entry.key);
         if (place !== undefined && !known(place)) yield { entry, place };
       }

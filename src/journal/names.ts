@@ -4,7 +4,7 @@
  *   epochs/<epoch>                             who has it
  *   plan/<epoch>/<seq>, control/<epoch>/<seq>  the two logs
  *   reports/<epoch>/<seq>/<task>-<nth>         of a whole task
- *   reports/<epoch>/<seq>/<task>.<part>-<nth>  of the parts from this one on
+ *   reports/<epoch>/<seq>/<task>.<part>-<nth>  of the span of parts from this one on
  *   binding                                    whose journal it is
  *   documents/<sha256>                         what segments and messages refer to
  *   workers/<name>                             who is there
@@ -12,7 +12,7 @@
  */
 import type { Key } from '../core/key.ts';
 import type { Random } from '../ports/clock.ts';
-import type { ReportPlace, SegmentPlace } from '../ports/journal.ts';
+import type { ReportPlace, SegmentPlace, TaskName } from '../ports/journal.ts';
 
 export type LogName = 'plan' | 'control';
 
@@ -51,6 +51,9 @@ export function segmentOf(key: Key): SegmentPlace | undefined {
 
 /** What every report of the tasks of one segment begins with. */
 export const reportFolder = ({ epoch, seq }: SegmentPlace): Key => `${REPORTS}${digits(epoch, EPOCH)}/${digits(seq, SEQ)}/`;
+
+/** What every report of spans of this task begins with. */
+export const spanFolder = (task: TaskName): Key => `${reportFolder(task)}${digits(task.task, TASK)}.`;
 
 export function reportKey({ work, nth }: ReportPlace): Key {
   const part = work.firstPart === undefined ? '' : `.${digits(work.firstPart, PART)}`;

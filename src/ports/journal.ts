@@ -12,6 +12,7 @@
  * and nothing can be written behind it: a coordinator that was frozen and wakes is refused by its next write. One that is awake asks beside each
  * write whether a newer epoch is claimed, and stops then, so that the seal catches up with it.
  */
+import type { ErrorFacts } from '../core/errors.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
 import type { Binding, Finding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals, VerifySummary } from './ledger.ts';
 import type { Part, Upload } from './storage.ts';
@@ -27,7 +28,7 @@ export interface TaskName extends SegmentPlace {
   readonly task: number;
 }
 
-/** What a worker was asked to do: a task, or with `firstPart` a range of parts of the one object of a task. */
+/** What a report is of: a task, or with `firstPart` a span of parts of the one object of a task. */
 export interface WorkName extends TaskName {
   /** From 1. */
   readonly firstPart?: number;
@@ -76,6 +77,19 @@ export interface Report {
   readonly uploadsOver?: readonly string[];
   /** Which sending of the task it answers; absent: the first. So it is known whether a later one was needed. */
   readonly sending?: number;
+  /** In a report of a span: `close` says then that all of it is stored, and the report says nothing of the task. */
+  readonly span?: SpanWord;
+}
+
+/** Whose a span of parts is. Its reports, in their order, decide: each is one conditional write, so that nobody claims what another one has without seeing it. */
+export interface SpanWord {
+  readonly upload: string;
+  /** Claims the span for the writer of the report. Holds where the claim before it, of the same upload, is the one that it names by its number (`over`; -1: none). */
+  readonly claim?: { readonly over: number; readonly hand: number };
+  /** Its holder goes on no more. */
+  readonly released?: true;
+  /** Why: it ends this try of the whole object. */
+  readonly problem?: ErrorFacts;
 }
 
 /** What a worker last said of itself. Whoever reads it tells by a changed `beat`, and its own clock, that it lives (F084). */
@@ -166,6 +180,8 @@ export interface Journal {
   fences(signal?: AbortSignal): Promise<ReadonlyMap<number, number>>;
   /** Reports of tasks from this segment on, but for those that `known` says need not be read. Nearly in order: of the same work, a later one may come without the one before it. */
   reports(from?: SegmentPlace, known?: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
+  /** Reports of spans of this task, but for those that `known` says need not be read; in their order as far as a listing shows them. */
+  spanReports(task: TaskName, known: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
   /** One report; undefined: there is none. */
   readReport(place: ReportPlace, signal?: AbortSignal): Promise<ReadReport | undefined>;
   /**

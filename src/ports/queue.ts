@@ -41,6 +41,8 @@ export interface Spread extends Omit<PartRange, 'id'> {
   /** Ranges of it in flight: of one executor, and of all. */
   readonly perHolder: number;
   readonly most: number;
+  /** Where several machines may take part: bytes that each takes at a time, at least. */
+  readonly spanBytes?: number;
 }
 
 export interface RangeQueue {

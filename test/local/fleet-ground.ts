@@ -55,6 +55,8 @@ interface GroundOptions {
   readonly source?: Store;
   readonly destination?: Store;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Objects larger than two such parts go in parts, and are shared in spans of so many bytes. */
+  readonly parts?: { readonly partSize: number; readonly span: number };
 }
 
 export class FleetGround {
@@ -85,7 +87,9 @@ export class FleetGround {
     this.journal = openJournal({ store: this.journalStore, clock: this.clock, random: seededRandom(4) });
     this.source = options.source ?? createMemoryStore({ name: 'source' });
     this.destination = options.destination ?? createMemoryStore({ name: 'destination' });
-    this.migration = migrationFromFlags('/from', '/to', { name: 'photos', ...(options.options === undefined ? {} : { options: options.options }) }, { env: {}, cwd: '/' });
+    const migration = migrationFromFlags('/from', '/to', { name: 'photos', ...(options.options === undefined ? {} : { options: options.options }) }, { env: {}, cwd: '/' });
+    const { parts } = options;
+    this.migration = parts === undefined ? migration : { ...migration, batch: { ...migration.batch, span: parts.span }, transfer: { ...migration.transfer, multipartThreshold: 2 * parts.partSize, partSize: parts.partSize } };
     this.#stores = { wrap: (store) => store };
   }
 
@@ -262,12 +266,22 @@ class Gate {
         if (typeof member !== 'function') return member;
         return (...given: unknown[]): unknown => {
           called(String(name));
-          // Listings are iterated; nothing that a worker does is one.
+          // Listings are iterated; but for the journal's reports of spans nothing that a worker does is one.
           if (name === 'list') return Reflect.apply(member, of, given) as unknown;
+          if (name === 'spanReports') return this.#iterated(() => Reflect.apply(member, of, given) as AsyncIterable<unknown>);
           return this.#open.then(() => Reflect.apply(member, of, given) as unknown).then((value) => this.#open.then(() => value));
         };
       },
     });
+  }
+
+  async *#iterated<T>(begin: () => AsyncIterable<T>): AsyncGenerator<T> {
+    await this.#open;
+    for await (const one of begin()) {
+      await this.#open;
+      yield one;
+    }
+    await this.#open;
   }
 
   queue(queue: MessageQueue, received: () => void): MessageQueue {

@@ -33,6 +33,8 @@ export interface Scenario {
   readonly workers: number;
   readonly perTask: number;
   readonly partSize: number;
+  /** Of one object, that a worker takes at a time. */
+  readonly spanBytes: number;
   /** From this size on an object goes in parts. */
   readonly inPartsFrom: number;
   readonly leaseMs: number;
@@ -73,7 +75,7 @@ export function scenarioOf(seed: number): Scenario {
   const latencyMs = pick(random, [50, 400, 1500, 3000]);
   return {
     seed, partSize, stormMs, latencyMs, guarded,
-    objects: objectsOf(random, partSize),
+    ...sharedOf(seed, partSize, objectsOf(random, partSize)),
     workers: between(random, 1, 6), perTask: pick(random, [1, 3, 8, 20]), inPartsFrom: partSize * 2,
     leaseMs: pick(random, [6_000, 15_000, 30_000]), window: latencyMs > 400 || random.next() < 0.6 ? 'auto' : between(random, 1, 8),
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
@@ -108,6 +110,14 @@ function objectsOf(random: Random, partSize: number): readonly Sizes[] {
     const size = large ? between(random, partSize * 2, partSize * 9) : random.next() < 0.05 ? 0 : between(random, 1, Math.min(2000, partSize * 2 - 1));
     return { key: `${pick(random, folders)}${String(i).padStart(4, '0')}`, size, ...(before < 0.05 ? { before: 'same' as const } : before < 0.1 ? { before: 'other' as const } : {}) };
   });
+}
+
+/** One or two objects of so many parts that several workers send them. Drawn apart, so that the seeds mean what they meant before there were such. */
+function sharedOf(seed: number, partSize: number, objects: readonly Sizes[]): Pick<Scenario, 'objects' | 'spanBytes'> {
+  const random = seededRandom(`shared ${seed}`);
+  const spanBytes = partSize * pick(random, [1, 2, 4]);
+  const shared = new Set(Array.from({ length: between(random, 0, 2) }, () => between(random, 0, objects.length - 1)));
+  return { spanBytes, objects: objects.map((one, i) => (shared.has(i) ? { ...one, size: between(random, partSize * 8, partSize * 40) } : one)) };
 }
 
 function blowOf(random: Random): Blow {

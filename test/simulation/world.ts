@@ -4,7 +4,7 @@ import { migrationFromFlags, type Migration } from '../../src/config/index.ts';
 import { BrigadeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { messageCodec } from '../../src/fleet/messages.ts';
-import { FLEET_CHECKS, type FleetBodies, type TaskCodec } from '../../src/fleet/task-message.ts';
+import { FLEET_CHECKS, type FleetBodies, type TaskCodec, taskNamed } from '../../src/fleet/task-message.ts';
 import { openJournal } from '../../src/journal/index.ts';
 import type { Random } from '../../src/ports/clock.ts';
 import type { Journal, TaskName } from '../../src/ports/journal.ts';
@@ -142,9 +142,10 @@ export class World {
 
   /** Truth 9: what is acknowledged was reported before. Truth 8: what came again and was done is not done once more. */
   async #watchedDelivery(delivery: MessageDelivery, who: string): Promise<MessageDelivery> {
-    const { id, body } = this.codec.open(delivery.body);
-    const [epoch, seq, task] = id.split('/').map(Number) as [number, number, number];
-    const look = (): ReturnType<World['reportsOn']> => this.reportsOn({ epoch, seq, task }, body.after ?? 0, who);
+    const envelope = this.codec.open(delivery.body);
+    if (envelope.kind !== 'task') return { ...delivery, park: (reason) => this.#parked(delivery, reason) };
+    const { id, body } = envelope;
+    const look = (): ReturnType<World['reportsOn']> => this.reportsOn(taskNamed(id), body.after ?? 0, who);
     const before = delivery.receives > 1 || body.sending > 0 ? await look() : undefined;
     return {
       ...delivery,
@@ -155,17 +156,19 @@ export class World {
         if (before?.closed === true && now.own > before.own) this.violate(`truth 8: task ${id} was done when ${who} got it again, and it did it once more`);
         return delivery.ack();
       },
-      park: async (reason) => {
-        this.violate(`a message of ours was parked: ${reason}`);
-        return delivery.park(reason);
-      },
+      park: (reason) => this.#parked(delivery, reason),
     };
+  }
+
+  #parked(delivery: MessageDelivery, reason: string): Promise<void> {
+    this.violate(`a message of ours was parked: ${reason}`);
+    return delivery.park(reason);
   }
 }
 
-function migrationOf({ perTask, partSize, inPartsFrom, verify, compare, atOnce }: Scenario): Migration {
+function migrationOf({ perTask, partSize, spanBytes, inPartsFrom, verify, compare, atOnce }: Scenario): Migration {
   const migration = migrationFromFlags('/from', '/to', { name: NAME, options: { batch: { objects: perTask }, compare } }, { env: {}, cwd: '/' });
-  return { ...migration, verify, limits: { ...migration.limits, concurrency: atOnce }, transfer: { ...migration.transfer, multipartThreshold: inPartsFrom, partSize } };
+  return { ...migration, verify, batch: { ...migration.batch, span: spanBytes }, limits: { ...migration.limits, concurrency: atOnce }, transfer: { ...migration.transfer, multipartThreshold: inPartsFrom, partSize } };
 }
 
 /** Of somebody else's doing, or of ours told in one line. */

@@ -5,8 +5,8 @@
 import type { Outcome } from '../../core/item.ts';
 import { asBrigadeError, BrigadeError, isKind, oneLine } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
-import { type FleetTask, type TaskBody, type TaskCodec, taskId, taskOf } from '../../fleet/task-message.ts';
-import type { Envelope } from '../../fleet/messages.ts';
+import { type FleetBodies, type FleetTask, type TaskBody, type TaskCodec, taskId, taskNamed, taskOf } from '../../fleet/task-message.ts';
+import type { AnyEnvelope, Envelope } from '../../fleet/messages.ts';
 import type { Journal, TaskName } from '../../ports/journal.ts';
 import type { DeadLetter, MessageQueue } from '../../ports/message-queue.ts';
 import type { Journals } from './journal.ts';
@@ -69,7 +69,7 @@ async function explain(letter: DeadLetter, { codec, journals, signal }: Explaini
   const claim = claimOf(letter.body);
   const unopened = (why: string): ExplainedLetter => ({ letter, state: 'unopened', why, failures: [], ...(claim === undefined ? {} : { claim }) });
   if (codec === undefined) return unopened('no --message-key was given, so nothing in it is proven');
-  let envelope: Envelope<'task', TaskBody>;
+  let envelope: AnyEnvelope<FleetBodies>;
   try {
     envelope = codec.open(letter.body);
   } catch (thrown) {
@@ -77,6 +77,7 @@ async function explain(letter: DeadLetter, { codec, journals, signal }: Explaini
     if (kind === 'internal') throw thrown;
     return unopened(`${message} [${code}]`);
   }
+  if (envelope.kind === 'call') return { letter, state: 'done', why: `it asked for help with an object of task ${envelope.id} of ${envelope.spec.id}: nothing is lost with it`, failures: [], ...(claim === undefined ? {} : { claim }) };
   return { letter, ...await standing(envelope, journals, signal) };
 }
 
@@ -107,8 +108,7 @@ async function journalOf(migration: string, journals: Journals | undefined, sign
 
 async function describe(envelope: Envelope<'task', TaskBody>, journal: Journal | undefined, signal: AbortSignal): Promise<{ readonly task: LetterTask; readonly name: TaskName }> {
   const { id, spec, body } = envelope;
-  const [epoch, seq, number] = id.split('/').map(Number) as [number, number, number];
-  const name = { epoch, seq, task: number };
+  const name = taskNamed(id);
   const known = { migration: spec.id, run: body.run, task: taskId(name), sending: body.sending };
   const items = await itemsOf(envelope, journal, signal);
   const [first, last] = [items?.at(0), items?.at(-1)];

@@ -23,12 +23,17 @@ export function migrationOpener(around: WorkerSurroundings, meter?: Meter): Flee
   };
 }
 
+/** What a file system holds of an unfinished object is on the machine that began it. */
+function spansOf({ batch }: Spec['migration'], { facts, multipart }: OpenStores['destination']): { readonly spanBytes?: number } {
+  return multipart === undefined || facts.names === 'posix' ? {} : { spanBytes: batch.span };
+}
+
 /** Copies between stores that are open. `close` closes them. */
 export function copying({ migration }: Pick<Spec, 'migration'>, stores: Pick<OpenStores, 'source' | 'destination' | 'setShare' | 'setRates' | 'close'>, { events, clock, random }: Omit<WorkerSurroundings, 'env'>): OpenMigration {
   const { source, destination } = stores;
   let share = 1;
   return {
-    copy: (queue, recorder, signal) => copyTasks({ migration, share, source, destination, queue, recorder, events, clock, random }, signal),
+    copy: (queue, recorder, signal) => copyTasks({ migration, share, source, destination, queue, recorder, events, clock, random, ...spansOf(migration, destination) }, signal),
     setShare: (processes) => {
       share = processes;
       stores.setShare(processes);

@@ -119,6 +119,7 @@ export const limits = z.strictObject({
 export const batch = z.strictObject({
   objects: count(1, 10_000).prefault('1000').meta({ description: 'Objects in a task at most. `20` reproduces the reference architecture.' }),
   bytes: size({ least: '1 MiB', most: '1 TiB' }).prefault('1 GiB').meta({ description: 'Bytes in a task at most; a larger object is a task of its own.' }),
+  span: size({ least: '5 MiB', most: '1 TiB' }).prefault('256 MiB').meta({ description: 'Bytes of one large object that a worker of a fleet takes at a time; more where that would be more than 256 pieces.' }),
   seconds: count(1, 3600).prefault('60').meta({ description: 'Predicted seconds of a task at most.' }),
 }).prefault({}).meta({ title: 'Batch', description: 'How objects are packed into tasks.' });
 

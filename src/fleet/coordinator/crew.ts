@@ -408,7 +408,7 @@ export class FleetCrew implements Crew {
     for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
     const id = ledger.ledgerTask(work);
     if (id === undefined) return;
-    if (report?.close === true) this.#outstanding.done(id, now, report.sending ?? 0);
+    if (report?.close === true && work.firstPart === undefined) this.#outstanding.done(id, now, report.sending ?? 0);
     else if (report !== undefined) this.#outstanding.heard(id, now);
   }
 

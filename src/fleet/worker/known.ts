@@ -16,7 +16,7 @@ export class Known {
   readonly name: TaskName;
   /** Which sending of the task this hand has. */
   readonly sending: number;
-  readonly #after: number;
+  readonly after: number;
   readonly #done = new Set<Key>();
   readonly #uploads = new Map<string, OpenUpload>();
   readonly #over = new Set<string>();
@@ -28,7 +28,7 @@ export class Known {
   constructor(name: TaskName, after: number, sending = 0) {
     this.name = name;
     this.sending = sending;
-    this.#after = after;
+    this.after = after;
   }
 
   /** Somebody had the last word on what was sent. */
@@ -61,7 +61,7 @@ export class Known {
       const reads = await Promise.all(Array.from({ length: width }, (_, i) => journal.readReport({ work: this.name, nth: from + i }, signal)));
       for (const read of reads) {
         if (read === undefined) return;
-        if (read.report !== undefined) this.#take(read.report, read.nth >= this.#after);
+        if (read.report !== undefined) this.#take(read.report, read.nth >= this.after);
         this.#next++;
       }
       if (this.#closed) return; // nothing of it is to be done: whatever else was said
@@ -74,6 +74,10 @@ export class Known {
 
   addPart(uploadId: string, part: Part): void {
     this.#uploads.get(uploadId)?.parts.set(part.number, part);
+  }
+
+  partsOf(uploadId: string): ReadonlyMap<number, Part> {
+    return this.#uploads.get(uploadId)?.parts ?? new Map<number, Part>();
   }
 
   dropUpload(uploadId: string): void {

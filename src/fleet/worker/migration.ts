@@ -14,12 +14,16 @@ import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
 import type { Recorder, TaskQueue } from '../../ports/queue.ts';
-import type { Envelope, SpecReference } from '../messages.ts';
+import type { Journal, TaskName } from '../../ports/journal.ts';
+import type { Call } from '../call-message.ts';
+import type { AnyEnvelope, Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
-import { type TaskBody, taskOf } from '../task-message.ts';
+import { type FleetBodies, type TaskBody, taskOf } from '../task-message.ts';
 import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
 import { Held } from './held.ts';
+import { Helping } from './helping.ts';
 import { Known } from './known.ts';
+import { FleetRanges } from './ranges.ts';
 import { FleetRecorder, sendingOf } from './recorder.ts';
 import type { Member, Orders, Seat } from './seat.ts';
 import { FleetTasks } from './tasks.ts';
@@ -46,6 +50,8 @@ export interface MigrationOptions {
   /** Opens the seat at its journal, or finds it open. */
   readonly sit: () => Promise<Seat>;
   readonly open: (seat: Seat) => Promise<OpenMigration>;
+  /** Asks other workers to help with the object of this task; one that is lost is no harm. */
+  readonly call: (task: TaskName, call: Call) => Promise<void>;
   readonly limits: MessageLimits;
   readonly worker: string;
   readonly clock: Clock;
@@ -74,6 +80,7 @@ export class FleetMigration implements Member {
   readonly #recorder: FleetRecorder;
   readonly #tasks: FleetTasks;
   readonly #leases: Leases;
+  readonly #helping: Helping;
   readonly #names = new Set<string>();
   readonly #preparing: Record<SizeClass, number> = { small: 0, large: 0 };
   readonly #preparations = new Set<Promise<void>>();
@@ -98,15 +105,23 @@ export class FleetMigration implements Member {
     this.spec = options.spec;
     this.#options = options;
     this.#usedMs = options.clock.monotonic();
-    this.#leases = new Leases(options.limits);
-    this.#recorder = new FleetRecorder({ journal: () => (this.#seat as Seat).journal, worker: options.worker, clock: options.clock });
-    this.#tasks = new FleetTasks({ recorder: this.#recorder, changed: options.changed, succeeded: (size, ms) => this.#succeeded(size, ms) });
+    const { worker, clock, random, events, limits, call, changed } = options;
+    const journal = (): Journal => (this.#seat as Seat).journal;
+    this.#leases = new Leases(limits);
+    this.#recorder = new FleetRecorder({ journal, worker, clock });
+    const ranges = new FleetRanges({ recorder: this.#recorder, journal, worker, leaseMs: limits.leaseMs, call, clock, random });
+    this.#tasks = new FleetTasks({ recorder: this.#recorder, ranges, changed, succeeded: (size, ms) => this.#succeeded(size, ms) });
+    this.#helping = new Helping({
+      ranges, limits, clock, random, events, changed, succeeded: () => this.#recovered(), leaseMs: () => this.#leases.wantedMs('large'), own: () => this.#tasks.large + this.#preparing.large,
+      opened: async () => this.#opened?.then(() => true, () => false) ?? false,
+      restMs: () => Math.max(this.#restMs(), this.paused || this.ended ? PAUSED_MS : 0),
+    });
     this.#running = this.#run();
   }
 
   /** Those that are worked on; what waits is nobody's yet. */
   get tasks(): number {
-    return this.#tasks.inWork;
+    return this.#tasks.inWork + this.#helping.count;
   }
 
   get trouble(): Problem | undefined {
@@ -135,10 +150,14 @@ export class FleetMigration implements Member {
    * Takes a message, or gives it back: what there is no room for; a second one for a task that is in this hand, which is looked up once the first is done
    * (F094). One that went through many hands already is kept, so that the queue does not take it for poisoned.
    */
-  accept(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody>): boolean {
+  accept(delivery: MessageDelivery, envelope: AnyEnvelope<FleetBodies>): boolean {
+    this.#usedMs = this.#options.clock.monotonic();
+    return envelope.kind === 'call' ? this.#helping.accept(delivery, envelope) : this.#acceptTask(delivery, envelope);
+  }
+
+  #acceptTask(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody>): boolean {
     const { limits, clock, random, events } = this.#options;
     const size = envelope.body.size as SizeClass;
-    this.#usedMs = clock.monotonic();
     // It came while this process was frozen: somebody else has it.
     if (delivery.leaseLeftMs() <= 0) return false;
     const isTwin = this.#names.has(envelope.id);
@@ -172,9 +191,10 @@ export class FleetMigration implements Member {
   async drain(mostMs: number): Promise<void> {
     const { clock } = this.#options;
     this.#draining = true;
+    this.#helping.leave();
     await this.#tasks.release(0, true);
     const end = clock.monotonic() + mostMs;
-    while (this.#tasks.inWork > 0 && clock.monotonic() < end && !this.#ending.signal.aborted) await clock.sleep(Math.min(100, mostMs));
+    while (this.tasks > 0 && clock.monotonic() < end && !this.#ending.signal.aborted) await clock.sleep(Math.min(100, mostMs));
     this.#end();
     await this.#running;
   }
@@ -238,7 +258,7 @@ export class FleetMigration implements Member {
       }
     }
     await Promise.all(this.#preparations);
-    await this.#tasks.release(0, true);
+    await this.#giveBack(0, true);
     this.#seat?.leave(this);
     await idle;
   }
@@ -321,7 +341,7 @@ export class FleetMigration implements Member {
     this.#stopCopying = new AbortController();
     if (this.#tripped === undefined) await opened.copy(this.#tasks, this.#recorder, this.#stopCopying.signal);
     if (this.#tripped !== undefined) throw this.#tripped;
-    await this.#tasks.release(this.#ending.signal.aborted ? 0 : PAUSED_MS, false);
+    await this.#giveBack(this.#ending.signal.aborted ? 0 : PAUSED_MS, false);
     this.#seat?.beatSoon();
   }
 
@@ -330,10 +350,14 @@ export class FleetMigration implements Member {
     this.#fall(error);
     this.#opened = Promise.reject(cancelled('open'));
     this.#opened.catch(() => undefined);
-    await this.#tasks.release(this.ended ? 0 : this.#restMs(), true);
+    await this.#giveBack(this.ended ? 0 : this.#restMs(), true);
     this.#seat?.beatSoon();
     await this.#options.clock.sleep(this.#restMs(), this.#ending.signal).catch(() => undefined);
     this.#options.changed();
+  }
+
+  async #giveBack(delayMs: number, waiting: boolean): Promise<void> {
+    await Promise.all([this.#tasks.release(delayMs, waiting), this.#helping.release(delayMs)]);
   }
 
   #restMs(): number {
@@ -342,6 +366,10 @@ export class FleetMigration implements Member {
 
   #succeeded(size: SizeClass, ms: number): void {
     this.#leases.took(size, ms);
+    this.#recovered();
+  }
+
+  #recovered(): void {
     for (const place of this.#places) this.#options.breakers.prove(place);
     this.#trouble = undefined;
     this.#usedMs = this.#options.clock.monotonic();
@@ -351,7 +379,7 @@ export class FleetMigration implements Member {
     const { clock, idleMs } = this.#options;
     while (!this.#ending.signal.aborted) {
       await clock.sleep(idleMs, this.#ending.signal).catch(() => undefined);
-      if (this.#names.size === 0 && clock.monotonic() - this.#usedMs >= idleMs) this.#end();
+      if (this.#names.size + this.#helping.count === 0 && clock.monotonic() - this.#usedMs >= idleMs) this.#end();
     }
   }
 

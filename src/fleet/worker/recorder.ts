@@ -9,7 +9,9 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Journal, Report } from '../../ports/journal.ts';
 import type { RecordedUpload, Recorder } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
+import type { HeldSpan } from './held-span.ts';
 import type { Known } from './known.ts';
+import { SpanLogs } from './span-logs.ts';
 
 const OUTCOMES_MS = 30_000;
 const MOST_OUTCOMES = 5000;
@@ -26,6 +28,7 @@ export interface RecorderOptions {
 export class FleetRecorder implements Recorder {
   readonly #options: RecorderOptions;
   readonly #books = new Map<number, Book>();
+  readonly #spans = new Map<number, HeldSpan>();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -34,6 +37,20 @@ export class FleetRecorder implements Recorder {
   /** A task, by its number here. `again`: others may have told, and may still tell, of uploads for it. */
   open(task: number, known: Known, again: boolean): void {
     this.#books.set(task, new Book(this.#options, known, again));
+  }
+
+  /** What those who send parts of its object share. */
+  shared(task: number): Shared {
+    return this.#book(task).shared;
+  }
+
+  /** Parts that are recorded under this number are of this span. */
+  openSpan(number: number, span: HeldSpan): void {
+    this.#spans.set(number, span);
+  }
+
+  closeSpan(number: number): void {
+    this.#spans.delete(number);
   }
 
   /** What was gathered is in the journal. */
@@ -60,7 +77,9 @@ export class FleetRecorder implements Recorder {
   }
 
   async recordPart(task: number, uploadId: string, part: Part): Promise<void> {
-    this.#book(task).part(uploadId, part);
+    const span = this.#spans.get(task);
+    if (span === undefined) this.#book(task).part(uploadId, part);
+    else span.part(part);
   }
 
   async forgetUpload(task: number, uploadId: string): Promise<void> {
@@ -79,6 +98,13 @@ export function sendingOf({ sending }: Known): Pick<Report, 'sending'> {
   return sending === 0 ? {} : { sending };
 }
 
+export interface Shared {
+  readonly known: Known;
+  readonly logs: SpanLogs;
+  /** Others may have told, and may still tell, of its upload. */
+  readonly again: boolean;
+}
+
 interface Gathered {
   outcomes: Outcome[];
   parts: Report['parts'][number][];
@@ -93,6 +119,7 @@ class Book {
   readonly #options: RecorderOptions;
   readonly #known: Known;
   readonly #again: boolean;
+  readonly #logs: SpanLogs;
   #gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
   #reports = 0;
@@ -105,11 +132,19 @@ class Book {
     this.#options = options;
     this.#known = known;
     this.#again = again;
+    this.#logs = new SpanLogs({ journal: options.journal, task: known.name, clock: options.clock });
+  }
+
+  get shared(): Shared {
+    return { known: this.#known, logs: this.#logs, again: this.#again };
   }
 
   async uploads(): Promise<readonly RecordedUpload[]> {
-    if (this.#again) await this.#known.catchUp(this.#options.journal());
-    return this.#known.uploads();
+    const known = this.#known;
+    if (this.#again) await known.catchUp(this.#options.journal());
+    const open = known.uploads();
+    if (open.length > 0 && (this.#again || !this.#logs.empty)) await this.#logs.catchUp();
+    return open.map((one) => ({ ...one, parts: [...new Map([...known.partsOf(one.upload.id), ...this.#logs.parts(one.upload.id)]).values()].sort((a, b) => a.number - b.number) }));
   }
 
   async outcomes(outcomes: readonly Outcome[], close: boolean): Promise<void> {

@@ -5,7 +5,7 @@
 import { cancelled } from '../../core/errors.ts';
 import type { Item } from '../../core/item.ts';
 import type { SizeClass } from '../../core/pack.ts';
-import type { Delivery, TaskQueue } from '../../ports/queue.ts';
+import type { Delivery, RangeQueue, TaskQueue } from '../../ports/queue.ts';
 import type { Held } from './held.ts';
 import type { Known } from './known.ts';
 import type { FleetRecorder } from './recorder.ts';
@@ -25,6 +25,7 @@ export interface ReadyTask {
 
 export interface FleetTasksOptions {
   readonly recorder: FleetRecorder;
+  readonly ranges: RangeQueue;
   /** There may be room for more. */
   readonly changed: () => void;
   /** A task was done to its end, in so long: so the premises hold. */
@@ -46,8 +47,17 @@ export class FleetTasks implements TaskQueue {
     this.#options = options;
   }
 
+  get ranges(): RangeQueue {
+    return this.#options.ranges;
+  }
+
   get inWork(): number {
     return this.#inWork.size;
+  }
+
+  /** Large ones that are in work or wait for it. */
+  get large(): number {
+    return this.#ready.large.length + [...this.#inWork.values()].filter(({ size }) => size === 'large').length;
   }
 
   /** How many more tasks of this class the copier would begin at once. */

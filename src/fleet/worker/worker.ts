@@ -12,7 +12,8 @@ import type { Events } from '../../ports/events.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import type { AnyEnvelope, SpecReference } from '../messages.ts';
-import type { FleetBodies, TaskCodec } from '../task-message.ts';
+import { callBody } from '../call-message.ts';
+import { type FleetBodies, messageId, type TaskCodec, taskId } from '../task-message.ts';
 import { Breakers } from './breakers.ts';
 import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
 import { Seat } from './seat.ts';
@@ -203,10 +204,15 @@ class FleetWorker {
   }
 
   #begin(spec: SpecReference): FleetMigration {
-    const { open, queue, worker, clock, random, idleMs = IDLE_MS } = this.#options;
+    const { open, queue, codec, worker, clock, random, idleMs = IDLE_MS } = this.#options;
     const events = this.#eventsOf(spec.id);
     return new FleetMigration({
       spec, limits: queue.limits, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
+      call: async (task, call) => {
+        const body = codec.seal({ kind: 'call', id: taskId(task), spec, body: callBody(call) });
+        // Whoever calls goes on by itself; it calls again after a while.
+        await queue.send([{ id: `${messageId(spec.id, task, call.hand)}-call`, body }], this.#signal).catch(() => undefined);
+      },
       sit: () => this.#sit(spec.id),
       open: async ({ journal }) => open(await documentOf(journal, spec), journal, spec),
     });

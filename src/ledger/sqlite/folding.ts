@@ -86,9 +86,14 @@ export class Folding {
     const folded = this.#folded(id, work);
     if (nth < folded) return;
     if (nth > folded) throw new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', op: 'fold', message: `report ${nth} of task ${id} comes before report ${folded}` });
+    // What is stored of a span is read by those who work on it, in the journal; here it is only known that it was seen.
+    if (work.firstPart === undefined) this.#fold(id, report);
+    this.#connection.sql('setReports').run(id, work.firstPart ?? 0, nth + 1);
+  }
+
+  #fold(id: number, report: Report | undefined): void {
     if (report === undefined) this.#connection.sql('doubtTask').run(id);
     else this.#take(id, report);
-    this.#connection.sql('setReports').run(id, work.firstPart ?? 0, nth + 1);
   }
 
   #take(id: number, { outcomes, close, parts, uploads = [], uploadsOver = [] }: Report): void {

@@ -1,0 +1,221 @@
+/**
+ * One object over many workers. The worker that holds its task owns the upload: it began it and completes it. It cuts the parts into spans, and calls:
+ * whoever has lanes to spare claims spans, too, as often as there are any (span-logs.ts), and tells which parts are stored. The owner works as they do,
+ * waits until all parts stand, and takes over what somebody left. So nobody is waited for who does not work: with no answer to its call, with a queue that
+ * loses all of them, it sends the object alone.
+ */
+import { type BrigadeError, cancelled } from '../../core/errors.ts';
+import { type PartSpan, partSpans } from '../../core/parts.ts';
+import type { Clock, Random } from '../../ports/clock.ts';
+import type { Journal, TaskName } from '../../ports/journal.ts';
+import type { PartRange, RangeQueue, Spread } from '../../ports/queue.ts';
+import type { Part, Upload } from '../../ports/storage.ts';
+import type { Call } from '../call-message.ts';
+import { Calling } from './calling.ts';
+import { Deals } from './deals.ts';
+import { type HeldSpan, LONGEST_SILENCE_MS } from './held-span.ts';
+import { Known } from './known.ts';
+import type { FleetRecorder } from './recorder.ts';
+import { SpanLogs } from './span-logs.ts';
+import { Taking, type TakingOptions } from './taking.ts';
+
+export interface FleetRangesOptions {
+  readonly recorder: FleetRecorder;
+  readonly journal: () => Journal;
+  readonly worker: string;
+  readonly leaseMs: number;
+  /** Sends a call, as well as it can: it is only a call. */
+  readonly call: (task: TaskName, call: Call) => Promise<void>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** How often the owner looks what others have done. */
+const LOOK_MS = 2000;
+/** The same while it only waits for them. */
+const WAIT_MS = 500;
+/** Who is silent for longer is gone, or as good as. */
+const SILENCES = 3;
+const LEASES = 3;
+/** Who answered a call and finds no lane free for so long leaves it to others. */
+const BUSY_MS = 5000;
+
+type Helped = 'done' | 'back';
+
+export class FleetRanges implements RangeQueue {
+  readonly #options: FleetRangesOptions;
+  readonly #deals: Deals;
+  /** Uploads that are worked on here, by whichever hand. */
+  readonly #uploads = new Map<string, number>();
+  #helping = 0;
+  #spans = 0;
+
+  constructor(options: FleetRangesOptions) {
+    this.#options = options;
+    this.#deals = new Deals(options.clock);
+  }
+
+  /** Calls that are answered here now. */
+  get helping(): number {
+    return this.#helping;
+  }
+
+  get idleLanes(): number {
+    return this.#deals.idleLanes;
+  }
+
+  isAtWorkOn(upload: string): boolean {
+    return this.#uploads.has(upload);
+  }
+
+  receive(most: number, signal: AbortSignal): Promise<readonly PartRange[]> {
+    return this.#deals.receive(most, signal);
+  }
+
+  async end(range: PartRange, error?: BrigadeError): Promise<void> {
+    this.#deals.end(range, error);
+  }
+
+  async spread(spread: Spread, signal: AbortSignal): Promise<readonly Part[]> {
+    const { upload, spanBytes } = spread;
+    const spans = spanBytes === undefined ? [] : partSpans(upload.size, upload.partSize, spanBytes);
+    return this.#on(upload, () => (spans.length < 2 ? this.#alone(spread, signal) : this.#together(spread, spans, signal)));
+  }
+
+  /** All of it here; parts are told in the reports of the task. */
+  async #alone({ task, upload, pin, algorithm, numbers, perHolder }: Spread, signal: AbortSignal): Promise<readonly Part[]> {
+    await this.#deals.deal({ task, upload, pin, algorithm, numbers, perHolder, own: true }, signal);
+    const parts = this.#options.recorder.shared(task).known.partsOf(upload.id);
+    return numbers.flatMap((number) => parts.get(number) ?? []);
+  }
+
+  async #together({ task, upload, pin, algorithm, numbers, perHolder, spanBytes = 0 }: Spread, spans: readonly PartSpan[], signal: AbortSignal): Promise<readonly Part[]> {
+    const { known, logs, again } = this.#options.recorder.shared(task);
+    const wanted = new Set(numbers);
+    // What was known before of the parts that are asked for was found wanting.
+    const mark = logs.mark();
+    const problems = logs.problems;
+    const { leaseMs } = this.#options;
+    const taking = this.#taking({
+      logs, upload, pin, algorithm, perHolder, hand: 0, again, silenceMs: Math.max(LEASES * leaseMs, SILENCES * LONGEST_SILENCE_MS),
+      missing: (span) => numbersOf(span).filter((number) => wanted.has(number) && logs.partSince(mark, upload.id, span.first, number) === undefined),
+    });
+    const calling = new Calling({ logs, random: this.#options.random, clock: this.#options.clock, call: (hand) => this.#options.call(known.name, { upload: upload.id, hand, pin, algorithm, spanBytes, perHolder, after: known.after }) });
+    const own = spans.filter((span) => numbersOf(span).some((number) => wanted.has(number)));
+    const left = (): readonly PartSpan[] => own.filter((span) => taking.missing(span).length > 0);
+    await this.#work(taking, signal, async () => {
+      await logs.catchUp(signal);
+      taking.begin(spans);
+      const error = taking.error ?? logs.problemSince(problems, upload.id);
+      if (error !== undefined) throw error;
+      const now = left();
+      if (now.length === 0) return true;
+      const took = taking.low && await taking.take(now);
+      await calling.callFor(now.filter((span) => taking.isFree(span)).length);
+      if (!took) await this.#pause(taking, taking.held > 0 ? LOOK_MS : WAIT_MS, signal);
+      return false;
+    });
+    return own.flatMap((span) => numbersOf(span).flatMap((number) => taking.sent.get(number) ?? logs.partSince(mark, upload.id, span.first, number) ?? []).filter(({ number }) => wanted.has(number)));
+  }
+
+  /**
+   * Answers a call, until there is nothing left to take or the signal fires. `again`: whoever answered it before is gone. `leave`: no more is taken.
+   * @throws what the journal throws, and what stops this worker
+   */
+  async help(task: TaskName, call: Call, again: boolean, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
+    const { journal, clock } = this.#options;
+    const known = new Known(task, call.after);
+    await known.catchUp(journal(), signal);
+    const found = known.uploads().find(({ upload }) => upload.id === call.upload);
+    if (known.closed || found === undefined || found.sourceToken !== call.pin.token) return 'done';
+    const { upload } = found;
+    const logs = new SpanLogs({ journal, task, clock });
+    const stored = new Set(found.parts.map(({ number }) => number));
+    const taking = this.#taking({
+      ...call, upload, logs, again, silenceMs: Infinity,
+      missing: (span) => numbersOf(span).filter((number) => !stored.has(number) && logs.partSince(NOTHING, upload.id, span.first, number) === undefined),
+    });
+    this.#helping++;
+    return this.#on(upload, () => this.#help(taking, call, leave, signal)).finally(() => { this.#helping--; });
+  }
+
+  async #help(taking: Taking, { upload, spanBytes, hand }: Call, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
+    const { clock } = this.#options;
+    const { logs } = taking;
+    const spans = turned(partSpans(taking.upload.size, taking.upload.partSize, spanBytes), hand);
+    const busyMs = clock.monotonic() + BUSY_MS;
+    let problems: number | undefined;
+    let helped: Helped = 'done';
+    await this.#work(taking, signal, async () => {
+      await logs.catchUp(signal);
+      taking.begin(spans);
+      problems ??= logs.problems;
+      if (taking.error !== undefined || logs.problemSince(problems, upload) !== undefined) return true;
+      const isIdle = taking.held === 0;
+      if (isIdle && !spans.some((span) => taking.isFree(span) && taking.missing(span).length > 0)) return true;
+      const isBusy = isIdle && this.#deals.idleLanes <= 0;
+      if (isIdle && (leave() || (isBusy && clock.monotonic() > busyMs))) {
+        helped = 'back';
+        return true;
+      }
+      if (leave() || isBusy || !taking.low || !await taking.take(spans)) await this.#pause(taking, LOOK_MS, signal);
+      return false;
+    });
+    return helped;
+  }
+
+  /** Turn after turn until one says that it is over; what is on its way then ends, and is told. */
+  async #work(taking: Taking, signal: AbortSignal, turn: () => Promise<boolean>): Promise<void> {
+    let over = false;
+    try {
+      while (!over) {
+        if (signal.aborted) throw cancelled('spread');
+        over = await turn();
+      }
+    } finally {
+      await taking.end(!over);
+    }
+  }
+
+  /** Until its lanes run dry, one of its spans has ended, or there may be something new of others. */
+  async #pause(taking: Taking, ms: number, signal: AbortSignal): Promise<void> {
+    const { held, low } = taking;
+    await this.#deals.until(() => taking.held !== held || (taking.low && !low) || taking.error !== undefined, ms, signal);
+  }
+
+  #taking(options: Omit<TakingOptions, 'deals' | 'worker' | 'clock' | 'open'>): Taking {
+    const { worker, clock } = this.#options;
+    return new Taking({ ...options, deals: this.#deals, worker, clock, open: (span) => this.#open(span) });
+  }
+
+  #open(span: HeldSpan): { readonly task: number; readonly close: () => void } {
+    const { recorder } = this.#options;
+    // Below zero: tasks are counted from one.
+    const task = --this.#spans;
+    recorder.openSpan(task, span);
+    return { task, close: () => recorder.closeSpan(task) };
+  }
+
+  async #on<T>({ id }: Upload, work: () => Promise<T>): Promise<T> {
+    this.#uploads.set(id, (this.#uploads.get(id) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      const left = (this.#uploads.get(id) ?? 1) - 1;
+      if (left === 0) this.#uploads.delete(id);
+      else this.#uploads.set(id, left);
+    }
+  }
+}
+
+const NOTHING: ReadonlyMap<number, number> = new Map();
+
+function numbersOf({ first, count }: PartSpan): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+/** The same ones, begun elsewhere: so that those who come at once do not all want the same. */
+function turned<T>(all: readonly T[], by: number): readonly T[] {
+  const at = by % all.length;
+  return [...all.slice(at), ...all.slice(0, at)];
+}
