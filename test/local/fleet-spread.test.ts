@@ -57,3 +57,96 @@ test('five workers send one object together, each part once, and nearly as fast 
   assert.ok(seconds < 8, `${seconds} s`);
   assert.deepEqual(ground.notes(), []);
 });
+
+/** Five workers at work on it, a third of its parts stored. */
+async function under(t: Parameters<typeof FleetGround.open>[0], options: Parameters<typeof scene>[1] = {}): Promise<Awaited<ReturnType<typeof scene>> & { readonly tasks: Awaited<ReturnType<FleetGround['plan']>>; readonly owner: () => Promise<string> }> {
+  const made = await scene(t, { parts: 200, ...options });
+  const { ground, puts } = made;
+  const tasks = await ground.plan(1);
+  for (const name of ['a', 'b', 'c', 'd', 'e']) ground.worker(name);
+  await ground.pass(1000);
+  await ground.send(tasks);
+  await ground.until(() => puts.length >= 66);
+  const owner = async (): Promise<string> => (await ground.journal.readReport({ work: (tasks[0] as (typeof tasks)[0]).name, nth: 0 }))?.report?.worker ?? '';
+  return { ...made, tasks, owner };
+}
+
+const repeated = (puts: readonly Put[]): number => puts.length - new Set(puts.map(({ number }) => number)).size;
+
+test('I4 F097: a helper that is killed costs the parts it had in hand; its span goes to who takes its call', async (t) => {
+  const { ground, source, puts, tasks, owner } = await under(t);
+  const mine = await owner();
+  ground.workers.find(({ name }) => name !== mine)?.kill();
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  // What it had sent of its one or two spans was told every five seconds.
+  assert.ok(repeated(puts) <= 4 * PARTS_OF_SPAN, `${repeated(puts)} parts again`);
+  await ground.until(() => ground.left() === 0);
+});
+
+test('I4 F072: the owner is killed: the next one goes on with the same upload, while the others work on', async (t) => {
+  const { ground, source, puts, tasks, owner } = await under(t);
+  const mine = await owner();
+  const before = puts.length;
+  const killedMs = ground.clock.monotonic();
+  ground.workers.find(({ name }) => name === mine)?.kill();
+  await ground.until(() => puts.length >= before + 30);
+  assert.ok(ground.clock.monotonic() - killedMs < 6000, 'nobody waited for the lease of the dead');
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.ok(repeated(puts) <= 4 * PARTS_OF_SPAN, `${repeated(puts)} parts again`);
+});
+
+test('every call is lost: the owner sends the object alone', async (t) => {
+  const { ground, source, puts, by } = await scene(t, { slowMs: 100 });
+  const tasks = await ground.plan(1);
+  await ground.send(tasks);
+  for (const name of ['a', 'b']) ground.worker(name);
+  ground.broker.setFaults({ lose: 1 });
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.equal(by().size, 1);
+  assert.equal(puts.length, PARTS);
+});
+
+test('a queue that is purged in the middle takes calls with it, and nothing is lost', async (t) => {
+  const { ground, source, puts, tasks } = await under(t);
+  ground.broker.purge();
+  // Their leases are over: who had answered a call stops, and the owner as well; somebody sends the task again.
+  await ground.until(async () => (await ground.closed(tasks)) || ground.left() === 0 && puts.length > 100);
+  await ground.send(tasks, 1);
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+});
+
+test('F027: the source changes while five send it: all let go, nothing of the old version stands, the new one is sent by all', async (t) => {
+  const { ground, source, puts, tasks } = await under(t);
+  const before = puts.length;
+  source.put('big', Buffer.alloc(150 * PART, 'new'));
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.ok(new Set(puts.slice(before + 40).map(({ worker }) => worker)).size >= 3);
+  assert.ok(puts.length - before < 150 + 60, `${puts.length - before} parts since`);
+});
+
+test('a worker that is asked to stop tells what it has sent; others take the rest at once', async (t) => {
+  const { ground, source, puts, tasks, owner } = await under(t);
+  const mine = await owner();
+  const helper = ground.workers.find(({ name }) => name !== mine);
+  await helper?.stop();
+  await ground.workers.find(({ name }) => name === mine)?.stop();
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.equal(repeated(puts), 0);
+});
+
+test('F095: an owner that is frozen and wakes finds that others have gone on; each object is completed once', async (t) => {
+  const { ground, source, tasks, owner } = await under(t);
+  const mine = await owner();
+  const frozen = ground.workers.find(({ name }) => name === mine);
+  frozen?.freeze();
+  await ground.until(() => ground.closed(tasks));
+  frozen?.thaw();
+  await ground.until(() => ground.left() === 0);
+  await assertWhole(ground, source);
+});
