@@ -36,6 +36,7 @@ export const ASPECTS = {
   'rerun': { goal: 'P6', words: 'a rerun with nothing to do: requests about objects besides LISTs', most: 0, ...plain },
   'workers-small': { goal: 'P7', words: '1 → 8 executors, efficiency at a store that is slow but never busy', least: 0.95, unit: '', digits: 2 },
   'workers-large': { goal: 'P7', words: 'one object of 20 GiB over 5 executors, efficiency', least: 0.9, unit: '', digits: 2 },
+  'workers-fleet': { goal: 'P7', words: 'one object of 20 GiB over 5 workers of a fleet, efficiency', least: 0.9, unit: '', digits: 2 },
   'throttle-used': { goal: 'P8', words: 'of a hidden limit used, from 20 s after it changed', least: 90, ...percent },
   'throttle-refused': { goal: 'P8', words: 'of all requests refused (503)', most: 1, ...percent },
   'ledger-bytes': { goal: 'P9', words: 'ledger bytes per object beyond its compressed key, 1 M keys of 60 bytes', most: 100, unit: '', digits: 1 },

@@ -1,13 +1,16 @@
 /**
- * One to eight executors against a store that is slow but never busy (P7): `node bench/workers.ts [--objects 2000] [--gib 20]`.
+ * One to eight executors, and five workers of a fleet, against a store that is slow but never busy (P7): `node bench/workers.ts [--objects 2000] [--gib 20] [--only fleet]`.
  *
  * Small objects: 100 ms to each answer, so that one executor spends its time waiting; eight must be eight times as fast. They are given out in
  * hundreds: in thousands, as it is usual, so few would not go round evenly. One large object: each connection gives 64 MiB/s, so that five
  * executors with four lanes each must be five times as fast as one. Bodies are not signed, so that the two cores are not what limits them.
+ * The same by workers of a fleet, over a nats-server and with the journal in a folder: one of them sends a fifth of the object, five the whole.
  */
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { measure } from './measure.ts';
+import { startNats } from '../test/servers/harness/index.ts';
+import { type Command, measure } from './measure.ts';
 import type { NullServer } from './null-server.ts';
 import { inScratch, nullJob, withNullServer } from './arenas.ts';
 import { RELAY } from './compare.ts';
@@ -19,16 +22,18 @@ const CONNECTION = 64 * MiB;
 
 interface Timed { readonly executors: number; readonly seconds: number }
 
-interface Work { readonly executors: number; readonly objects: number; readonly size: number; readonly latencyMs: number; readonly connectionBytes?: number }
+interface Work { readonly executors: number; readonly objects: number; readonly size: number; readonly latencyMs: number; readonly connectionBytes?: number; readonly fleet?: { readonly queue: string; readonly span: number } }
 
 /** The share of the work that is done before the clock starts: two cores take seconds to start eight processes, which is not what is asked. */
 const BEFORE = 0.25;
 
 /** Seconds that the rest of the work took, to the last byte written. */
-function timed(bin: string, { executors, objects, size, latencyMs, connectionBytes }: Work): Promise<Timed> {
+function timed(bin: string, { executors, objects, size, latencyMs, connectionBytes, fleet }: Work): Promise<Timed> {
   return withNullServer(latencyMs, objects, size, async (server, dir) => {
     if (connectionBytes !== undefined) await server.limit({ connectionBytes });
-    const done = measure(ourRun(bin, nullJob(server, dir), { ends: { payload_signing: 'unsigned' }, file: { transfer: RELAY, executors, batch: { objects: 100 }, limits: { concurrency: 16 * executors, memory: '128 MiB' } } }));
+    const batch = { objects: 100, ...(fleet === undefined ? {} : { span: fleet.span }) };
+    const run = ourRun(bin, nullJob(server, dir), { ends: { payload_signing: 'unsigned' }, file: { transfer: RELAY, executors, batch, limits: { concurrency: 16 * executors, memory: '128 MiB' } } });
+    const done = measure(fleet === undefined ? run : asFleet(run, fleet.queue, dir, executors));
     const early = done.then(() => { throw new Error('the run ended before everything was written'); });
     early.catch(() => undefined); // where it ends in time, nobody waits for it any more
     const written = (share: number): Promise<number> => Promise.race([until(server, objects, size, share), early]);
@@ -49,27 +54,65 @@ async function until(server: NullServer, objects: number, size: number, share: n
   }
 }
 
+/** The same run over a queue, by so many workers. */
+function asFleet({ argv, env }: Command, queue: string, dir: string, workers: number): Command {
+  const journal = join(dir, 'journal');
+  mkdirSync(journal);
+  return { argv: [...argv, '--queue', queue, '--journal', journal, '--workers', String(workers)], env: { ...env, BRIGADE_MESSAGE_KEY: 'bench'.repeat(8) } };
+}
+
+/** Bytes that a worker takes at a time, when as many are to be taken as of 20 GiB. */
+const spanOf = (gib: number): number => Math.max(8, Math.ceil(256 * Math.min(1, gib / 20) / 8) * 8) * MiB;
+
+interface Large { readonly alone: Timed; readonly five: Timed; readonly efficiency: number }
+
+async function largeBy(time: (work: Work) => Promise<Timed>, gib: number, fleet?: (name: string) => NonNullable<Work['fleet']>): Promise<Large> {
+  const size = Math.round(gib * 2 ** 30);
+  const large = (name: string) => ({ objects: 1, latencyMs: 20, connectionBytes: CONNECTION, ...(fleet === undefined ? {} : { fleet: fleet(name) }) });
+  const alone = await time({ ...large('alone'), executors: 1, size: Math.round(size / 5) });
+  const five = await time({ ...large('five'), executors: 5, size });
+  return { alone, five, efficiency: alone.seconds / five.seconds };
+}
+
+async function largeByFleet(bin: string, gib: number): Promise<Large> {
+  const nats = await startNats();
+  try {
+    return await largeBy((work) => timed(bin, work), gib, (name) => ({ queue: `nats:${name}@${nats.endpoint}?create=true`, span: spanOf(gib) }));
+  } finally {
+    await nats.stop();
+  }
+}
+
+const HEAD = [`| | work | seconds for all but its first ${100 * BEFORE} % | efficiency |`, '|---|---|---|---|'];
+
+function rowsOf({ alone, five, efficiency }: Large, gib: number, who: string): string[] {
+  return [`| 1 ${who} | one object of ${(gib / 5).toFixed(1)} GiB, 64 MiB/s a connection | ${alone.seconds.toFixed(1)} | |`, `| 5 ${who.replace(/^\w+/, '$&s')} | one object of ${gib} GiB | ${five.seconds.toFixed(1)} | ${efficiency.toFixed(2)} |`];
+}
+
 export async function workersSection(bin: string, objects: number, gib: number): Promise<Section> {
   const small = { size: 4096, latencyMs: 100 };
   const one = await timed(bin, { ...small, executors: 1, objects });
   const eight = await timed(bin, { ...small, executors: 8, objects: 8 * objects });
-  const size = Math.round(gib * 2 ** 30);
-  const large = { objects: 1, latencyMs: 20, connectionBytes: CONNECTION };
-  const alone = await timed(bin, { ...large, executors: 1, size: Math.round(size / 5) });
-  const five = await timed(bin, { ...large, executors: 5, size });
-  const [ofSmall, ofLarge] = [one.seconds / eight.seconds, alone.seconds / five.seconds];
+  const large = await largeBy((work) => timed(bin, work), gib);
+  const fleet = await largeByFleet(bin, gib);
+  const only = gib < 20 ? { only: `${gib} GiB` } : {};
+  const ofSmall = one.seconds / eight.seconds;
   const text = [
-    `| | work | seconds for all but its first ${100 * BEFORE} % | efficiency |`, '|---|---|---|---|',
+    ...HEAD,
     `| 1 executor | ${objects.toLocaleString('en')} × 4 KiB, 100 ms to each answer | ${one.seconds.toFixed(1)} | |`, `| 8 executors | eight times as much | ${eight.seconds.toFixed(1)} | ${ofSmall.toFixed(2)} |`,
-    `| 1 executor | one object of ${(gib / 5).toFixed(1)} GiB, 64 MiB/s a connection | ${alone.seconds.toFixed(1)} | |`, `| 5 executors | one object of ${gib} GiB | ${five.seconds.toFixed(1)} | ${ofLarge.toFixed(2)} |`,
+    ...rowsOf(large, gib, 'executor'), ...rowsOf(fleet, gib, 'worker of a fleet'),
   ].join('\n');
   return {
     title: 'More executors', text, losses: [], commands: ['node bench/workers.ts'],
-    reached: [{ aspect: 'workers-small', values: [ofSmall] }, { aspect: 'workers-large', values: [ofLarge], ...(gib < 20 ? { only: `${gib} GiB` } : {}) }],
+    reached: [{ aspect: 'workers-small', values: [ofSmall] }, { aspect: 'workers-large', values: [large.efficiency], ...only }, { aspect: 'workers-fleet', values: [fleet.efficiency], ...only }],
   };
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { objects: { type: 'string', default: '2000' }, gib: { type: 'string', default: '20' } } });
-  await inScratch(async (dir) => { console.log((await workersSection(buildProduct(join(dir, 'product')), Number(values.objects), Number(values.gib))).text); });
+  const { values } = parseArgs({ options: { objects: { type: 'string', default: '2000' }, gib: { type: 'string', default: '20' }, only: { type: 'string' } } });
+  const gib = Number(values.gib);
+  await inScratch(async (dir) => {
+    const bin = buildProduct(join(dir, 'product'));
+    console.log(values.only === 'fleet' ? [...HEAD, ...rowsOf(await largeByFleet(bin, gib), gib, 'worker of a fleet')].join('\n') : (await workersSection(bin, Number(values.objects), gib)).text);
+  });
 }

@@ -62,7 +62,7 @@ interface Process {
   readonly over: () => boolean;
 }
 
-class Fleet {
+export class Fleet {
   readonly dir: string;
   readonly #server: Server;
   readonly #nats: NatsServer;
@@ -72,11 +72,11 @@ class Fleet {
   coordinator: Process;
   readonly workers: Process[];
 
-  constructor(options: FleetOptions, dir: string, ground: { readonly server: Server; readonly nats: NatsServer; readonly source: Place; readonly destination: Place }) {
+  constructor(options: Pick<FleetOptions, 'workers'>, dir: string, ground: { readonly server: Server; readonly nats: NatsServer; readonly source: Place; readonly destination: Place }) {
     this.dir = dir;
     this.#server = ground.server;
     this.#nats = ground.nats;
-    this.#migration = writeMigration({ dir, name: 'chaos', source: ground.source, destination: ground.destination, options: { limits: { bandwidth: BANDWIDTH }, batch: { objects: 100 }, transfer: { multipart_threshold: 16 * MiB, part_size: 8 * MiB } } });
+    this.#migration = writeMigration({ dir, name: 'chaos', source: ground.source, destination: ground.destination, options: { limits: { bandwidth: BANDWIDTH }, batch: { objects: 100, span: 16 * MiB }, transfer: { multipart_threshold: 16 * MiB, part_size: 8 * MiB } } });
     this.#env = { ...this.#migration.env, BRIGADE_MESSAGE_KEY: randomBytes(32).toString('hex') };
     this.coordinator = this.#startCoordinator();
     this.workers = Array.from({ length: options.workers }, () => this.#startWorker());
@@ -86,8 +86,13 @@ class Fleet {
     return { ...this.#migration, state: this.#stateDir() };
   }
 
+  /** `--journal` of everybody. */
+  get journal(): string {
+    return `s3://journal/${this.dir.split('/').at(-1) ?? ''}/?endpoint=${this.#server.endpoint}&region=${this.#server.region}&credentials=env:CHAOS`;
+  }
+
   get #places(): string[] {
-    return ['--queue', `nats:${QUEUE}@${this.#nats.endpoint}?create=true&lease=${LEASE}`, '--journal', `s3://journal/${this.dir.split('/').at(-1) ?? ''}/?endpoint=${this.#server.endpoint}&region=${this.#server.region}&credentials=env:CHAOS`];
+    return ['--queue', `nats:${QUEUE}@${this.#nats.endpoint}?create=true&lease=${LEASE}`, '--journal', this.journal];
   }
 
   #stateDir(): string {
@@ -269,7 +274,8 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
   return { done, rounds, objects, extraVersions, seconds: (performance.now() - started) / 1000, violations: found };
 }
 
-async function judged(fleet: Fleet, source: Place, destination: Place, dir: string): Promise<{ readonly found: string[]; readonly objects: number; readonly extra: number }> {
+/** What the oracle and the journal hold against a run that has ended well. */
+export async function judged(fleet: Fleet, source: Place, destination: Place, dir: string): Promise<{ readonly found: string[]; readonly objects: number; readonly extra: number }> {
   const claim = await claimOf(fleet.migration);
   const verdict = await reconcile(source, destination, claim.states, dir);
   const differs = await fleet.check();

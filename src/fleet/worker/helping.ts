@@ -60,7 +60,7 @@ export class Helping {
   /** Whether it is answered here. */
   accept(delivery: MessageDelivery, { id, body }: Envelope<'call', CallBody>): boolean {
     if (delivery.leaseLeftMs() <= 0) return false;
-    const refused = this.#refused(delivery, body.upload);
+    const refused = this.#refused(delivery, body);
     if (refused !== undefined) {
       // Where this fails, the lease runs out and it comes again.
       void (refused === 'drop' ? delivery.ack() : delivery.release(refused)).catch(() => undefined);
@@ -94,9 +94,10 @@ export class Helping {
   }
 
   /** How long others should have it, or that it is over; undefined: it is answered. */
-  #refused({ receives }: MessageDelivery, upload: string): number | 'drop' | undefined {
+  #refused({ receives }: MessageDelivery, { upload, hand }: CallBody): number | 'drop' | undefined {
     const { ranges, restMs, own, random } = this.#options;
-    const isTwin = ranges.isAtWorkOn(upload) || [...this.#hands].some((hand) => hand.upload === upload);
+    const isTwin = ranges.isAtWorkOn(upload) || [...this.#hands].some((one) => one.upload === upload);
+    if (isTwin && receives > 1) ranges.inherit(upload, hand);
     if (isTwin) return receives > TWIN.most ? 'drop' : receives <= TWIN.atOnce ? 0 : TWIN.firstMs * 2 ** (receives - TWIN.atOnce) * (0.5 + random.next());
     const isBusy = this.#hands.size >= MOST || (own() > 0 && ranges.idleLanes <= 0);
     const elsewhereMs = Math.max(restMs(), isBusy ? BUSY.forMs : 0);

@@ -40,13 +40,20 @@ const LEASES = 3;
 /** Who answered a call and finds no lane free for so long leaves it to others. */
 const BUSY_MS = 5000;
 
+/** What the hands of this worker that are at one upload have in common. */
+interface AtWork {
+  hands: number;
+  readonly mine: Set<number>;
+  readonly takings: Set<Taking>;
+}
+
 type Helped = 'done' | 'back';
 
 export class FleetRanges implements RangeQueue {
   readonly #options: FleetRangesOptions;
   readonly #deals: Deals;
-  /** Uploads that are worked on here, by whichever hand. */
-  readonly #uploads = new Map<string, number>();
+  /** Uploads that are worked on here, by whichever hands. */
+  readonly #uploads = new Map<string, AtWork>();
   #helping = 0;
   #spans = 0;
 
@@ -68,6 +75,12 @@ export class FleetRanges implements RangeQueue {
     return this.#uploads.has(upload);
   }
 
+  /** Whoever answered this call is gone, and it has come to one who is at work on that upload already. */
+  inherit(upload: string, hand: number): void {
+    for (const taking of this.#uploads.get(upload)?.takings ?? []) taking.inherit(hand);
+    this.#deals.news();
+  }
+
   receive(most: number, signal: AbortSignal): Promise<readonly PartRange[]> {
     return this.#deals.receive(most, signal);
   }
@@ -79,7 +92,7 @@ export class FleetRanges implements RangeQueue {
   async spread(spread: Spread, signal: AbortSignal): Promise<readonly Part[]> {
     const { upload, spanBytes } = spread;
     const spans = spanBytes === undefined ? [] : partSpans(upload.size, upload.partSize, spanBytes);
-    return this.#on(upload, () => (spans.length < 2 ? this.#alone(spread, signal) : this.#together(spread, spans, signal)));
+    return this.#on(upload, (here) => (spans.length < 2 ? this.#alone(spread, signal) : this.#together(spread, spans, here, signal)));
   }
 
   /** All of it here; parts are told in the reports of the task. */
@@ -89,23 +102,21 @@ export class FleetRanges implements RangeQueue {
     return numbers.flatMap((number) => parts.get(number) ?? []);
   }
 
-  async #together({ task, upload, pin, algorithm, numbers, perHolder, spanBytes = 0 }: Spread, spans: readonly PartSpan[], signal: AbortSignal): Promise<readonly Part[]> {
+  async #together({ task, upload, pin, algorithm, numbers, perHolder, spanBytes = 0 }: Spread, spans: readonly PartSpan[], here: AtWork, signal: AbortSignal): Promise<readonly Part[]> {
     const { known, logs, again } = this.#options.recorder.shared(task);
     const wanted = new Set(numbers);
     // What was known before of the parts that are asked for was found wanting.
     const mark = logs.mark();
     const problems = logs.problems;
     const { leaseMs } = this.#options;
-    const taking = this.#taking({
+    const taking = this.#taking(here, {
       logs, upload, pin, algorithm, perHolder, hand: 0, again, silenceMs: Math.max(LEASES * leaseMs, SILENCES * LONGEST_SILENCE_MS),
       missing: (span) => numbersOf(span).filter((number) => wanted.has(number) && logs.partSince(mark, upload.id, span.first, number) === undefined),
     });
     const calling = new Calling({ logs, random: this.#options.random, clock: this.#options.clock, call: (hand) => this.#options.call(known.name, { upload: upload.id, hand, pin, algorithm, spanBytes, perHolder, after: known.after }) });
     const own = spans.filter((span) => numbersOf(span).some((number) => wanted.has(number)));
     const left = (): readonly PartSpan[] => own.filter((span) => taking.missing(span).length > 0);
-    await this.#work(taking, signal, async () => {
-      await logs.catchUp(signal);
-      taking.begin(spans);
+    await this.#work(taking, here, signal, async () => {
       const error = taking.error ?? logs.problemSince(problems, upload.id);
       if (error !== undefined) throw error;
       const now = left();
@@ -131,24 +142,24 @@ export class FleetRanges implements RangeQueue {
     const { upload } = found;
     const logs = new SpanLogs({ journal, task, clock });
     const stored = new Set(found.parts.map(({ number }) => number));
-    const taking = this.#taking({
-      ...call, upload, logs, again, silenceMs: Infinity,
-      missing: (span) => numbersOf(span).filter((number) => !stored.has(number) && logs.partSince(NOTHING, upload.id, span.first, number) === undefined),
-    });
     this.#helping++;
-    return this.#on(upload, () => this.#help(taking, call, leave, signal)).finally(() => { this.#helping--; });
+    return this.#on(upload, (here) => {
+      const taking = this.#taking(here, {
+        ...call, upload, logs, again, silenceMs: Infinity,
+        missing: (span) => numbersOf(span).filter((number) => !stored.has(number) && logs.partSince(NOTHING, upload.id, span.first, number) === undefined),
+      });
+      return this.#help(taking, here, call, leave, signal);
+    }).finally(() => { this.#helping--; });
   }
 
-  async #help(taking: Taking, { upload, spanBytes, hand }: Call, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
+  async #help(taking: Taking, here: AtWork, { upload, spanBytes, hand }: Call, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
     const { clock } = this.#options;
     const { logs } = taking;
     const spans = turned(partSpans(taking.upload.size, taking.upload.partSize, spanBytes), hand);
     const busyMs = clock.monotonic() + BUSY_MS;
     let problems: number | undefined;
     let helped: Helped = 'done';
-    await this.#work(taking, signal, async () => {
-      await logs.catchUp(signal);
-      taking.begin(spans);
+    await this.#work(taking, here, signal, async () => {
       problems ??= logs.problems;
       if (taking.error !== undefined || logs.problemSince(problems, upload) !== undefined) return true;
       const isIdle = taking.held === 0;
@@ -164,15 +175,19 @@ export class FleetRanges implements RangeQueue {
     return helped;
   }
 
-  /** Turn after turn until one says that it is over; what is on its way then ends, and is told. */
-  async #work(taking: Taking, signal: AbortSignal, turn: () => Promise<boolean>): Promise<void> {
+  /** Turn after turn, each after a look at the logs, until one says that it is over; what is on its way then ends, and is told. */
+  async #work(taking: Taking, { takings }: AtWork, signal: AbortSignal, turn: () => Promise<boolean>): Promise<void> {
     let over = false;
+    takings.add(taking);
     try {
       while (!over) {
         if (signal.aborted) throw cancelled('spread');
+        await taking.logs.catchUp(signal);
+        taking.looked();
         over = await turn();
       }
     } finally {
+      takings.delete(taking);
       await taking.end(!over);
     }
   }
@@ -183,9 +198,9 @@ export class FleetRanges implements RangeQueue {
     await this.#deals.until(() => taking.held !== held || (taking.low && !low) || taking.error !== undefined, ms, signal);
   }
 
-  #taking(options: Omit<TakingOptions, 'deals' | 'worker' | 'clock' | 'open'>): Taking {
+  #taking({ mine }: AtWork, options: Omit<TakingOptions, 'deals' | 'worker' | 'clock' | 'open' | 'mine'>): Taking {
     const { worker, clock } = this.#options;
-    return new Taking({ ...options, deals: this.#deals, worker, clock, open: (span) => this.#open(span) });
+    return new Taking({ ...options, mine, deals: this.#deals, worker, clock, open: (span) => this.#open(span) });
   }
 
   #open(span: HeldSpan): { readonly task: number; readonly close: () => void } {
@@ -196,14 +211,14 @@ export class FleetRanges implements RangeQueue {
     return { task, close: () => recorder.closeSpan(task) };
   }
 
-  async #on<T>({ id }: Upload, work: () => Promise<T>): Promise<T> {
-    this.#uploads.set(id, (this.#uploads.get(id) ?? 0) + 1);
+  async #on<T>({ id }: Upload, work: (here: AtWork) => Promise<T>): Promise<T> {
+    const here = this.#uploads.get(id) ?? { hands: 0, mine: new Set(), takings: new Set() };
+    this.#uploads.set(id, here);
+    here.hands++;
     try {
-      return await work();
+      return await work(here);
     } finally {
-      const left = (this.#uploads.get(id) ?? 1) - 1;
-      if (left === 0) this.#uploads.delete(id);
-      else this.#uploads.set(id, left);
+      if (--here.hands === 0) this.#uploads.delete(id);
     }
   }
 }

@@ -76,6 +76,11 @@ export class SpanLogs {
     return this.#logs.get(first)?.uploads.get(upload)?.holder;
   }
 
+  /** Spans that this hand has. */
+  heldBy(upload: string, hand: number): readonly number[] {
+    return [...this.#logs].filter(([, { uploads }]) => uploads.get(upload)?.holder?.hand === hand).map(([first]) => first);
+  }
+
   /** The number of the last claim that held; -1: none. */
   claimed(upload: string, first: number): number {
     return this.#logs.get(first)?.uploads.get(upload)?.claimed ?? -1;

@@ -19,6 +19,8 @@ export interface TakingOptions extends Pick<PartRange, 'upload' | 'pin' | 'algor
   readonly hand: number;
   /** Whoever was this hand before is gone. */
   readonly again: boolean;
+  /** Spans of this upload that this worker has, by whichever hand. */
+  readonly mine: Set<number>;
   /** Somebody who says nothing for so long is gone. Infinity: that is others' matter. */
   readonly silenceMs: number;
   readonly clock: Clock;
@@ -34,8 +36,9 @@ export class Taking {
   readonly #options: TakingOptions;
   readonly #held = new Map<number, Promise<void>>();
   readonly #stop = new AbortController();
-  /** Claims of whoever was this hand before: the number of each. */
-  #left: ReadonlyMap<number, number> | undefined;
+  /** Claims of hands that are gone: of each span the number of the claim. */
+  readonly #left = new Map<number, number>();
+  #begun = false;
   #error: BrigadeError | undefined;
 
   constructor(options: TakingOptions) {
@@ -72,29 +75,44 @@ export class Taking {
 
   /** Nobody works on it. The logs were read. */
   isFree({ first }: PartSpan): boolean {
-    const { logs, upload, worker, hand, again, silenceMs } = this.#options;
-    if (this.#held.has(first)) return false;
+    const { logs, upload, worker, mine, silenceMs } = this.#options;
+    if (mine.has(first)) return false;
     const holder = logs.holder(upload.id, first);
     if (holder === undefined || holder.worker === worker || logs.silentMs(first) > silenceMs) return true;
-    return again && holder.hand === hand && this.#left?.get(first) === logs.claimed(upload.id, first);
+    return this.#left.get(first) === logs.claimed(upload.id, first);
   }
 
-  /** After the first look at the logs: what stands there of this hand was an earlier one's. */
-  begin(spans: readonly PartSpan[]): void {
+  /** After each look at the logs. What stood there of this hand at the first one was an earlier one's. */
+  looked(): void {
+    const { hand, again } = this.#options;
+    if (again && !this.#begun) this.inherit(hand);
+    this.#begun = true;
+  }
+
+  /** Whoever was this hand is gone: its message came again. What is known to be its may be taken; what somebody claims for it from now on may not. */
+  inherit(hand: number): void {
     const { logs, upload } = this.#options;
-    this.#left ??= new Map(spans.map(({ first }) => [first, logs.claimed(upload.id, first)]));
+    for (const first of logs.heldBy(upload.id, hand)) this.#left.set(first, logs.claimed(upload.id, first));
   }
 
   /** Claims the first of these that is free; false: none is, or somebody else was faster. */
   async take(spans: readonly PartSpan[]): Promise<boolean> {
-    const { logs, upload, worker, hand, clock } = this.#options;
+    const { logs, upload, worker, hand, mine, clock } = this.#options;
     const span = spans.find((one) => this.isFree(one) && this.missing(one).length > 0);
     if (span === undefined) return false;
-    const numbers = this.missing(span);
-    const held = await HeldSpan.claim({ logs, upload: upload.id, span, numbers, worker, hand, clock });
-    if (held === undefined) return false;
-    this.#held.set(span.first, this.#work(held).catch((thrown: unknown) => this.#fail(thrown)).finally(() => {
-      this.#held.delete(span.first);
+    const { first } = span;
+    mine.add(first);
+    const held = await HeldSpan.claim({ logs, upload: upload.id, span, numbers: this.missing(span), worker, hand, clock }).catch((thrown: unknown) => {
+      mine.delete(first);
+      throw thrown;
+    });
+    if (held === undefined) {
+      mine.delete(first);
+      return false;
+    }
+    this.#held.set(first, this.#work(held).catch((thrown: unknown) => this.#fail(thrown)).finally(() => {
+      mine.delete(first);
+      this.#held.delete(first);
       this.#options.deals.news();
     }));
     return true;
