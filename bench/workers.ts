@@ -1,5 +1,6 @@
 /**
- * One to eight executors, and five workers of a fleet, against a store that is slow but never busy (P7): `node bench/workers.ts [--objects 2000] [--gib 20] [--only fleet]`.
+ * One to eight executors, and five workers of a fleet, against a store that is slow but never busy (P7): `node bench/workers.ts [--objects 2000] [--gib 20] [--only fleet [--connection 64]]`; on a machine that is
+ * busy otherwise, a slower connection (MiB/s) and a smaller object still tell whether the work is shared well.
  *
  * Small objects: 100 ms to each answer, so that one executor spends its time waiting; eight must be eight times as fast. They are given out in
  * hundreds: in thousands, as it is usual, so few would not go round evenly. One large object: each connection gives 64 MiB/s, so that five
@@ -66,18 +67,18 @@ const spanOf = (gib: number): number => Math.max(8, Math.ceil(256 * Math.min(1, 
 
 interface Large { readonly alone: Timed; readonly five: Timed; readonly efficiency: number }
 
-async function largeBy(time: (work: Work) => Promise<Timed>, gib: number, fleet?: (name: string) => NonNullable<Work['fleet']>): Promise<Large> {
+async function largeBy(time: (work: Work) => Promise<Timed>, gib: number, connectionBytes: number, fleet?: (name: string) => NonNullable<Work['fleet']>): Promise<Large> {
   const size = Math.round(gib * 2 ** 30);
-  const large = (name: string) => ({ objects: 1, latencyMs: 20, connectionBytes: CONNECTION, ...(fleet === undefined ? {} : { fleet: fleet(name) }) });
+  const large = (name: string) => ({ objects: 1, latencyMs: 20, connectionBytes, ...(fleet === undefined ? {} : { fleet: fleet(name) }) });
   const alone = await time({ ...large('alone'), executors: 1, size: Math.round(size / 5) });
   const five = await time({ ...large('five'), executors: 5, size });
   return { alone, five, efficiency: alone.seconds / five.seconds };
 }
 
-async function largeByFleet(bin: string, gib: number): Promise<Large> {
+async function largeByFleet(bin: string, gib: number, connectionBytes: number): Promise<Large> {
   const nats = await startNats();
   try {
-    return await largeBy((work) => timed(bin, work), gib, (name) => ({ queue: `nats:${name}@${nats.endpoint}?create=true`, span: spanOf(gib) }));
+    return await largeBy((work) => timed(bin, work), gib, connectionBytes, (name) => ({ queue: `nats:${name}@${nats.endpoint}?create=true`, span: spanOf(gib) }));
   } finally {
     await nats.stop();
   }
@@ -85,22 +86,22 @@ async function largeByFleet(bin: string, gib: number): Promise<Large> {
 
 const HEAD = [`| | work | seconds for all but its first ${100 * BEFORE} % | efficiency |`, '|---|---|---|---|'];
 
-function rowsOf({ alone, five, efficiency }: Large, gib: number, who: string): string[] {
-  return [`| 1 ${who} | one object of ${(gib / 5).toFixed(1)} GiB, 64 MiB/s a connection | ${alone.seconds.toFixed(1)} | |`, `| 5 ${who.replace(/^\w+/, '$&s')} | one object of ${gib} GiB | ${five.seconds.toFixed(1)} | ${efficiency.toFixed(2)} |`];
+function rowsOf({ alone, five, efficiency }: Large, gib: number, connectionBytes: number, who: string): string[] {
+  return [`| 1 ${who} | one object of ${(gib / 5).toFixed(1)} GiB, ${connectionBytes / MiB} MiB/s a connection | ${alone.seconds.toFixed(1)} | |`, `| 5 ${who.replace(/^\w+/, '$&s')} | one object of ${gib} GiB | ${five.seconds.toFixed(1)} | ${efficiency.toFixed(2)} |`];
 }
 
 export async function workersSection(bin: string, objects: number, gib: number): Promise<Section> {
   const small = { size: 4096, latencyMs: 100 };
   const one = await timed(bin, { ...small, executors: 1, objects });
   const eight = await timed(bin, { ...small, executors: 8, objects: 8 * objects });
-  const large = await largeBy((work) => timed(bin, work), gib);
-  const fleet = await largeByFleet(bin, gib);
+  const large = await largeBy((work) => timed(bin, work), gib, CONNECTION);
+  const fleet = await largeByFleet(bin, gib, CONNECTION);
   const only = gib < 20 ? { only: `${gib} GiB` } : {};
   const ofSmall = one.seconds / eight.seconds;
   const text = [
     ...HEAD,
     `| 1 executor | ${objects.toLocaleString('en')} × 4 KiB, 100 ms to each answer | ${one.seconds.toFixed(1)} | |`, `| 8 executors | eight times as much | ${eight.seconds.toFixed(1)} | ${ofSmall.toFixed(2)} |`,
-    ...rowsOf(large, gib, 'executor'), ...rowsOf(fleet, gib, 'worker of a fleet'),
+    ...rowsOf(large, gib, CONNECTION, 'executor'), ...rowsOf(fleet, gib, CONNECTION, 'worker of a fleet'),
   ].join('\n');
   return {
     title: 'More executors', text, losses: [], commands: ['node bench/workers.ts'],
@@ -109,10 +110,10 @@ export async function workersSection(bin: string, objects: number, gib: number):
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { objects: { type: 'string', default: '2000' }, gib: { type: 'string', default: '20' }, only: { type: 'string' } } });
-  const gib = Number(values.gib);
+  const { values } = parseArgs({ options: { objects: { type: 'string', default: '2000' }, gib: { type: 'string', default: '20' }, only: { type: 'string' }, connection: { type: 'string', default: '64' } } });
+  const [gib, connection] = [Number(values.gib), Number(values.connection) * MiB];
   await inScratch(async (dir) => {
     const bin = buildProduct(join(dir, 'product'));
-    console.log(values.only === 'fleet' ? [...HEAD, ...rowsOf(await largeByFleet(bin, gib), gib, 'worker of a fleet')].join('\n') : (await workersSection(bin, Number(values.objects), gib)).text);
+    console.log(values.only === 'fleet' ? [...HEAD, ...rowsOf(await largeByFleet(bin, gib, connection), gib, connection, 'worker of a fleet')].join('\n') : (await workersSection(bin, Number(values.objects), gib)).text);
   });
 }
