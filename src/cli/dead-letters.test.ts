@@ -8,7 +8,7 @@ import type { MessageQueue } from '../ports/message-queue.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { seededRandom } from '../telemetry/random.ts';
 import { brigade, tempFolder } from './fixture.test.ts';
-import { copied, failed, KEY, message, task, writeJournal } from './journal.test-kit.ts';
+import { calling, copied, failed, KEY, message, task, writeJournal } from './journal.test-kit.ts';
 
 const ENV = { BRIGADE_KEY: KEY };
 const WITH_KEY = ['--message-key', 'env:BRIGADE_KEY'];
@@ -127,4 +127,14 @@ test('what is wrong with the command line is one line', async () => {
   const missing = await brigade(folder.path, ['dead-letters'], { env: ENV });
   assert.match(missing.err, /--queue: is missing/);
   await written.close();
+});
+
+test('a call for help that nobody answered is nothing to worry about', async () => {
+  using folder = tempFolder();
+  const on = await ground(folder);
+  await on.bury(calling(4), 'delivered 101 times');
+  const { exit, out, err } = await on.run(...WITH_KEY, '--journal', 'journals');
+  assert.equal(exit, 0, err);
+  assert.match(out, /^done .*\n.*parked: delivered 101 times\n +it asked for help with an object of task 1\/0\/4 of photos: nothing is lost with it/);
+  await on.written.close();
 });

@@ -3,7 +3,8 @@ import { openJournals } from '../app/fleet/journal.ts';
 import { newShard, SetDigest } from '../core/shard.ts';
 import type { Item, Outcome } from '../core/item.ts';
 import { messageCodec } from '../fleet/messages.ts';
-import { FLEET_CHECKS, type FleetBodies, sealTask } from '../fleet/task-message.ts';
+import { callBody } from '../fleet/call-message.ts';
+import { FLEET_CHECKS, type FleetBodies, sealTask, taskId } from '../fleet/task-message.ts';
 import type { CoordinatorJournal, Journal, PlanRecord, TaskName } from '../ports/journal.ts';
 import { Secret } from '../core/secret.ts';
 import { systemClock } from '../telemetry/clock.ts';
@@ -45,4 +46,11 @@ export async function writeJournal(root: string, done: number): Promise<Written>
 export function message(number: number, { key: sealing = KEY, sending = 0, after = 0, largest = 256 * 1024, spec = 'photos' } = {}, keep: Journal['keep'] = () => Promise.reject(new Error('too large'))): Promise<string> {
   const codec = messageCodec<FleetBodies>({ current: new Secret(sealing) }, FLEET_CHECKS);
   return sealTask(codec, { name: task(number), spec: { id: spec, sha256: 'a'.repeat(64) }, run: 1, size: 'small', sending, after, items: [item(2 * number), item(2 * number + 1)] }, largest, keep);
+}
+
+/** As the owner of a large object sends it. */
+export function calling(number: number): string {
+  const codec = messageCodec<FleetBodies>({ current: new Secret(KEY) }, FLEET_CHECKS);
+  const body = callBody({ upload: 'u', hand: 1, pin: { token: 't' }, algorithm: 'crc32', spanBytes: 8, perHolder: 4, after: 0 });
+  return codec.seal({ kind: 'call', id: taskId(task(number)), spec: { id: 'photos', sha256: 'a'.repeat(64) }, body });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { cutObject, partRange, planPartSize } from './parts.ts';
+import { cutObject, partRange, planPartSize, partSpans } from './parts.ts';
 import { GiB, MiB, TiB } from './units.ts';
 
 const s3 = { minPartSize: 5 * MiB, maxPartSize: 5 * GiB, maxParts: 10_000, maxObjectSize: 48.8 * TiB, maxSingleWrite: 5 * GiB };
@@ -37,4 +37,17 @@ test('the three ways, at their borders', () => {
   assert.deepEqual(cutObject(64 * MiB, s3, options, true), { way: 'stream' });
   assert.deepEqual(cutObject(64 * MiB + 1, s3, options, true), { way: 'parts', partSize: 8 * MiB, parts: 9 });
   assert.deepEqual(cutObject(64 * MiB + 1, s3, options, false), { way: 'stream' });
+});
+
+test('spans: all parts, each once, in no more than about 256 pieces', () => {
+  for (const [size, partSize, bytes, pieces] of [[20 * GiB, 8 * MiB, 256 * MiB, 80], [20 * GiB + 1, 8 * MiB, 256 * MiB, 81], [5 * TiB, 525 * MiB, 256 * MiB, 256], [100 * MiB, 8 * MiB, 256 * MiB, 1], [17 * MiB, 8 * MiB, 1, 3]] as const) {
+    const spans = partSpans(size, partSize, bytes);
+    assert.ok(spans.length <= pieces && spans.length >= pieces * 0.9, `${spans.length} of ${size}`);
+    let next = 1;
+    for (const { first, count } of spans) {
+      assert.equal(first, next);
+      next += count;
+    }
+    assert.equal(next - 1, Math.ceil(size / partSize));
+  }
 });
