@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 
 const src = (layer) => `./src/${layer}`;
 const drivers = ['stores', 'queues', 'ledger', 'journal', 'telemetry'];
-const queueDrivers = ['local', 'memory', 'sqs', 'nats'];
+const queueDrivers = ['local', 'memory', 'sqs', 'nats', 'partitions'];
 const outer = ['fleet', 'app', 'cli', 'server', 'faults'];
 
 /** `target` may not import from any folder in `from`. */

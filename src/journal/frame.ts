@@ -3,7 +3,7 @@
  *
  *   bytes 0–2    'BBJ'
  *   byte 3       version
- *   byte 4       what it is: 'E' epoch, 'P' plan, 'C' control, 'R' report, 'S' seal, 'B' binding, 'D' document, 'W' worker
+ *   byte 4       what it is: 'E' epoch, 'P' plan, 'C' control, 'R' report, 'S' seal, 'B' binding, 'D' document, 'W' worker, 'Q' of a shelf
  *   bytes 5–8    length of what follows after the header, little-endian: tells a torn segment from a changed one
  *   bytes 9–24   first 16 bytes of SHA-256 over the name, bytes 0–8 and the rest
  *   bytes 25–    zstd( content )
@@ -13,7 +13,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { keyToBytes, type Key } from '../core/key.ts';
 import type { Damage } from '../ports/journal.ts';
 
-export type SegmentKind = 'E' | 'P' | 'C' | 'R' | 'S' | 'B' | 'D' | 'W';
+export type SegmentKind = 'E' | 'P' | 'C' | 'R' | 'S' | 'B' | 'D' | 'W' | 'Q';
 
 export interface Segment {
   readonly kind: SegmentKind;
@@ -26,7 +26,7 @@ const SUMMED = 9;
 const SUM = 16;
 const HEADER = SUMMED + SUM;
 const MAX_CONTENT = 1 << 30;
-const KINDS = 'EPCRSBDW';
+const KINDS = 'EPCRSBDWQ';
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 export function encodeSegment(key: Key, { kind, content }: Segment): Buffer {

@@ -17,6 +17,8 @@ export interface OutgoingMessage {
   readonly id: string;
   /** Not empty; at most `limits.largestMessageBytes` in UTF-8; only characters that XML 1.0 allows (SQS takes no others; the codec sees to it). */
   readonly body: string;
+  /** What partitions are taken of, where the queue has any: the same for every sending of a task. Absent: the id. */
+  readonly affinity?: string;
 }
 
 /** One per message, in the order in which they were given. */

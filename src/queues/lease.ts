@@ -17,6 +17,11 @@ export class Lease {
     this.#endsAt = since + leaseMs;
   }
 
+  /** By the clock that it was made with. */
+  get endsAt(): number {
+    return this.#endsAt;
+  }
+
   leftMs(): number {
     return Math.max(0, this.#endsAt - this.#clock.monotonic());
   }

@@ -22,7 +22,7 @@ import type { LeasedTask } from '../../ports/ledger.ts';
 import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { SpecReference } from '../messages.ts';
 import { mostLeaseMs } from '../leases.ts';
-import { messageId, sealTask, type TaskCodec } from '../task-message.ts';
+import { messageId, sealTask, type TaskCodec, taskId } from '../task-message.ts';
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators } from './epoch.ts';
@@ -362,7 +362,7 @@ export class FleetCrew implements Crew {
     const name = ledger.taskName(task.id);
     if (name === undefined) throw asBrigadeError(new Error(`task ${task.id} has no name`), 'feed');
     const body = await sealTask(codec(), { name, spec, run: task.run, size, sending, after: ledger.reportsFolded(name), items: task.items }, queue.limits.largestMessageBytes, (document) => journal.keep(document, this.#stop.signal), this.#stop.signal);
-    return { id: messageId(spec.id, name, sending), body };
+    return { id: messageId(spec.id, name, sending), body, affinity: `${spec.id} ${taskId(name)}` };
   }
 
   /**
