@@ -2,7 +2,7 @@
 import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandSpec, OptionSpec } from './catalogue.ts';
 
-export const QUEUE: OptionSpec = { flags: '--queue <reference>', description: 'the queue: sqs:NAME, sqs:https://… or nats:NAME@nats://HOST:4222, with ?options; see docs/fleet.md' };
+export const QUEUE: OptionSpec = { flags: '--queue <reference>', description: 'the queue: sqs:NAME, sqs:https://… or nats:NAME@nats://HOST:4222, with ?options, or partitions:N where there is no engine; see docs/fleet.md' };
 export const JOURNAL: OptionSpec = { flags: '--journal <reference>', description: 'the journal: s3://BUCKET/PREFIX/ with ?options, or a shared directory; see docs/fleet.md' };
 export const MESSAGE_KEY: OptionSpec = { flags: '--message-key <reference>', description: 'where the key stands that seals messages: env:NAME, file:PATH, aws-sm:NAME or aws-ssm:NAME; a second one opens messages too, during a rotation', value: 'texts', standard: 'env:BRIGADE_MESSAGE_KEY' };
 /** What makes a run one of a fleet. */
@@ -28,7 +28,7 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       about: 'The same files as brigade run. Copies nothing itself: workers do, wherever they are, told by the queue. Dies it, the workers go on, and the next one on the same journal takes over where it was.',
       args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
       options: [...FLEET_OPTIONS, ...FEEDING, ...shared.beginning, ...shared.running.map((one) => (one.flags.startsWith('--on-pause') ? { ...one, standard: 'wait' } : one))],
-      examples: ['brigade coordinator media.yml --queue sqs:brigade --journal s3://fleet-journal/', 'brigade coordinator pairs/ --queue nats:brigade@nats://queue:4222 --journal s3://fleet-journal/ --standby'],
+      examples: ['brigade coordinator media.yml --queue sqs:brigade --journal s3://fleet-journal/', 'brigade coordinator pairs/ --queue nats:brigade@nats://queue:4222 --journal s3://fleet-journal/ --standby', 'brigade coordinator media.yml --queue partitions:7 --journal s3://fleet-journal/'],
       exits: shared.moving, load: () => import('./commands/coordinator.ts'),
     },
     {
@@ -36,11 +36,13 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
       about: 'Needs nothing but the queue, the journal and the key: migrations come by the journal, credentials are resolved on this machine by their references. Any number of workers may join and leave at any time. SIGTERM drains: what is in flight may finish, what was done is told, the rest goes to others; exit code 0. The notice that AWS gives before it takes a machine back does the same. A process that dies is replaced.',
       args: [],
       options: [
-        ...FLEET_OPTIONS, METRICS, { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
+        ...FLEET_OPTIONS, METRICS,
+        { flags: '--partition <share>', description: 'in a fleet without a queue (--queue partitions:N at its coordinators): which of its N members this is, K/N, or K-L/N for a process each' },
+        { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
         { flags: '--spot-notice <when>', description: 'heed the notice that AWS gives before it takes a spot machine back, or before an Auto Scaling group ends one: it drains in the time that is left; auto is on where EC2’s metadata service answers', choices: ['auto', 'on', 'off'], standard: 'auto' },
         ...shared.running.filter(({ flags }) => /--(?:drain|log-file|verbose)\b/.test(flags)),
       ],
-      examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4"],
+      examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4", 'brigade worker --partition 2/7 --journal s3://fleet-journal/'],
       exits: [EXIT.clean, EXIT.usage, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/worker.ts'),
     },
     {

@@ -15,7 +15,7 @@ export function neededJournal(invocation: Invocation): string {
 }
 
 export function neededQueue(invocation: Invocation): string {
-  return needed(invocation, 'queue', 'write --queue sqs:NAME or --queue nats:NAME@nats://host:4222, as for the coordinator');
+  return needed(invocation, 'queue', 'write --queue sqs:NAME, nats:NAME@nats://host:4222 or partitions, as for the coordinator');
 }
 
 /** Without `--message-key`, those of these that are set; the second is for a rotation. */

@@ -19,7 +19,7 @@ export function isFleet({ options }: Invocation, needed = false): boolean {
   const missing = (['queue', 'journal'] as const).filter((name) => options.text(name) === undefined);
   if (missing.length === 0) return true;
   if (!needed && missing.length === 2) return false;
-  throw usageError('E_USAGE', `--${missing[0]} is missing: a fleet has a queue and a journal`, 'write --queue sqs:NAME or nats:NAME@nats://host:4222, and --journal s3://bucket/prefix/ or a shared directory');
+  throw usageError('E_USAGE', `--${missing[0]} is missing: a fleet has a queue and a journal`, 'write --queue sqs:NAME, nats:NAME@nats://host:4222 or partitions:N, and --journal s3://bucket/prefix/ or a shared directory');
 }
 
 export function keysOf(invocation: Invocation): Promise<FreshKeys> {
@@ -39,7 +39,7 @@ export async function openFleet(invocation: Invocation, migration: Migration, ev
     checkJournal(migration, journals.place(migration.name));
     const journal = await journals.open(migration.name);
     await journals.prove(migration.name, signal);
-    const queue = await openQueue(options.text('queue') ?? '', around);
+    const queue = await openQueue(options.text('queue') ?? '', { ...around, journals, seat: 'coordinator' });
     const ended = new AbortController();
     void keys.keepFresh(AbortSignal.any([signal, ended.signal]), events);
     const board = await journals.board(queue.describe);

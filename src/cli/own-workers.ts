@@ -6,11 +6,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { EXIT } from '../core/exit-code.ts';
-import { oneLine } from '../core/errors.ts';
+import { oneLine, usageError } from '../core/errors.ts';
 import type { Invocation } from './invocation.ts';
 import type { StopSignal } from './io.ts';
 
-const HANDED_ON = ['queue', 'journal', 'message-key', 'drain', 'verbose', 'log-file'];
+const HANDED_ON = ['journal', 'message-key', 'drain', 'verbose', 'log-file'];
 const MAIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
 const PATIENCE_MS = 30_000;
 /** Who lived so long had begun: what ended it may spare the next one. */
@@ -32,6 +32,8 @@ interface Ended {
 export async function withWorkers(invocation: Invocation, work: (invocation: Invocation) => Promise<number>, entry = MAIN): Promise<number> {
   const hearers = new Set<(signal: StopSignal) => void>();
   const { io } = invocation;
+  // What is wrong with them is told before anything begins.
+  whichWorkers(invocation.options);
   const crew = new OwnWorkers(invocation, entry, () => { for (const hear of hearers) hear('SIGTERM'); });
   const onSignal = (listener: (signal: StopSignal) => void): () => void => {
     hearers.add(listener);
@@ -96,8 +98,7 @@ class OwnWorkers {
 
   async #once(): Promise<Ended> {
     const { io, options } = this.#invocation;
-    const count = options.count('workers');
-    const args = [this.#entry, 'worker', '--no-color', ...(count === undefined ? [] : ['--processes', String(count)]), ...options.written(HANDED_ON)];
+    const args = [this.#entry, 'worker', '--no-color', ...whichWorkers(options), ...options.written(HANDED_ON)];
     const began = io.clock.monotonic();
     // A group of its own, as in several.ts: Ctrl-C drains the coordinator first. The IPC channel ends with this process, and the workers then leave.
     const child = spawn(process.execPath, args, { cwd: io.cwd, env: { ...io.env }, detached: true, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
@@ -113,4 +114,15 @@ class OwnWorkers {
     });
     return { code, how, line: oneLine(line.replace(/^brigade: /, ''), 300), ms: io.clock.monotonic() - began };
   }
+}
+
+/** Of partitions all of them, a process each. */
+function whichWorkers(options: Invocation['options']): readonly string[] {
+  const queue = options.text('queue') ?? '';
+  const workers = options.count('workers');
+  if (!/^partitions\b/.test(queue)) return [...options.written(['queue']), ...(workers === undefined ? [] : ['--processes', String(workers)])];
+  const members = Number(/^partitions:(\d+)/.exec(queue)?.[1] ?? NaN);
+  if (!(members > 0)) throw usageError('E_USAGE', 'does not say how many partitions', 'write --queue partitions:4', '--queue');
+  if (workers !== undefined && workers !== members) throw usageError('E_USAGE', `is ${workers}, and there are ${members} partitions`, 'leave it out: each partition has one process', '--workers');
+  return ['--partition', `1-${members}/${members}`];
 }

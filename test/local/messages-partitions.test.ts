@@ -47,6 +47,7 @@ function subject(name: string, place: () => { readonly store: Store; readonly re
         return queue;
       };
       const coordinator = await open({ role: 'coordinator', wanted: { members: 1, leaseMs: LEASE_MS } });
+      await coordinator.counts();
       return {
         queue: await open({ role: 'member', member: 1, members: 1 }), leaseMs: LEASE_MS, alone: true,
         another: async () => coordinator,

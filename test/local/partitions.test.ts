@@ -36,7 +36,11 @@ function site() {
   });
   return {
     clock, requests, lines, plain,
-    coordinator: (members: number, who = `coordinator of ${members}`) => open(who, { role: 'coordinator', wanted: { members, leaseMs: LEASE_MS } }),
+    coordinator: async (members: number, who = `coordinator of ${members}`) => {
+      const queue = await open(who, { role: 'coordinator', wanted: { members, leaseMs: LEASE_MS } });
+      await queue.counts();
+      return queue;
+    },
     member: (member: number, members: number, who = `${member}/${members}`, frozen?: Frozen) => open(who, { role: 'member', member, members }, frozen),
   };
 }

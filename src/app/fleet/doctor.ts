@@ -51,10 +51,22 @@ async function* examineKeys({ around }: Examination, { cwd }: FleetAround, refer
   else yield ok('message key', `${keys.value.describe}: ${references.length === 1 ? 'seals and opens' : 'the first seals, both open'}`);
 }
 
-async function* examineQueue({ around }: Examination, { cwd }: FleetAround, text: string, foreseen: Foreseen): Findings {
+async function* examineQueue(exam: Examination, fleet: FleetAround, text: string, foreseen: Foreseen): Findings {
+  const { around: { env, clock, random } } = exam;
+  const { cwd, journal } = fleet;
+  // Of a journal that cannot be opened another line tells.
+  const journals = journal === undefined ? undefined : (await settle((async () => openJournals(journal, { env, cwd, clock, random }))())).value;
+  try {
+    yield* examineOpenQueue(exam, fleet, text, foreseen, journals);
+  } finally {
+    await journals?.close();
+  }
+}
+
+async function* examineOpenQueue({ around }: Examination, { cwd }: FleetAround, text: string, foreseen: Foreseen, journals: Journals | undefined): Findings {
   const { env, clock, random, signal } = around;
   // Looking makes nothing: whether it is to be made is the coordinator's matter.
-  const opened = await settle(openQueue(text, { env, cwd, clock, random, create: false }));
+  const opened = await settle(openQueue(text, { env, cwd, clock, random, create: false, ...(journals === undefined ? {} : { journals }) }));
   if (opened.error !== undefined) {
     yield failure('queue: reach', opened.error, 'check --queue, or let it be created with create=true');
     return;

@@ -14,10 +14,11 @@ import { type EndFlags, type FileLocation, type Location, type Migration, migrat
 import { configError, quoteValue } from '../../config/problem.ts';
 import { NAME_RULE } from '../../config/schema/migration.ts';
 import { BrigadeError } from '../../core/errors.ts';
-import { openJournal, proveConditionalWrites, refuseUnguarded } from '../../journal/index.ts';
+import { openJournal, openShelf, proveConditionalWrites, refuseUnguarded } from '../../journal/index.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { Journal } from '../../ports/journal.ts';
+import type { Shelf } from '../../ports/shelf.ts';
 import type { Store } from '../../ports/storage.ts';
 import { openStores, type OpenStores, type Probed } from '../stores.ts';
 import { type Surroundings, Written } from './reference.ts';
@@ -46,10 +47,14 @@ export interface Journals {
   store(migration: string, use?: JournalUse): Promise<Store>;
   /** Where those who share this queue say how much of it is theirs: beside all journals, under a name that no migration has. */
   board(queue: string): Promise<Journal>;
+  /** Of partitions, which all migrations share: a folder beside theirs that no migration can be named as. Measured as `open` does. */
+  shelf(): Promise<Shelf>;
   /** Lets writers race on the journal's store. @throws usage E_JOURNAL_GUARDS */
   prove(migration: string, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
+
+const PARTITIONS = '_partitions';
 
 type JournalPlace = S3Location | FileLocation;
 
@@ -133,9 +138,13 @@ class StoredJournals implements Journals {
     return this.#store(migration, use);
   }
 
-  async #store(migration: string, use: JournalUse): Promise<Store> {
-    const name = `${use} ${migration}`;
-    const opening = this.#open.get(name) ?? this.#stores(migration, use);
+  async shelf(): Promise<Shelf> {
+    return openShelf(await this.#store(PARTITIONS, 'write'));
+  }
+
+  async #store(folder: string, use: JournalUse): Promise<Store> {
+    const name = `${use} ${folder}`;
+    const opening = this.#open.get(name) ?? this.#stores(folder, use);
     this.#open.set(name, opening);
     try {
       const { source, destination } = await opening;
@@ -158,9 +167,9 @@ class StoredJournals implements Journals {
     for (const opened of stores) if (opened.status === 'fulfilled') await opened.value.close();
   }
 
-  async #stores(migration: string, use: JournalUse): Promise<OpenStores> {
+  async #stores(folder: string, use: JournalUse): Promise<OpenStores> {
     const { env, clock, random, events = SILENT } = this.#around;
-    const place = below(this.#place, migration);
+    const place = below(this.#place, folder);
     const deps = { env, clock, random, events, share: 1, ...(this.#probed === undefined ? {} : { facts: this.#probed }) };
     // A source is never written to, and therefore never measured.
     if (use === 'read') return openStores({ ...this.#migration, source: place, destination: { kind: 'memory', name: 'nowhere', sse: 'none' } }, deps);
@@ -174,6 +183,6 @@ function refuseName(migration: string): void {
   if (!NAME_RULE.pattern.test(migration)) throw configError(ARGUMENT, `${quoteValue(migration)} is not the name of a migration`, NAME_RULE.fix);
 }
 
-function below(place: JournalPlace, migration: string): JournalPlace {
-  return place.kind === 's3' ? { ...place, prefix: `${place.prefix}${migration}/` } : { ...place, path: join(place.path, migration) };
+function below(place: JournalPlace, folder: string): JournalPlace {
+  return place.kind === 's3' ? { ...place, prefix: `${place.prefix}${folder}/` } : { ...place, path: join(place.path, folder) };
 }

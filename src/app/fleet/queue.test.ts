@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../telemetry/random.ts';
 import { systemClock } from '../../telemetry/clock.ts';
+import { parsePartition } from './partitions.ts';
 import { openQueue, parseQueue } from './queue.ts';
 
 const AT = { env: { AWS_REGION: 'eu-west-1' }, cwd: '/work' };
@@ -43,7 +44,10 @@ test('nats: servers, secrets and options are taken', () => {
 });
 
 const REFUSED: readonly (readonly [text: string, message: RegExp])[] = [
-  ['brigade', /does not begin with sqs: or nats:/],
+  ['brigade', /does not begin with sqs:, nats: or partitions:/],
+  ['partitions:0', /"0" is no number of members from 1 to 256/],
+  ['partitions:257', /no number of members/],
+  ['partitions:4?create=true', /"create" is not an option here/],
   ['kafka:brigade', /does not begin with/],
   ['sqs:', /names no queue/],
   ['sqs:a b', /names no queue/],
@@ -76,6 +80,18 @@ for (const [text, message] of REFUSED) {
     });
   });
 }
+
+test('partitions: how many, or as many as there are; they lie in a journal', async () => {
+  assert.deepEqual(parseQueue('partitions:7?lease=20s', NO_ENV), { engine: 'partitions', members: 7, leaseMs: 20_000 });
+  assert.deepEqual(parseQueue('partitions', NO_ENV), { engine: 'partitions' });
+  await assert.rejects(openQueue('partitions:7', { ...NO_ENV, clock: systemClock(), random: seededRandom(1) }), { code: 'E_USAGE', kind: 'usage', message: 'partitions lie in the journal, and none is named' });
+});
+
+test('--partition: one of N, or several', () => {
+  assert.deepEqual(parsePartition('3/7'), [{ member: 3, members: 7 }]);
+  assert.deepEqual(parsePartition('2-4/8').map(({ member }) => member), [2, 3, 4]);
+  for (const text of ['0/3', '4/3', '3-2/4', '1-5/4', '3', '1/257', '1/3/5', '-1/3', '1/3 ']) assert.throws(() => parsePartition(text), { code: 'E_CONFIG', kind: 'usage' }, text);
+});
 
 test('sqs without any region is refused', () => {
   assert.throws(() => parseQueue('sqs:brigade', NO_ENV), { code: 'E_CONFIG', message: 'names no region' });

@@ -4,6 +4,7 @@
  *   sqs:NAME-OR-URL[?region=…&endpoint=…&credentials=REF&create=true&lease=30s]
  *   nats:NAME@nats://HOST:PORT[,tls://HOST:PORT…][?ca=PATH&create=true&lease=30s&replicas=3]
  *        with one of &token=REF, &creds=REF, &nkey=REF, &user=NAME&password=REF
+ *   partitions:N[?lease=30s]    no engine: the journal's place carries them to N members (partitions.ts)
  *   memory:NAME    in this process alone, for tests
  *
  * REF of sqs is a whole set of credentials (`default`, `profile:NAME`, `env:PREFIX` …), that of nats one secret (`env:NAME`, `file:PATH` …).
@@ -14,11 +15,11 @@ import { type CredentialRef, credentialSource, type FreshText, secretText, type 
 import { configError, quoteValue } from '../../config/problem.ts';
 import { isKind } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
-import type { Clock, Random } from '../../ports/clock.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { MemoryBroker } from '../../queues/memory/index.ts';
 import type { NatsAuth } from '../../queues/nats/index.ts';
 import { readCa } from '../ca-file.ts';
+import { openPartitioned, parsePartitions, type PartitionsAround, type PartitionsReference } from './partitions.ts';
 import { type Surroundings, Written } from './reference.ts';
 
 interface Common {
@@ -53,29 +54,32 @@ export interface MemoryReference {
   readonly name: string;
 }
 
-export type QueueReference = SqsReference | NatsReference | MemoryReference;
+export type QueueReference = SqsReference | NatsReference | PartitionsReference | MemoryReference;
 
-export interface QueueAround extends Surroundings {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface QueueAround extends Surroundings, PartitionsAround {
   /** False: nothing is made, whatever the text says. */
   readonly create?: boolean;
 }
 
 const ARGUMENT = '--queue';
-const FORMS = 'write sqs:NAME, sqs:https://…/NAME or nats:NAME@nats://host:4222';
+const FORMS = 'write sqs:NAME, sqs:https://…/NAME, nats:NAME@nats://host:4222, or partitions:N';
 const SQS_OPTIONS = ['region', 'endpoint', 'credentials', 'create', 'lease'];
 const NATS_OPTIONS = ['ca', 'create', 'lease', 'replicas', 'token', 'creds', 'nkey', 'user', 'password'];
 const LEASE = { least: 1_000, most: 12 * 3_600_000 };
 
 /** Asks nobody and reads no secret. @throws usage E_CONFIG */
 export function parseQueue(text: string, { env, cwd }: Surroundings): QueueReference {
-  const [engine, rest] = [text.slice(0, text.indexOf(':')), text.slice(text.indexOf(':') + 1)];
+  const engine = /^[a-z]*/.exec(text)?.[0] ?? '';
+  const rest = text.slice(engine.length).replace(/^:/, '');
   switch (engine) {
     case 'sqs': return parseSqs(new Written(rest, ARGUMENT, SQS_OPTIONS, cwd), env);
     case 'nats': return parseNats(new Written(rest, ARGUMENT, NATS_OPTIONS, cwd));
+    case 'partitions': {
+      const written = new Written(rest, ARGUMENT, ['lease'], cwd);
+      return parsePartitions(written, written.durationMs('lease', LEASE.least, LEASE.most));
+    }
     case 'memory': return { engine, name: rest };
-    default: throw configError(ARGUMENT, 'does not begin with sqs: or nats:', FORMS);
+    default: throw configError(ARGUMENT, 'does not begin with sqs:, nats: or partitions:', FORMS);
   }
 }
 
@@ -85,10 +89,11 @@ export function parseQueue(text: string, { env, cwd }: Surroundings): QueueRefer
  */
 export async function openQueue(text: string, around: QueueAround): Promise<MessageQueue> {
   const parsed = parseQueue(text, around);
-  const reference = parsed.engine === 'memory' || around.create !== false ? parsed : { ...parsed, create: false };
+  const reference = 'create' in parsed && around.create === false ? { ...parsed, create: false } : parsed;
   switch (reference.engine) {
     case 'sqs': return openSqs(reference, around);
     case 'nats': return openNats(reference, around);
+    case 'partitions': return openPartitioned(reference, around);
     case 'memory': return openMemory(reference, around);
   }
 }

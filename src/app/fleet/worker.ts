@@ -5,6 +5,7 @@ import { type WorkerSurroundings, migrationOpener } from './open-migration.ts';
 import { openJournals } from './journal.ts';
 import { messageKeys } from './message-key.ts';
 import { refuseToStart } from '../refuse.ts';
+import type { Partition } from './partitions.ts';
 import { openQueue } from './queue.ts';
 import { fanOut } from '../events.ts';
 import type { Meter } from '../../telemetry/meter.ts';
@@ -12,6 +13,8 @@ import type { Meter } from '../../telemetry/meter.ts';
 /** References, never secrets: it crosses processes. */
 export interface WorkerPlaces {
   readonly queue: string;
+  /** Where the queue is partitions: which member this process is. */
+  readonly partition?: Partition;
   readonly journal: string;
   readonly messageKeys: readonly string[];
   /** Where relative paths start. */
@@ -37,13 +40,13 @@ export interface WorkMore {
  * @throws what is wrong with the places: usage before it was ready
  */
 export async function workHere(places: WorkerPlaces, around: WorkerSurroundings, signal: AbortSignal, { ready, meter, drainMs = () => places.drainMs }: WorkMore = {}): Promise<void> {
-  const { cwd, version } = places;
+  const { cwd, version, partition: seat } = places;
   const { env, clock, random, events } = around;
-  const open = async () => ({
-    keys: await messageKeys(places.messageKeys, { env, cwd, clock }),
-    journals: openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) }),
-    queue: await openQueue(places.queue, { env, cwd, clock, random }),
-  });
+  const open = async () => {
+    const keys = await messageKeys(places.messageKeys, { env, cwd, clock });
+    const journals = openJournals(places.journal, { env, cwd, clock, random, ...(meter === undefined ? { events } : { events: fanOut([events, meter.events({}, 'journal')]) }) });
+    return { keys, journals, queue: await openQueue(places.queue, { env, cwd, clock, random, journals, events, ...(seat === undefined ? {} : { seat }) }) };
+  };
   const { keys, journals, queue } = await open().catch(refuseToStart);
   const stopped = new AbortController();
   const fresh = keys.keepFresh(stopped.signal, events);
@@ -56,7 +59,9 @@ export async function workHere(places: WorkerPlaces, around: WorkerSurroundings,
     }, signal);
   } finally {
     stopped.abort();
-    await Promise.all([fresh, queue.close(), journals.close()]);
+    await Promise.all([fresh, queue.close()]);
+    // Behind the queue: it may lie in the journal's place.
+    await journals.close();
   }
 }
 

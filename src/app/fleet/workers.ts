@@ -6,6 +6,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Events, RunEvent } from '../../ports/events.ts';
 import { forkCopier } from '../crew.ts';
 import { countersOf, type Sample, summed } from '../../telemetry/meter.ts';
+import type { Partition } from './partitions.ts';
 import type { WorkerPlaces } from './worker.ts';
 
 export type ToWorker = { readonly type: 'start'; readonly places: WorkerPlaces; readonly each: boolean } | { readonly type: 'stop'; readonly drainMs: number };
@@ -19,6 +20,8 @@ export type FromWorker =
 export interface WorkersOptions {
   readonly places: WorkerPlaces;
   readonly processes: number;
+  /** Where the queue is partitions: the seat of each process. One that takes the place of another takes its seat. */
+  readonly seats?: readonly Partition[];
   readonly events: Events;
   readonly clock: Clock;
   /** All of them found what they need. */
@@ -45,7 +48,7 @@ export async function workInProcesses(options: WorkersOptions, signal: AbortSign
 
 class Workers {
   readonly #options: WorkersOptions;
-  readonly #living = new Set<ChildProcess>();
+  readonly #living = new Map<ChildProcess, number>();
   readonly #ready = new Set<ChildProcess>();
   readonly #samples = new Map<ChildProcess, readonly Sample[]>();
   /** Of those that are gone: what was counted stays counted. */
@@ -64,21 +67,22 @@ class Workers {
     const gone = new Promise<void>((resolve) => { this.#allGone = resolve; });
     const stop = (): void => this.#stop();
     signal.addEventListener('abort', stop, { once: true });
-    for (let i = 0; i < this.#options.processes && !signal.aborted; i++) this.#start();
+    for (let i = 0; i < this.#options.processes && !signal.aborted; i++) this.#start(i);
     if (signal.aborted) this.#stop();
     await gone;
     signal.removeEventListener('abort', stop);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #start(): void {
-    const { places, events, module = PROCESS } = this.#options;
+  #start(nth: number): void {
+    const { places, seats, events, module = PROCESS } = this.#options;
     const child = forkCopier(module);
-    this.#living.add(child);
+    const partition = seats?.[nth];
+    this.#living.set(child, nth);
     child.on('message', (message: FromWorker) => this.#hear(child, message));
     child.once('exit', (code, by) => this.#ended(child, by ?? `exit ${code}`));
     child.once('error', (error) => this.#ended(child, error.message));
-    this.#say(child, { type: 'start', places, each: events.each === true });
+    this.#say(child, { type: 'start', places: partition === undefined ? places : { ...places, partition }, each: events.each === true });
   }
 
   #hear(child: ChildProcess, message: FromWorker): void {
@@ -116,20 +120,22 @@ class Workers {
   }
 
   #ended(child: ChildProcess, how: string): void {
-    if (!this.#living.delete(child)) return;
+    const nth = this.#living.get(child);
+    if (nth === undefined) return;
+    this.#living.delete(child);
     this.#ready.delete(child);
     this.#past = summed([...this.#past, ...countersOf(this.#samples.get(child) ?? [])]);
     this.#samples.delete(child);
     this.#measure();
-    if (!this.#stopping) this.#replace(how);
+    if (!this.#stopping) this.#replace(nth, how);
     if (this.#living.size === 0) this.#allGone();
   }
 
-  #replace(how: string): void {
+  #replace(nth: number, how: string): void {
     const now = this.#options.clock.monotonic();
     this.#deaths = [...this.#deaths.filter((at) => now - at < WITHIN_MS), now];
     this.#note(`a worker ended (${how}); its tasks come again, and another one takes its place`);
-    if (this.#deaths.length <= MOST_DEATHS) return this.#start();
+    if (this.#deaths.length <= MOST_DEATHS) return this.#start(nth);
     this.#failure = new BrigadeError({ code: 'E_WORKERS', kind: 'internal', op: 'worker', message: `workers died ${this.#deaths.length} times within a minute`, hint: 'look at the log for memory limits or crashes' });
     this.#stop();
   }
@@ -139,8 +145,8 @@ class Workers {
     this.#stopping = true;
     if (this.#living.size === 0) this.#allGone();
     const drainMs = this.#options.drainMs?.() ?? this.#options.places.drainMs;
-    for (const child of this.#living) this.#say(child, { type: 'stop', drainMs });
-    const timer = setTimeout(() => { for (const child of this.#living) child.kill('SIGKILL'); }, drainMs + PATIENCE_MS);
+    for (const child of this.#living.keys()) this.#say(child, { type: 'stop', drainMs });
+    const timer = setTimeout(() => { for (const child of this.#living.keys()) child.kill('SIGKILL'); }, drainMs + PATIENCE_MS);
     timer.unref();
   }
 

@@ -31,7 +31,7 @@ export async function execute(invocation: Invocation): Promise<number> {
     const codec = keys.length === 0 ? undefined : (await messageKeys(keys, around)).codec;
     const journal = invocation.options.text('journal');
     const journals = journal === undefined ? undefined : openJournals(journal, around);
-    const queue = await openQueue(text, around);
+    const queue = await openQueue(text, { ...around, ...(journals === undefined ? {} : { journals }) });
     try {
       const dead = (await queue.counts(signal)).dead;
       const how = { most: invocation.options.count('limit') ?? MOST, signal, ...(codec === undefined ? {} : { codec }), ...(journals === undefined ? {} : { journals }) };

@@ -28,14 +28,15 @@ export interface PartitionsOptions {
   /** Who this is, for people: host and process. */
   readonly holder: string;
   /**
-   * `member`: receives, from its own inbox. `coordinator`: sees to the map, and sends. `visitor`: looks, and may send into the map that there is.
+   * `member`: receives, from its own inbox. `coordinator`: sends, and sees to the map from the first time on that it sends or counts (one that stands by
+   * changes nothing). `visitor`: looks, and may send into the map that there is.
    * `wanted` of a visitor: what it expects to find.
    */
   readonly as:
     | { readonly role: 'member'; readonly member: number; readonly members: number }
     | { readonly role: 'coordinator' | 'visitor'; readonly wanted?: Wanted };
   /** One line for who watches. */
-  readonly tell?: (line: string) => void;
+  readonly tell?: (line: string, level: 'info' | 'warn') => void;
   /** Default 100 (design §4.10). */
   readonly mostReceives?: number;
 }
@@ -60,6 +61,7 @@ class PartitionQueue implements MessageQueue {
   readonly #maps: Maps;
   readonly #warden: Warden | undefined;
   #member: Member | undefined;
+  #tending: Promise<void> | undefined;
   #sent = 0;
   readonly #waiting = new Set<() => void>();
 
@@ -73,7 +75,6 @@ class PartitionQueue implements MessageQueue {
   async open(): Promise<void> {
     const { shelf, clock, random, holder, as, tell = () => undefined, mostReceives = 100 } = this.#options;
     await this.#maps.look();
-    if (this.#warden !== undefined) await this.#warden.begin();
     if (as.role === 'visitor') await this.#inspect(as.wanted);
     if (as.role === 'member') this.#member = new Member({ shelf, maps: this.#maps, member: as.member, members: as.members, holder, mostReceives, clock, random, tell, changed: () => this.#changed() });
   }
@@ -81,13 +82,32 @@ class PartitionQueue implements MessageQueue {
   get limits(): MessageLimits {
     return {
       largestMessageBytes: LARGEST, longestDelayMs: LONGEST_DELAY_MS, longestLeaseMs: Number.POSITIVE_INFINITY,
-      leaseMs: this.#maps.known?.newest.leaseMs ?? LEASE_MS, leasesVary: false, mostReceives: this.#options.mostReceives ?? 100, mostPerReceive: MOST_PER_RECEIVE,
+      leaseMs: this.#leaseMs(), leasesVary: false, mostReceives: this.#options.mostReceives ?? 100, mostPerReceive: MOST_PER_RECEIVE,
     };
+  }
+
+  /** Where it is to become another: the longer one. */
+  #leaseMs(): number {
+    const { as } = this.#options;
+    const wanted = 'wanted' in as ? as.wanted?.leaseMs : undefined;
+    return Math.max(this.#maps.known?.newest.leaseMs ?? wanted ?? LEASE_MS, wanted ?? 0);
+  }
+
+  /** Of a coordinator, once; where that fails it is tried again next time. */
+  #tend(): Promise<void> | undefined {
+    if (this.#warden === undefined) return undefined;
+    this.#tending ??= this.#warden.begin().catch((thrown: unknown) => {
+      this.#tending = undefined;
+      throw thrown;
+    });
+    return this.#tending;
   }
 
   async send(messages: readonly OutgoingMessage[], signal?: AbortSignal): ReturnType<MessageQueue['send']> {
     if (signal?.aborted === true) throw cancelled('send');
     return sendFit(messages, LARGEST, this.describe, async (fit) => {
+      const failure = await this.#tend()?.then(() => undefined, failureOf);
+      if (failure !== undefined) return fit.map(() => failure);
       const errors: (BrigadeError | undefined)[] = [];
       for (let from = 0; from < fit.length; from += SENDERS) {
         errors.push(...await Promise.all(fit.slice(from, from + SENDERS).map(({ id, body, affinity = id }) => this.#put({ id, of: affinity, body, receives: 0 }, signal).then(() => undefined, failureOf))));
@@ -113,6 +133,7 @@ class PartitionQueue implements MessageQueue {
   }
 
   async counts(signal?: AbortSignal): Promise<MessageCounts> {
+    await this.#tend();
     let standing = 0;
     for await (const name of this.#options.shelf.names(INBOXES, undefined, signal)) {
       standing++;
@@ -173,7 +194,7 @@ class PartitionQueue implements MessageQueue {
   async #put(letter: Letter, signal: AbortSignal | undefined): Promise<void> {
     const { shelf, clock } = this.#options;
     const now = this.#maps.known ?? await this.#maps.look(signal);
-    if (now === undefined) throw usageError('E_PARTITION', 'there is no map of partitions here', 'start brigade coordinator with --queue partitions:N', shelf.describe);
+    if (now === undefined) throw usageError('E_NO_PARTITIONS', 'there is no map of partitions here', 'start brigade coordinator with --queue partitions:N', shelf.describe);
     const folder = inboxFolder({ map: now.newest.number, member: memberOf(now.newest.starts, partitionOf(letter.of)) });
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       if (await shelf.put(folder + messageName(clock.now(), this.#sent++, letter.id), letter, signal)) return;

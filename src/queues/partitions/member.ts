@@ -27,7 +27,7 @@ export interface MemberOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** One line for who watches: why it waits, that it sits. */
-  readonly tell: (line: string) => void;
+  readonly tell: (line: string, level: 'info' | 'warn') => void;
   /** There may be something to receive, or an error. */
   readonly changed: () => void;
 }
@@ -114,10 +114,10 @@ export class Member {
     this.#nudge = () => undefined;
   }
 
-  #say(line: string): void {
+  #say(line: string, level: 'info' | 'warn' = 'warn'): void {
     if (this.#told === line) return;
     this.#told = line;
-    this.#options.tell(line);
+    this.#options.tell(line, level);
   }
 
   /** Undefined: not now. */
@@ -170,7 +170,7 @@ export class Member {
       // A map may have been published between the look and the seat; what is handed out comes behind this.
       if (!await this.#lookAround(sitting)) return;
       this.#sitting = sitting;
-      this.#say(`${this.#where}: at work, in term ${sitting.term} of map ${sitting.seat.map}`);
+      this.#say(`${this.#where}: at work, in term ${sitting.term} of map ${sitting.seat.map}`, 'info');
       this.#options.changed();
       await this.#forget(sitting);
       while (!this.#stop.signal.aborted && await this.#keep(sitting)) await this.#pause(sitting.tickMs);
@@ -190,7 +190,7 @@ export class Member {
     }
     if (sitting.closed && sitting.inbox?.inHand === 0) {
       await this.#options.shelf.put(drainedName(sitting.seat), { by: this.#options.holder });
-      this.#say(`${this.#where}: drained`);
+      this.#say(`${this.#where}: drained`, 'info');
       return false;
     }
     if (!sitting.beatDue()) return true;
@@ -224,7 +224,7 @@ export class Member {
     const now = await maps.look();
     if (now !== undefined && now.newest.number > sitting.seat.map && !sitting.closed) {
       sitting.recall(DRAIN_LEASES);
-      this.#say(`${this.#where}: a map of ${membersOf(now.newest.members)} comes next: what is in hand is finished or given back, nothing more is taken`);
+      this.#say(`${this.#where}: a map of ${membersOf(now.newest.members)} comes next: what is in hand is finished or given back, nothing more is taken`, 'info');
     }
     return true;
   }

@@ -23,7 +23,7 @@ export interface WardenOptions {
   readonly holder: string;
   readonly clock: Clock;
   readonly random: Random;
-  readonly tell: (line: string) => void;
+  readonly tell: (line: string, level: 'info' | 'warn') => void;
 }
 
 const TEND_MS = 5000;
@@ -117,7 +117,7 @@ export class Warden {
     const { maps, holder, clock } = this.#options;
     const before = maps.known?.newest;
     const done = await maps.publish(wanted, { holder, sinceMs: clock.now() });
-    if (done && before !== undefined) this.#options.tell(`the map of partitions is to have ${membersOf(wanted.members)} instead of ${before.members}: those are drained first`);
+    if (done && before !== undefined) this.#options.tell(`the map of partitions is to have ${membersOf(wanted.members)} instead of ${before.members}: those are drained first`, 'info');
   }
 
   async #drain({ newest }: MapsNow): Promise<void> {
@@ -126,7 +126,7 @@ export class Warden {
     await maps.activate(newest.number);
     await maps.look(this.#stop.signal);
     this.#stragglers = newest.number > 1;
-    tell(`map ${newest.number} of partitions holds: ${membersOf(newest.members)}`);
+    tell(`map ${newest.number} of partitions holds: ${membersOf(newest.members)}`, 'info');
     await this.#move(newest);
   }
 
@@ -189,12 +189,12 @@ export class Warden {
     const which = `vacant ${map.number} ${vacant.join(' ')}`;
     if (vacant.length === 0 || this.#told.has(which)) return;
     this.#told.add(which);
-    tell(`no worker sits at partition ${vacant.map((member) => `${member}/${map.members}`).join(', ')}: their tasks wait; start brigade worker --partition ${vacant[0]}/${map.members}, or ask for fewer members`);
+    tell(`no worker sits at partition ${vacant.map((member) => `${member}/${map.members}`).join(', ')}: their tasks wait; start brigade worker --partition ${vacant[0]}/${map.members}, or ask for fewer members`, 'warn');
   }
 
   #once(what: string, line: string): void {
     if (this.#told.has(what)) return;
     this.#told.add(what);
-    this.#options.tell(line);
+    this.#options.tell(line, 'warn');
   }
 }
