@@ -75,6 +75,7 @@ function seatsOf(invocation: Invocation): readonly Partition[] | undefined {
   const { options } = invocation;
   const text = options.text('partition');
   if (text === undefined) {
+    if (!options.has('queue')) throw usageError('E_USAGE', 'is missing', 'write --queue sqs:NAME or nats:NAME@nats://host:4222, as for the coordinator; or --partition K/N where that has --queue partitions:N', '--queue');
     isFleet(invocation, true);
     if (/^partitions\b/.test(options.text('queue') ?? '')) throw usageError('E_USAGE', 'of partitions a worker has one', 'write --partition K/N instead, such as --partition 1/4', '--queue');
     return undefined;
