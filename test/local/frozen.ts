@@ -11,7 +11,7 @@ export class Frozen {
   }
 
   freeze(): void {
-    this.#stalled = [];
+    this.#stalled ??= [];
   }
 
   thaw(): void {
