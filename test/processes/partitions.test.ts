@@ -1,12 +1,11 @@
 /** A fleet without a broker, by the real command lines: its number of members changes twice in the middle of a run, and one member is killed. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateBucketCommand, paginateListObjectsV2, PutBucketVersioningCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, paginateListObjectsV2, PutBucketVersioningCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3';
 import { startEndpoint } from '../../src/agent/endpoint.ts';
 import { memoryLayout } from '../../src/agent/memory.ts';
 import { tempFolder } from '../../src/cli/fixture.test.ts';
@@ -34,7 +33,7 @@ async function site() {
   const folder = tempFolder();
   for (let i = 0; i < OBJECTS; i++) folder.write(`from/${nameOf(i)}`, textOf(i));
   mkdirSync(join(folder.path, 'journals'));
-  const file = folder.write('pair.yml', `name: pair\nsource: from\ndestination: { url: s3://target/, endpoint: "${endpoint.url}", region: us-east-1, credentials: "env:TO" }\nbatch: { objects: 20 }\nlimits: { bandwidth: 384 KiB/s }\n`);
+  const file = folder.write('pair.yml', `name: pair\nsource: from\ndestination: { url: s3://target/, endpoint: "${endpoint.url}", region: us-east-1, credentials: "env:TO" }\nbatch: { objects: 20 }\nlimits: { bandwidth: 32 KiB/s }\n`);
   const env = { TO_ACCESS_KEY_ID: KEY.id, TO_SECRET_ACCESS_KEY: KEY.secret, BRIGADE_MESSAGE_KEY: 'k'.repeat(32), PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
   const all: Running[] = [];
   const start = (...args: readonly string[]): Running => {
@@ -69,12 +68,12 @@ async function site() {
   };
 }
 
-/** Versions of each object, and its MD5 as an independent client is told it. */
-async function versions(client: S3Client): Promise<ReadonlyMap<string, readonly string[]>> {
-  const found = new Map<string, string[]>();
+/** Versions of each object, as an independent client is told. */
+async function versions(client: S3Client): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
   for (let KeyMarker: string | undefined, VersionIdMarker: string | undefined; ;) {
     const page = await client.send(new ListObjectVersionsCommand({ Bucket: 'target', Prefix: 'd', ...(KeyMarker === undefined ? {} : { KeyMarker }), ...(VersionIdMarker === undefined ? {} : { VersionIdMarker }) }));
-    for (const { Key = '', ETag = '' } of page.Versions ?? []) found.set(Key, [...found.get(Key) ?? [], ETag.replaceAll('"', '')]);
+    for (const { Key = '' } of page.Versions ?? []) found.set(Key, (found.get(Key) ?? 0) + 1);
     if (page.IsTruncated !== true) return found;
     [KeyMarker, VersionIdMarker] = [page.NextKeyMarker, page.NextVersionIdMarker];
   }
@@ -94,7 +93,7 @@ test('I2 I3 S1.14 S1.18: 2 → 7 → 3 partitions during a run, a killed member 
   await using fleet = await site();
   let former = [fleet.worker('1-2/2')];
   let coordinator = fleet.coordinator(2);
-  await until('the first of it', async () => await fleet.arrived() > OBJECTS / 6);
+  await until('the first of it', async () => await fleet.arrived() > OBJECTS / 20);
   for (const [map, members] of [[2, 7], [3, 3]] as const) {
     coordinator.child.kill('SIGTERM');
     await coordinator.ended;
@@ -105,15 +104,23 @@ test('I2 I3 S1.14 S1.18: 2 → 7 → 3 partitions during a run, a killed member 
     await until('the former members to see it', () => former[0]?.said().includes(`the map has ${members} members: waiting until a coordinator makes one of`) === true);
     for (const { child } of former) child.kill('SIGTERM');
     if (members === 7) await kill7(fleet, joining[1] as Running);
-    await until(`work with ${members}`, async () => await fleet.arrived() > Math.min(OBJECTS - 1, before + OBJECTS / 6));
+    await until(`work with ${members}`, async () => await fleet.arrived() > before + OBJECTS / 20);
     former = joining;
   }
+  // So slow that there is work for all of this; what is left may go fast.
+  assert.equal((await fleet.brigade('limits', 'pair', '--bandwidth', 'unlimited')).exit, 0);
   assert.equal(await coordinator.ended, 0, coordinator.said());
-  assert.match(coordinator.said(), new RegExp(`${OBJECTS} listed = ${OBJECTS} copied`));
+  assert.match(coordinator.said(), /3,000 listed = 3,000 copied/);
 
   const standing = await versions(fleet.client);
   assert.equal(standing.size, OBJECTS);
-  for (let i = 0; i < OBJECTS; i++) assert.deepEqual(standing.get(nameOf(i)), [createHash('md5').update(textOf(i)).digest('hex')], nameOf(i));
+  assert.deepEqual([...standing].filter(([, count]) => count !== 1), []);
+  for (let from = 0; from < OBJECTS; from += 30) {
+    await Promise.all(Array.from({ length: 30 }, async (_, i) => {
+      const read = await fleet.client.send(new GetObjectCommand({ Bucket: 'target', Key: nameOf(from + i) }));
+      assert.equal(await read.Body?.transformToString(), textOf(from + i), nameOf(from + i));
+    }));
+  }
   const rows = (await fleet.brigade('report', 'pair', '-o', 'ndjson')).out.trim().split('\n').map((line) => JSON.parse(line) as { key?: string; state?: string }).filter(({ key }) => key !== undefined);
   assert.deepEqual([rows.length, new Set(rows.map(({ key }) => key)).size, rows.filter(({ state }) => state !== 'copied').length], [OBJECTS, OBJECTS, 0]);
   const check = await fleet.brigade('ledger', 'check', 'pair', '--journal', 'journals');
