@@ -75,6 +75,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_NO_OBJECTS: ['–', 'the listing is complete and empty; exit 1 with `--require-objects`'],
   E_NO_ROOT: ['premise', 'the folder does not exist or cannot be opened'],
   E_NO_RUN: ['usage', 'the ledger has no such run'],
+  E_OBJECT_POISON: ['object', 'workers died at work on this object (a fleet), five or more, the last three with nothing else in hand: `brigade retry --class E_OBJECT_POISON` once it is known why'],
   E_OVERLAP: ['usage', 'source, destination, state folder or journal are equal or lie in one another'],
   E_PARTS_INVALID: ['object', 'the list of parts is refused'],
   E_PART_INVALID: ['transient', 'a part is not as it was stored'],

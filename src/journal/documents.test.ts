@@ -40,6 +40,8 @@ for (const [name, ground] of Object.entries(GROUNDS)) {
       await two?.leave('w 1');
       await two?.leave('w 1');
       assert.deepEqual((await one?.beats())?.map((one) => one.worker), ['w2']);
+      assert.equal((await one?.beatOf('w2'))?.worker, 'w2');
+      assert.equal(await one?.beatOf('w 1'), undefined);
     });
   });
 }

@@ -209,6 +209,11 @@ class StoredJournal implements Journal {
     return beats;
   }
 
+  async beatOf(worker: string, signal?: AbortSignal): Promise<Beat | undefined> {
+    const segment = await readSegment(this.#store, workerKey(worker), signal);
+    return segment === undefined || isDamage(segment) || segment.kind !== 'W' ? undefined : headOf<Beat>(segment.content);
+  }
+
   async leave(worker: string, signal?: AbortSignal): Promise<void> {
     await this.#store.remove(workerKey(worker), signal);
   }

@@ -14,6 +14,7 @@
  */
 import type { ErrorFacts } from '../core/errors.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
 import type { Binding, Finding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals, VerifySummary } from './ledger.ts';
 import type { Part, Upload } from './storage.ts';
 
@@ -63,6 +64,21 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** The run control as a whole: a later one replaces it. */
 export type Control = Readonly<Record<string, Json>>;
 
+/**
+ * What a worker is about to begin of a task that came again and again, told before it touches the first object (F098). It stands for the worker's death
+ * by one of them, until the worker tells more of the task or is seen to live without it.
+ */
+export interface Begun {
+  /** The range of keys that it begins. */
+  readonly first: Key;
+  readonly last: Key;
+  readonly objects: number;
+  /** Nothing else is in work in its process. */
+  readonly alone: boolean;
+  /** Workers that were found dead with the task in hand, so that nobody need look again. */
+  readonly dead?: readonly string[];
+}
+
 /** What a worker has to say of its work. */
 export interface Report {
   readonly worker: string;
@@ -77,6 +93,9 @@ export interface Report {
   readonly uploadsOver?: readonly string[];
   /** Which sending of the task it answers; absent: the first. So it is known whether a later one was needed. */
   readonly sending?: number;
+  readonly begun?: Begun;
+  /** What it had begun is in its hands no more, and it lives: done so far, or given back. */
+  readonly over?: true;
   /** In a report of a span: `close` says then that all of it is stored, and the report says nothing of the task. */
   readonly span?: SpanWord;
 }
@@ -103,6 +122,8 @@ export interface Beat {
   readonly role?: 'coordinator';
   /** Tasks it holds, of this journal's migration. */
   readonly tasks: number;
+  /** `<epoch>/<seq>/<task>` of those that it told as begun and has in work: the first ones, where they are many. */
+  readonly begun?: readonly string[];
   /** A premise that fails there, so that it cannot work on this migration: the coordinator tells of it, and asks the stores itself. */
   readonly trouble?: Problem;
 }
@@ -200,6 +221,8 @@ export interface Journal {
   beat(beat: Beat, signal?: AbortSignal): Promise<void>;
   /** Of all who were there and have not left. One that cannot be read is passed over. */
   beats(signal?: AbortSignal): Promise<readonly Beat[]>;
+  /** Of this worker; undefined: it never was, has left, or cannot be read. One request. */
+  beatOf(worker: string, signal?: AbortSignal): Promise<Beat | undefined>;
   /** This worker is gone for good: by itself, or by a coordinator that heard nothing of it for long. */
   leave(worker: string, signal?: AbortSignal): Promise<void>;
 }

@@ -105,12 +105,12 @@ export class FleetGround {
   }
 
   /** Lets time pass until it is so. */
-  async until(what: () => boolean | Promise<boolean>, mostMs = 3_600_000): Promise<void> {
+  async until(what: () => boolean | Promise<boolean>, mostMs = 3_600_000, everyMs = 100): Promise<void> {
     const end = this.clock.monotonic() + mostMs;
     await this.clock.run((async () => {
       while (!await what()) {
         if (this.clock.monotonic() > end) throw new Error(`not within ${mostMs} ms: ${what.toString()}`);
-        await this.clock.sleep(100);
+        await this.clock.sleep(everyMs);
       }
     })());
   }

@@ -165,8 +165,8 @@ test('F095: two beats without an answer stop the task that is held, and no other
   const before = await ground.journal.readReport({ work: first.name, nth: 0 });
   assert.deepEqual(before?.report?.close, false);
   assert.deepEqual(before?.report?.outcomes.length, 5);
-  const after = await ground.journal.readReport({ work: first.name, nth: 1 });
-  assert.deepEqual(after?.report?.outcomes.length, 5, 'what was told is not done again');
+  const after = await Promise.all([1, 2].map((nth) => ground.journal.readReport({ work: first.name, nth })));
+  assert.equal(after.reduce((sum, read) => sum + (read?.report?.outcomes.length ?? 0), 0), 5, 'what was told is not done again');
   assertEqual(source, ground.destination, 20);
   await deaf.stop();
 });

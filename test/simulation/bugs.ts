@@ -1,6 +1,6 @@
 /** Bugs that can be planted: each is one promise of the product broken at a port, never in the product. A simulation that does not find them is worth nothing. */
 import { NO_ATTRIBUTES } from '../../src/core/object.ts';
-import type { Journal, Report } from '../../src/ports/journal.ts';
+import type { Journal, ReadReport, Report } from '../../src/ports/journal.ts';
 import type { MessageQueue } from '../../src/ports/message-queue.ts';
 import type { Store } from '../../src/ports/storage.ts';
 import { instead } from '../../src/stores/decorators/layer.ts';
@@ -58,6 +58,7 @@ export const BUGS = {
       },
     }),
   }),
+  'no-trace': bug('nobody tells that a task that came often is begun, so that what kills its workers is never found', { workerJournal: (journal) => withReports(journal, async (...given) => withoutBegun(await journal.readReport(...given))) }),
   'no-sweep': bug('uploads that nobody finished are not looked for', {
     sweptDestination: (store) => (store.multipart === undefined ? store : instead(store, { multipart: { ...bound(store.multipart), listUploads: () => none(), abort: async () => undefined } })),
   }),
@@ -76,6 +77,12 @@ function withReports(journal: Journal, readReport: Journal['readReport']): Journ
       return typeof member === 'function' ? member.bind(target) as unknown : member;
     },
   });
+}
+
+function withoutBegun(read: ReadReport | undefined): ReadReport | undefined {
+  if (read?.report?.begun === undefined) return read;
+  const { begun: _, ...report } = read.report;
+  return { ...read, report };
 }
 
 function unguarded(store: Store): Store {

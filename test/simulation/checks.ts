@@ -32,6 +32,7 @@ function checkItem(world: World, item: Item, when: string): void {
     if (code === undefined || code === '') world.violate(`I1 ${when}: ${key} is ${state} without a reason`);
     if (code === 'source_gone' && objects.wasAlwaysThere(key)) world.violate(`I1 ${when}: ${key} is skipped as gone, and it never was`);
   }
+  checkPoison(world, item, when);
   if (state !== 'copied' && state !== 'unchanged') return;
   const bytes = objects.destination.bytes(key);
   if (bytes === undefined) return world.violate(`I1 ${when}: ${key} is ${state}, and nothing stands there`);
@@ -39,6 +40,12 @@ function checkItem(world: World, item: Item, when: string): void {
   const stands = objects.whichVersion(key, bytes);
   if (version === 0) world.violate(`I6 ${when}: ${key} is ${state} from a version that the source never had`);
   else if (stands !== version) world.violate(`I6 ${when}: ${key} is ${state} from version ${version}, and version ${stands} stands there`);
+}
+
+function checkPoison(world: World, { key, state, code }: Item, when: string): void {
+  const { poison } = world.scenario;
+  if (code === 'E_OBJECT_POISON' && key !== poison) world.violate(`F098 ${when}: ${key} is parked as poison, and it kills nobody`);
+  if (state === 'copied' && key === poison) world.violate(`F098 ${when}: ${key} is copied, and nobody could have read it`);
 }
 
 /** Each key of the ledger stands at the destination under the token that it says. */

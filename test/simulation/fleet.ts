@@ -26,6 +26,7 @@ export class Fleet {
   constructor(world: World, dir: string) {
     this.#world = world;
     this.#dir = dir;
+    world.poisoned = () => this.#later(between(world.random, 0, 5000), () => this.#join());
   }
 
   begin(): void {

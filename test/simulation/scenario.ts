@@ -52,6 +52,8 @@ export interface Scenario {
   readonly blows: readonly TimedBlow[];
   /** Until then blows fall; after it nothing goes wrong any more. */
   readonly stormMs: number;
+  /** Whatever worker reads this key dies of it. */
+  readonly poison?: string;
   /** Once the run has ended the source is changed so often, and a second run is made under these blows. */
   readonly second?: { readonly changes: number; readonly blows: readonly TimedBlow[] };
 }
@@ -65,6 +67,8 @@ const PLACES = ['source', 'destination', 'journal', 'queue'] as const;
 const WORKER_MOMENTS = ['destination write', 'destination create', 'destination putPart', 'destination complete', 'destination abort', 'journal write', 'queue ack', 'queue receive', 'source read'];
 const COORDINATOR_MOMENTS = ['journal write', 'journal write', 'journal head', 'queue send', 'destination list', 'source list', 'destination abort', 'destination listUploads'];
 
+const POISONED = 0.15;
+
 export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(`scenario ${seed}`);
   const calm = random.next() < 0.1;
@@ -73,9 +77,12 @@ export function scenarioOf(seed: number): Scenario {
   const partSize = pick(random, [1000, 2500, 6000]);
   const stormMs = Math.floor(4000 * 15 ** random.next());
   const latencyMs = pick(random, [50, 400, 1500, 3000]);
+  const objects = objectsOf(random, partSize);
+  // Of its own chance, so that seeds mean what they meant before there was any.
+  const venom = seededRandom(`poison ${seed}`);
   return {
     seed, partSize, stormMs, latencyMs, guarded,
-    ...sharedOf(seed, partSize, objectsOf(random, partSize)),
+    ...sharedOf(seed, partSize, objects), ...(venom.next() < POISONED ? { poison: pick(venom, objects).key } : {}),
     workers: between(random, 1, 6), perTask: pick(random, [1, 3, 8, 20]), inPartsFrom: partSize * 2,
     leaseMs: pick(random, [6_000, 15_000, 30_000]), window: latencyMs > 400 || random.next() < 0.6 ? 'auto' : between(random, 1, 8),
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',

@@ -3,6 +3,8 @@ import { copying } from '../../src/app/fleet/open-migration.ts';
 import { readSpec } from '../../src/app/fleet/spec.ts';
 import { runFleetWorker } from '../../src/fleet/worker/worker.ts';
 import type { SimulatedProcess } from './process.ts';
+import type { Store } from '../../src/ports/storage.ts';
+import { instead } from '../../src/stores/decorators/layer.ts';
 import { journalOf, storesOf } from './stores.ts';
 import { codeOf, type World } from './world.ts';
 
@@ -20,7 +22,10 @@ export function startWorker(world: World, name: string): RunningWorker {
   const journal = world.bug.workerJournal(journalOf(world, process));
   const options = {
     queue: world.bug.workerQueue(world.queue(process)), codec: world.codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: DRAIN_MS, clock, random, events,
-    open: async (document: Buffer) => copying(readSpec(document), storesOf(world, process), { clock, random, events }),
+    open: async (document: Buffer) => {
+      const stores = storesOf(world, process);
+      return copying(readSpec(document), { ...stores, source: poisoned(world, process, stores.source) }, { clock, random, events });
+    },
   };
   runFleetWorker(options, stop.signal).then(
     () => { worker.ended = true; },
@@ -30,4 +35,18 @@ export function startWorker(world: World, name: string): RunningWorker {
     },
   );
   return worker;
+}
+
+function poisoned(world: World, process: SimulatedProcess, source: Store): Store {
+  const { poison } = world.scenario;
+  if (poison === undefined) return source;
+  return instead(source, {
+    read: async (request) => {
+      if (request.key !== poison) return source.read(request);
+      world.trace(`${process.name} reads poison`);
+      process.kill();
+      world.poisoned();
+      return new Promise(() => undefined);
+    },
+  });
 }

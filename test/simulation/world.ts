@@ -47,6 +47,8 @@ export class World {
   readonly violated: Promise<void>;
   #violated: () => void = () => undefined;
   happened = 0;
+  /** A worker died of what it read. */
+  poisoned: () => void = () => undefined;
   /** The run that is wanted now. */
   run = 1;
 

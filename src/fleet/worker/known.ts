@@ -1,6 +1,6 @@
 /** What the reports of one task say was done before: by this worker or another one, under this lease or an earlier. Asked for only where a message came again. */
 import type { Key } from '../../core/key.ts';
-import type { Journal, Report, TaskName } from '../../ports/journal.ts';
+import type { Begun, Journal, Report, TaskName } from '../../ports/journal.ts';
 import type { RecordedUpload } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 
@@ -20,6 +20,9 @@ export class Known {
   readonly #done = new Set<Key>();
   readonly #uploads = new Map<string, OpenUpload>();
   readonly #over = new Set<string>();
+  /** By worker. */
+  readonly #begun = new Map<string, Begun>();
+  readonly #dead = new Set<string>();
   #next = 0;
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
@@ -44,6 +47,26 @@ export class Known {
   /** Not pending any more. */
   isDone(key: Key): boolean {
     return this.#done.has(key);
+  }
+
+  /** What workers told that they begin, and nothing more since: they are at work on it, or died of it. */
+  get begun(): readonly (Begun & { readonly worker: string })[] {
+    return [...this.#begun].map(([worker, begun]) => ({ worker, ...begun }));
+  }
+
+  /** Somebody found it dead, with this task in hand. */
+  isDead(worker: string): boolean {
+    return this.#dead.has(worker);
+  }
+
+  foundDead(worker: string): void {
+    this.#dead.add(worker);
+  }
+
+  /** It began the task and has it no more, or is at work on it: none of it is a death. */
+  lives(worker: string): void {
+    this.#begun.delete(worker);
+    this.#dead.delete(worker);
   }
 
   /** Reads the reports that were not read yet, in their order. One that is damaged says nothing: its objects are in doubt. */
@@ -90,12 +113,21 @@ export class Known {
     return open.map(({ upload, sourceToken, parts }) => ({ upload, sourceToken, parts: [...parts.values()].sort((a, b) => a.number - b.number) }));
   }
 
-  #take({ outcomes, close, parts, uploads = [], uploadsOver = [] }: Report, counts: boolean): void {
+  #take(report: Report, counts: boolean): void {
+    const { outcomes, close, parts, uploads = [], uploadsOver = [] } = report;
     for (const { upload, sourceToken } of uploads) this.addUpload(upload, sourceToken);
     for (const { uploadId, part } of parts) this.addPart(uploadId, part);
     for (const upload of uploadsOver) this.dropUpload(upload);
     if (!counts) return;
     for (const { key, state } of outcomes) if (state !== 'pending') this.#done.add(key);
     this.#closed ||= close;
+    this.#follow(report);
+  }
+
+  /** Whoever gets further does not die of it: not there. */
+  #follow({ worker, begun, over, outcomes, parts }: Report): void {
+    for (const dead of begun?.dead ?? []) this.#dead.add(dead);
+    if (begun !== undefined) this.#begun.set(worker, begun);
+    else if (over === true || parts.length > 0 || outcomes.some(({ state }) => state !== 'pending')) this.#begun.delete(worker);
   }
 }

@@ -6,7 +6,7 @@
  *      └─ trouble ◀┘  a premise fails: all of its tasks go back for a while, other migrations go on
  */
 import { asBrigadeError, type BrigadeError, cancelled, errorLine, isKind } from '../../core/errors.ts';
-import type { Problem } from '../../core/item.ts';
+import type { Item, Problem } from '../../core/item.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
 import { problemOf } from '../../engine/worker.ts';
@@ -14,7 +14,7 @@ import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
 import type { Recorder, TaskQueue } from '../../ports/queue.ts';
-import type { Journal, TaskName } from '../../ports/journal.ts';
+import type { Begun, Journal, TaskName } from '../../ports/journal.ts';
 import type { Call } from '../call-message.ts';
 import type { AnyEnvelope, Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
@@ -23,9 +23,11 @@ import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
 import { Held } from './held.ts';
 import { Helping } from './helping.ts';
 import { Known } from './known.ts';
+import type { Quarantine, QuarantineMember } from './quarantine.ts';
 import { FleetRanges } from './ranges.ts';
 import { FleetRecorder, sendingOf } from './recorder.ts';
 import type { Member, Orders, Seat } from './seat.ts';
+import { comesOften, leftOf, Suspects, type Work } from './suspects.ts';
 import { FleetTasks } from './tasks.ts';
 
 /** The two stores of a migration and what copies between them. */
@@ -53,6 +55,8 @@ export interface MigrationOptions {
   /** Asks other workers to help with the object of this task; one that is lost is no harm. */
   readonly call: (task: TaskName, call: Call) => Promise<void>;
   readonly limits: MessageLimits;
+  /** Of all migrations of this process. */
+  readonly quarantine: Quarantine;
   readonly worker: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -71,16 +75,19 @@ const MOST_KEPT = 32;
 const PAUSED_MS = 10_000;
 /** So long somebody else may take what there is no slot for here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
 const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
+/** What is in the way of a task that is done alone: somebody else may take it, or this worker a little later. */
+const CROWDED_MS = 5000;
 /** Before a message that could not be prepared is tried again. */
 const AGAIN_MS = 5000;
 
-export class FleetMigration implements Member {
+export class FleetMigration implements Member, QuarantineMember {
   readonly spec: SpecReference;
   readonly #options: MigrationOptions;
   readonly #recorder: FleetRecorder;
   readonly #tasks: FleetTasks;
   readonly #leases: Leases;
   readonly #helping: Helping;
+  readonly #suspects: Suspects;
   readonly #names = new Set<string>();
   readonly #preparing: Record<SizeClass, number> = { small: 0, large: 0 };
   readonly #preparations = new Set<Promise<void>>();
@@ -105,23 +112,32 @@ export class FleetMigration implements Member {
     this.spec = options.spec;
     this.#options = options;
     this.#usedMs = options.clock.monotonic();
-    const { worker, clock, random, events, limits, call, changed } = options;
+    const { worker, clock, random, events, limits, call, changed, quarantine } = options;
     const journal = (): Journal => (this.#seat as Seat).journal;
     this.#leases = new Leases(limits);
     this.#recorder = new FleetRecorder({ journal, worker, clock });
     const ranges = new FleetRanges({ recorder: this.#recorder, journal, worker, leaseMs: limits.leaseMs, call, clock, random });
-    this.#tasks = new FleetTasks({ recorder: this.#recorder, ranges, changed, succeeded: (size, ms) => this.#succeeded(size, ms) });
+    this.#tasks = new FleetTasks({
+      recorder: this.#recorder, ranges, changed, succeeded: (size, ms) => this.#succeeded(size, ms), admits: ({ begun }) => !quarantine.closed || begun?.alone === true,
+      refused: ({ held, gone }, error) => this.#refuse(held, error).finally(gone),
+    });
     this.#helping = new Helping({
       ranges, limits, clock, random, events, changed, succeeded: () => this.#recovered(), leaseMs: () => this.#leases.wantedMs('large'), own: () => this.#tasks.large + this.#preparing.large,
       opened: async () => this.#opened?.then(() => true, () => false) ?? false,
-      restMs: () => Math.max(this.#restMs(), this.paused || this.ended ? PAUSED_MS : 0),
+      restMs: () => Math.max(this.#restMs(), this.paused || this.ended ? PAUSED_MS : 0, quarantine.closed ? CROWDED_MS : 0),
     });
+    this.#suspects = this.#openSuspects();
+    quarantine.join(this);
     this.#running = this.#run();
   }
 
   /** Those that are worked on; what waits is nobody's yet. */
   get tasks(): number {
     return this.#tasks.inWork + this.#helping.count;
+  }
+
+  get begun(): readonly string[] {
+    return this.#tasks.begun;
   }
 
   get trouble(): Problem | undefined {
@@ -143,7 +159,7 @@ export class FleetMigration implements Member {
 
   /** How many more messages of this class may come. */
   room(size: SizeClass): number {
-    return this.ended || this.resting ? 0 : WAITING + this.#tasks.hungry(size) - this.#preparing[size];
+    return this.ended || this.resting || this.#options.quarantine.closed ? 0 : WAITING + this.#tasks.hungry(size) - this.#preparing[size];
   }
 
   /**
@@ -161,7 +177,7 @@ export class FleetMigration implements Member {
     // It came while this process was frozen: somebody else has it.
     if (delivery.leaseLeftMs() <= 0) return false;
     const isTwin = this.#names.has(envelope.id);
-    const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting;
+    const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting && !this.#options.quarantine.closed;
     if (isTwin || (this.room(size) <= 0 && !tired)) {
       // Where this fails, the lease runs out and it comes again.
       void delivery.release(isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2))).catch(() => undefined);
@@ -180,10 +196,27 @@ export class FleetMigration implements Member {
   obey(orders: Orders): void {
     const was = this.#orders;
     this.#orders = orders;
-    if (orders.pause && !was.pause) this.#stopCopying.abort();
+    if (orders.pause && !was.pause) {
+      this.#stopCopying.abort();
+      // Nobody waits in quarantine for the end of a pause: it keeps all other migrations of this process from work.
+      if (this.#options.quarantine.closed) void this.#tasks.release(PAUSED_MS, true);
+    }
     if (orders.run !== undefined) this.#tasks.over(orders.run);
     this.#obeyed(orders);
     this.#goOn();
+    this.#options.changed();
+  }
+
+  async clear(): Promise<void> {
+    const { clock } = this.#options;
+    await this.#tasks.release(CROWDED_MS, true);
+    await this.#helping.release(CROWDED_MS);
+    if (this.#tasks.inWork > 0) this.#stopCopying.abort();
+    while (this.#tasks.inWork > 0) await clock.sleep(100);
+  }
+
+  reopened(): void {
+    this.#tasks.look();
     this.#options.changed();
   }
 
@@ -216,17 +249,12 @@ export class FleetMigration implements Member {
     try {
       if (this.#isOver(envelope.body)) return await held.ack().finally(gone);
       const { journal } = this.#seat as Seat;
-      const { name, run, size, sending, items, after = 0 } = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
-      const known = new Known(name, after, sending);
-      const again = held.delivery.receives > 1 || sending > 0;
+      const task = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
+      const known = new Known(task.name, task.after ?? 0, task.sending);
+      const again = held.delivery.receives > 1 || task.sending > 0;
       if (again) await known.catchUp(journal);
-      const left = items.filter(({ key }) => !known.isDone(key));
-      if (known.closed || this.#isOver(envelope.body)) return await held.ack().finally(gone);
-      if (left.length === 0) {
-        await journal.report(name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) });
-        await held.ack().finally(gone);
-      } else if (this.ended) await held.release(0).finally(gone);
-      else this.#tasks.put({ held, run, size, items: left, known, again, gone });
+      if (this.#isOver(task)) return await held.ack().finally(gone);
+      await this.#offer({ held, task, known, again, gone });
     } catch (thrown) {
       await this.#refuse(held, asBrigadeError(thrown, 'message')).finally(gone);
     }
@@ -235,6 +263,43 @@ export class FleetMigration implements Member {
   /** Of a run that another one followed: nobody waits for it, and what the new one planned may have other things to say of the same objects. */
   #isOver({ run }: { readonly run: number }): boolean {
     return run < (this.#orders.run ?? 0);
+  }
+
+  async #offer(work: Work): Promise<void> {
+    const left = leftOf(work);
+    if (left.length === 0 || work.known.closed) await this.#finish(work);
+    else if (this.ended || this.#options.quarantine.closed) await this.#sendBack(work);
+    else if (comesOften(work)) await this.#suspects.examine(work);
+    else this.#put(work, left);
+  }
+
+  #put({ held, task: { run, size }, known, again, gone }: Work, items: readonly Item[], begun?: Begun, next?: () => Promise<void>): void {
+    this.#tasks.put({ held, run, size, items, known, again, gone, ...(begun === undefined ? {} : { begun }), ...(next === undefined ? {} : { next }) });
+  }
+
+  async #finish({ held, known, gone }: Work): Promise<void> {
+    const { journal } = this.#seat as Seat;
+    if (!known.closed) await journal.report(known.name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) }, undefined, known.reports);
+    await held.ack().finally(gone);
+  }
+
+  #sendBack({ held, gone }: Work): Promise<void> {
+    return held.release(this.ended ? 0 : Math.max(this.#restMs(), CROWDED_MS)).finally(gone);
+  }
+
+  #openSuspects(): Suspects {
+    const { worker, clock, quarantine, events } = this.#options;
+    return new Suspects({
+      worker, clock, quarantine, journal: () => (this.#seat as Seat).journal, ending: this.#ending.signal, idle: ({ task }) => this.#orders.pause || this.resting || this.ended || this.#isOver(task),
+      note: (text) => this.#note(`${this.spec.id}: ${text}`), ended: (outcome, item) => events.emit({ type: 'ended', outcome, size: item.size }),
+      hands: {
+        put: (...given) => this.#put(...given),
+        giveBack: (work) => this.#sendBack(work),
+        leaveTo: ({ held, gone }) => held.release(elsewhereMs(held.delivery.receives)).finally(gone),
+        finish: (work) => this.#finish(work),
+        refuse: ({ held, gone }, error) => this.#refuse(held, error).finally(gone),
+      },
+    });
   }
 
   async #refuse(held: Held, error: BrigadeError): Promise<void> {
@@ -260,6 +325,7 @@ export class FleetMigration implements Member {
     await Promise.all(this.#preparations);
     await this.#giveBack(0, true);
     this.#seat?.leave(this);
+    this.#options.quarantine.leave(this);
     await idle;
   }
 

@@ -91,7 +91,7 @@ export class FleetRanges implements RangeQueue {
 
   async spread(spread: Spread, signal: AbortSignal): Promise<readonly Part[]> {
     const { upload, spanBytes } = spread;
-    const spans = spanBytes === undefined ? [] : partSpans(upload.size, upload.partSize, spanBytes);
+    const spans = spanBytes === undefined || this.#options.recorder.shared(spread.task).alone ? [] : partSpans(upload.size, upload.partSize, spanBytes);
     return this.#on(upload, (here) => (spans.length < 2 ? this.#alone(spread, signal) : this.#together(spread, spans, here, signal)));
   }
 

@@ -23,7 +23,7 @@ test('each report of a task costs one write, however many came before it, also o
     const { journal, recorder } = recorderOn(store, worker);
     const known = new Known(NAME, 0);
     await known.catchUp(journal);
-    recorder.open(1, known, true);
+    recorder.open(1, known, { again: true });
     const before = store.requests.write ?? 0;
     for (let n = 0; n < 20; n++) await recorder.recordUpload(1, { key: 'k', id: `${worker}${n}`, size: 8, partSize: 4 }, 's');
     assert.equal((store.requests.write ?? 0) - before, 20);
@@ -34,10 +34,10 @@ test('each report of a task costs one write, however many came before it, also o
 test('F094: a report whose write failed takes the same place when it is tried again', async () => {
   const store = faulty(createMemoryStore(), { faults: [{ ops: ['write'], times: 4, effect: { kind: 'throw', error: 'transient' } }], random: seededRandom(1), clock: simulatedClock() });
   const { journal, recorder } = recorderOn(store, 'a');
-  recorder.open(1, new Known(NAME, 0), false);
+  recorder.open(1, new Known(NAME, 0), { again: false });
   const upload = { key: 'k', id: 'u', size: 8, partSize: 4 };
   await assert.rejects(recorder.recordUpload(1, upload, 's'));
-  await recorder.flush(1);
+  await recorder.giveBack(1);
   assert.deepEqual((await journal.readReport({ work: NAME, nth: 0 }))?.report?.uploads, [{ upload, sourceToken: 's' }]);
   assert.equal(await journal.readReport({ work: NAME, nth: 1 }), undefined);
 });
@@ -47,7 +47,7 @@ test('objects of one task that ask at once for what is known of it pass over no 
   const { journal, recorder } = recorderOn(store, 'a');
   const told = Array.from({ length: 5 }, (_, n) => ({ upload: { key: 'k', id: `u${n}`, size: 8, partSize: 4 }, sourceToken: 's' }));
   for (const upload of told) await journal.report(NAME, { worker: 'b', outcomes: [], close: false, parts: [], uploads: [upload] });
-  recorder.open(1, new Known(NAME, 0), true);
+  recorder.open(1, new Known(NAME, 0), { again: true });
   for (const uploads of await Promise.all([1, 2, 3].map(() => recorder.uploads(1)))) assert.deepEqual(uploads.map(({ upload }) => upload.id), ['u0', 'u1', 'u2', 'u3', 'u4']);
   await recorder.record(1, [], true);
   assert.equal((await journal.readReport({ work: NAME, nth: 5 }))?.report?.close, true);

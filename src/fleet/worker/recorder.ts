@@ -6,7 +6,7 @@
 import { BrigadeError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/item.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Journal, Report } from '../../ports/journal.ts';
+import type { Begun, Journal, Report } from '../../ports/journal.ts';
 import type { RecordedUpload, Recorder } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 import type { HeldSpan } from './held-span.ts';
@@ -25,6 +25,18 @@ export interface RecorderOptions {
   readonly clock: Clock;
 }
 
+export interface BookOptions {
+  /** Others may have told, and may still tell, of uploads for it. */
+  readonly again: boolean;
+  /** Told before anything is done. */
+  readonly begun?: Begun;
+  /** Others of its objects follow: its end is not that of the task. */
+  readonly goesOn?: boolean;
+}
+
+/** Why a report is written: there is something to tell; the task is given back; what was to be done is done. */
+type Occasion = 'more' | 'back' | 'end';
+
 export class FleetRecorder implements Recorder {
   readonly #options: RecorderOptions;
   readonly #books = new Map<number, Book>();
@@ -34,9 +46,9 @@ export class FleetRecorder implements Recorder {
     this.#options = options;
   }
 
-  /** A task, by its number here. `again`: others may have told, and may still tell, of uploads for it. */
-  open(task: number, known: Known, again: boolean): void {
-    this.#books.set(task, new Book(this.#options, known, again));
+  /** A task, by its number here. */
+  open(task: number, known: Known, how: BookOptions): void {
+    this.#books.set(task, new Book(this.#options, known, how));
   }
 
   /** What those who send parts of its object share. */
@@ -55,7 +67,17 @@ export class FleetRecorder implements Recorder {
 
   /** What was gathered is in the journal. */
   async flush(task: number): Promise<void> {
-    await this.#books.get(task)?.write(false);
+    await this.#books.get(task)?.write('more');
+  }
+
+  /** That it is begun is in the journal, where that is to be told. */
+  async begin(task: number): Promise<void> {
+    await this.#book(task).begin();
+  }
+
+  /** The task is given back: what was gathered is in the journal. */
+  async giveBack(task: number): Promise<void> {
+    await this.#books.get(task)?.write('back');
   }
 
   /** Nothing more is told of it here. */
@@ -103,6 +125,8 @@ export interface Shared {
   readonly logs: SpanLogs;
   /** Others may have told, and may still tell, of its upload. */
   readonly again: boolean;
+  /** It may kill whoever touches it: nobody else is called. */
+  readonly alone: boolean;
 }
 
 interface Gathered {
@@ -118,8 +142,10 @@ const nothing = (): Gathered => ({ outcomes: [], parts: [], uploads: [], over: [
 class Book {
   readonly #options: RecorderOptions;
   readonly #known: Known;
-  readonly #again: boolean;
+  readonly #how: BookOptions;
   readonly #logs: SpanLogs;
+  /** It stands in the journal, and that it is over does not. */
+  #begun = false;
   #gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
   #reports = 0;
@@ -128,28 +154,38 @@ class Book {
   #failed: { readonly error: unknown } | undefined;
   #timer: { readonly atMs: number; readonly stop: AbortController } | undefined;
 
-  constructor(options: RecorderOptions, known: Known, again: boolean) {
+  constructor(options: RecorderOptions, known: Known, how: BookOptions) {
     this.#options = options;
     this.#known = known;
-    this.#again = again;
+    this.#how = how;
     this.#logs = new SpanLogs({ journal: options.journal, task: known.name, clock: options.clock });
   }
 
   get shared(): Shared {
-    return { known: this.#known, logs: this.#logs, again: this.#again };
+    const { again, begun } = this.#how;
+    return { known: this.#known, logs: this.#logs, again, alone: begun?.alone === true };
+  }
+
+  async begin(): Promise<void> {
+    const { begun } = this.#how;
+    if (begun === undefined) return;
+    // Before the write: of one whose answer is lost nobody knows that it does not stand.
+    this.#begun = true;
+    await this.#report({ outcomes: [], close: false, parts: [], begun });
   }
 
   async uploads(): Promise<readonly RecordedUpload[]> {
     const known = this.#known;
-    if (this.#again) await known.catchUp(this.#options.journal());
+    const { again } = this.#how;
+    if (again) await known.catchUp(this.#options.journal());
     const open = known.uploads();
-    if (open.length > 0 && (this.#again || !this.#logs.empty)) await this.#logs.catchUp();
+    if (open.length > 0 && (again || !this.#logs.empty)) await this.#logs.catchUp();
     return open.map((one) => ({ ...one, parts: [...new Map([...known.partsOf(one.upload.id), ...this.#logs.parts(one.upload.id)]).values()].sort((a, b) => a.number - b.number) }));
   }
 
   async outcomes(outcomes: readonly Outcome[], close: boolean): Promise<void> {
     this.#gathered.outcomes.push(...outcomes);
-    if (close) return this.write(true);
+    if (close) return this.write('end');
     this.#throwFailed();
     if (this.#gathered.outcomes.length >= MOST_OUTCOMES) this.#writeSoon();
     else if (outcomes.length > 0) this.#writeIn(OUTCOMES_MS);
@@ -158,7 +194,7 @@ class Book {
   async upload(upload: Upload, sourceToken: string): Promise<void> {
     this.#known.addUpload(upload, sourceToken);
     this.#gathered.uploads.push({ upload, sourceToken });
-    await this.write(false);
+    await this.write('more');
   }
 
   part(uploadId: string, part: Part): void {
@@ -179,8 +215,8 @@ class Book {
   }
 
   /** One after the other; resolves when all that was gathered before stands. What could not be written is gathered still. */
-  write(close: boolean): Promise<void> {
-    const written = this.#writing.then(() => this.#put(close));
+  write(occasion: Occasion): Promise<void> {
+    const written = this.#writing.then(() => this.#put(occasion));
     this.#writing = written.catch(() => undefined);
     return written;
   }
@@ -190,28 +226,35 @@ class Book {
     this.#timer = undefined;
   }
 
-  async #put(close: boolean): Promise<void> {
+  async #put(occasion: Occasion): Promise<void> {
     this.rest();
     const { outcomes, parts, uploads, over } = this.#gathered;
-    if (!close && outcomes.length + parts.length + uploads.length + over.length === 0) return;
+    const close = occasion === 'end' && this.#how.goesOn !== true;
+    const isOver = occasion !== 'more' && this.#begun && !close;
+    if (!close && !isOver && outcomes.length + parts.length + uploads.length + over.length === 0) return;
     this.#gathered = nothing();
-    const optional = { ...sendingOf(this.#known), ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
+    const optional = { ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}), ...(isOver ? { over: isOver } : {}) };
     try {
-      const from = Math.max(this.#next, this.#known.reports);
-      const { nth } = await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, outcomes, close, parts, ...optional }, undefined, from);
-      this.#next = nth + 1;
+      await this.#report({ outcomes, close, parts, ...optional });
     } catch (error) {
       const since = this.#gathered;
       this.#gathered = { outcomes: [...outcomes, ...since.outcomes], parts: [...parts, ...since.parts], uploads: [...uploads, ...since.uploads], over: [...over, ...since.over] };
       throw error;
     }
+    if (close || isOver) this.#begun = false;
     this.#reports++;
     this.#failed = undefined;
   }
 
+  async #report(report: Omit<Report, 'worker'>): Promise<void> {
+    const from = Math.max(this.#next, this.#known.reports);
+    const { nth } = await this.#options.journal().report(this.#known.name, { worker: this.#options.worker, ...sendingOf(this.#known), ...report }, undefined, from);
+    this.#next = nth + 1;
+  }
+
   /** Its failure is told by the next call, or by the end of the task. */
   #writeSoon(): void {
-    this.write(false).catch((error: unknown) => { this.#failed = { error }; });
+    this.write('more').catch((error: unknown) => { this.#failed = { error }; });
   }
 
   #writeIn(ms: number): void {

@@ -22,7 +22,7 @@ async function ground(control: Control) {
     const seat = new Seat(watched, { spec: 'photos', worker, host: 'h', version: '1', processes, clock, events: EVENTS });
     await seat.open();
     const obeyed: Orders[] = [];
-    seat.join({ tasks: 0, trouble: undefined, obey: (orders) => { obeyed.push(orders); } });
+    seat.join({ tasks: 0, begun: [], trouble: undefined, obey: (orders) => { obeyed.push(orders); } });
     return { seat, obeyed };
   };
   const close = async (seats: readonly Seat[]): Promise<void> => { await Promise.all(seats.map((seat) => seat.close())); };

@@ -22,6 +22,8 @@ export interface Orders {
 
 export interface Member {
   readonly tasks: number;
+  /** Names of those that it told as begun. */
+  readonly begun: readonly string[];
   readonly trouble: Problem | undefined;
   obey(orders: Orders): void;
 }
@@ -38,7 +40,9 @@ export interface SeatOptions {
 }
 
 const CONTROL_MS = 5000;
-const BEAT_MS = 10_000;
+export const BEAT_MS = 10_000;
+/** Names in one beat: a worker has a few tasks in work. */
+const MOST_NAMED = 64;
 /** Until the coordinator has heard of who came, and has told everybody. */
 const UNCOUNTED_MS = 30_000;
 
@@ -119,7 +123,8 @@ export class Seat {
       if (this.#stop.signal.aborted) return;
       const tasks = [...this.#members].reduce((sum, one) => sum + one.tasks, 0);
       const trouble = [...this.#members].find((one) => one.trouble !== undefined)?.trouble;
-      await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(trouble === undefined ? {} : { trouble }) });
+      const begun = [...this.#members].flatMap((one) => one.begun).slice(0, MOST_NAMED);
+      await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }) });
     });
     this.#beating = said.catch(() => undefined);
     return said;

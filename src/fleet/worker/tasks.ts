@@ -2,10 +2,12 @@
  * The queue of one migration, as its copier sees it: messages that were opened and looked up wait here, a few of each size class, until there is a slot
  * for them. What the copier gives back is kept until it has ended, because only then it is known why, and so how long nobody should try it.
  */
-import { cancelled } from '../../core/errors.ts';
+import { asBrigadeError, type BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Item } from '../../core/item.ts';
 import type { SizeClass } from '../../core/pack.ts';
+import type { Begun } from '../../ports/journal.ts';
 import type { Delivery, RangeQueue, TaskQueue } from '../../ports/queue.ts';
+import { taskId } from '../task-message.ts';
 import type { Held } from './held.ts';
 import type { Known } from './known.ts';
 import type { FleetRecorder } from './recorder.ts';
@@ -19,6 +21,10 @@ export interface ReadyTask {
   readonly known: Known;
   /** Somebody may have worked on it before. */
   readonly again: boolean;
+  /** Told in the journal before its first object is touched. */
+  readonly begun?: Begun;
+  /** What is done once these items are: the task goes on. Never rejects. */
+  readonly next?: () => Promise<void>;
   /** It has left this worker's hands. */
   readonly gone: () => void;
 }
@@ -30,6 +36,10 @@ export interface FleetTasksOptions {
   readonly changed: () => void;
   /** A task was done to its end, in so long: so the premises hold. */
   readonly succeeded: (size: SizeClass, ms: number) => void;
+  /** Whether this one may be begun now. */
+  readonly admits: (task: ReadyTask) => boolean;
+  /** It could not be told as begun. */
+  readonly refused: (task: ReadyTask, error: BrigadeError) => Promise<void>;
 }
 
 const SIZES: readonly SizeClass[] = ['small', 'large'];
@@ -60,6 +70,11 @@ export class FleetTasks implements TaskQueue {
     return this.#ready.large.length + [...this.#inWork.values()].filter(({ size }) => size === 'large').length;
   }
 
+  /** Names of those in work that were told as begun. */
+  get begun(): readonly string[] {
+    return [...this.#inWork.values()].filter(({ begun }) => begun !== undefined).map(({ known }) => taskId(known.name));
+  }
+
   /** How many more tasks of this class the copier would begin at once. */
   hungry(size: SizeClass): number {
     return this.#wanted[size] - this.#ready[size].length;
@@ -67,6 +82,11 @@ export class FleetTasks implements TaskQueue {
 
   put(task: ReadyTask): void {
     this.#ready[task.size].push(task);
+    this.look();
+  }
+
+  /** Something may be begun that was not before. */
+  look(): void {
     for (const look of [...this.#receivers]) look();
   }
 
@@ -80,8 +100,9 @@ export class FleetTasks implements TaskQueue {
       for (;;) {
         const taken: ReadyTask[] = [];
         for (const one of sizes) taken.push(...this.#take(one, most - taken.length));
-        if (taken.length > 0) return taken.map((task) => this.#delivery(task));
-        await this.#news(signal);
+        const begun = (await Promise.all(taken.map((task) => this.#begin(task)))).filter((one) => one !== undefined);
+        if (begun.length > 0) return begun;
+        if (taken.length === 0) await this.#news(signal);
       }
     } finally {
       for (const one of sizes) this.#wanted[one] -= most;
@@ -119,27 +140,43 @@ export class FleetTasks implements TaskQueue {
       ready.splice(ready.indexOf(task), 1);
       void this.#letGo(task, 0);
     }
-    return ready.splice(0, most);
+    const taken = ready.filter((task) => this.#options.admits(task)).slice(0, most);
+    for (const task of taken) ready.splice(ready.indexOf(task), 1);
+    return taken;
   }
 
-  #delivery(ready: ReadyTask): Delivery {
-    const { held, run, items, known, again } = ready;
+  /** Undefined: the journal does not take that it is begun, so that it is not. */
+  async #begin(ready: ReadyTask): Promise<Delivery | undefined> {
+    const { known, again, begun, next } = ready;
     const id = ++this.#number;
-    this.#options.recorder.open(id, known, again);
+    this.#options.recorder.open(id, known, { again, goesOn: next !== undefined, ...(begun === undefined ? {} : { begun }) });
     this.#inWork.set(id, ready);
+    try {
+      if (begun !== undefined) await this.#options.recorder.begin(id);
+      return this.#delivery(id, ready);
+    } catch (thrown) {
+      this.#end(id);
+      await this.#options.refused(ready, asBrigadeError(thrown, 'begin'));
+      return undefined;
+    }
+  }
+
+  #delivery(id: number, ready: ReadyTask): Delivery {
+    const { held, run, items, again } = ready;
     return {
       task: { id, run, items, inDoubt: again, deliveries: held.delivery.receives },
       lost: held.lost,
       extend: async () => {}, // held.ts keeps the lease, whatever the copier does
       ack: async () => {
         this.#end(id);
+        if (ready.next !== undefined) return ready.next();
         this.#options.succeeded(ready.size, held.heldMs);
         await held.ack();
         ready.gone();
       },
       release: async () => {
         try {
-          await this.#options.recorder.flush(id);
+          await this.#options.recorder.giveBack(id);
         } finally {
           this.#end(id);
           if (held.lost.aborted) await this.#letGo(ready, 0);

@@ -16,6 +16,7 @@ import { callBody } from '../call-message.ts';
 import { type FleetBodies, messageId, type TaskCodec, taskId } from '../task-message.ts';
 import { Breakers } from './breakers.ts';
 import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
+import { Quarantine } from './quarantine.ts';
 import { Seat } from './seat.ts';
 
 export type { OpenMigration } from './migration.ts';
@@ -86,6 +87,7 @@ class FleetWorker {
   readonly #migrations = new Map<string, FleetMigration>();
   readonly #seats = new Map<string, Promise<Seat>>();
   readonly #leaving = new Set<Promise<void>>();
+  readonly #quarantine = new Quarantine();
   readonly #told = new Set<string>();
   readonly #breakers: Breakers;
   #changed: () => void = () => undefined;
@@ -154,6 +156,7 @@ class FleetWorker {
   /** What to ask for; undefined when there is nothing that could be done with any message. */
   #appetite(): Appetite | undefined {
     const all = [...this.#migrations.values()];
+    if (this.#quarantine.closed) return undefined;
     if (all.length === 0) return FIRST;
     const [small, large] = [all.map((migration) => migration.room('small')), all.map((migration) => migration.room('large'))];
     const least = Math.min(...small, ...large);
@@ -207,7 +210,7 @@ class FleetWorker {
     const { open, queue, codec, worker, clock, random, idleMs = IDLE_MS } = this.#options;
     const events = this.#eventsOf(spec.id);
     return new FleetMigration({
-      spec, limits: queue.limits, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
+      spec, limits: queue.limits, quarantine: this.#quarantine, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
       call: async (task, call) => {
         const body = codec.seal({ kind: 'call', id: taskId(task), spec, body: callBody(call) });
         // Whoever calls goes on by itself; it calls again after a while.
