@@ -8,7 +8,11 @@ import type { MessageQueue } from '../ports/message-queue.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { seededRandom } from '../telemetry/random.ts';
 import { brigade, tempFolder } from './fixture.test.ts';
-import { calling, copied, failed, KEY, message, task, writeJournal } from './journal.test-kit.ts';
+import { messageCodec } from '../fleet/messages.ts';
+import { sealFailures } from '../fleet/failure-letter.ts';
+import { FLEET_CHECKS, type FleetBodies } from '../fleet/task-message.ts';
+import { Secret } from '../core/secret.ts';
+import { calling, copied, failed, key, KEY, message, task, writeJournal } from './journal.test-kit.ts';
 
 const ENV = { BRIGADE_KEY: KEY };
 const WITH_KEY = ['--message-key', 'env:BRIGADE_KEY'];
@@ -114,10 +118,36 @@ test('without a key nothing is believed; without a journal nothing is called don
   await written.close();
 });
 
+/** As a worker tells of the second object of a task. */
+function letter(number: number): Promise<string> {
+  const codec = messageCodec<FleetBodies>({ current: new Secret(KEY) }, FLEET_CHECKS);
+  const problem = { code: 'E_ACCESS_DENIED', kind: 'object', message: 'denied' } as const;
+  const told = { name: task(number), spec: { id: 'photos', sha256: 'a'.repeat(64) }, run: 1, worker: 'host-7', atMs: Date.UTC(2026, 0, 3, 4, 5), failed: [{ key: key(2 * number + 1), attempts: 5, problem }] };
+  return sealFailures(codec, told, 256 * 1024, () => Promise.reject(new Error('too large')));
+}
+
+test('a letter of failed objects is explained with key, class, code, time and the command that tries them again; it is never redriven, and goes once they are copied', async () => {
+  using folder = tempFolder();
+  const { run, queue, written } = await ground(folder);
+  await queue.bury({ id: 'one', body: await letter(1) }, '1 object failed');
+  const journal = [...WITH_KEY, '--journal', 'journals'];
+  const { out } = await run(...journal);
+  assert.match(out, /^failed {4}photos@1 task 1\/0\/1\n +parked: 1 object failed\n +1 of 1 object is failed still, as its task was reported last\n +1 × E_ACCESS_DENIED: "dir\/00003": denied\n +told by worker host-7 at 2026-01-03T04:05:00.000Z\n +"dir\/00003": object E_ACCESS_DENIED, 5 attempts\n/);
+  assert.match(out, /next: brigade retry photos --class E_ACCESS_DENIED --queue memory:dead-\d+ --journal journals --message-key env:BRIGADE_KEY\n/);
+  assert.match((await run(...WITH_KEY)).out, /^unproven {2}photos@1 task 1\/0\/1\n/);
+  await run(...journal, '--redrive', '--only', 'failed,done,unproven');
+  assert.deepEqual({ ...(await queue.counts()) }, { waiting: 0, inFlight: 0, delayed: 0, dead: 1 });
+  assert.match((await run(...journal, '--discard')).out, /1 failed; 0 discarded/);
+  await written.journal.report(task(1), { worker: 'w2', outcomes: [copied(3)], close: true, parts: [] });
+  assert.match((await run(...journal, '--discard')).out, /none of its objects is failed any more.*1 done; 1 discarded/s);
+  assert.equal((await queue.counts()).dead, 0);
+  await written.close();
+});
+
 test('what is wrong with the command line is one line', async () => {
   using folder = tempFolder();
   const { run, written } = await ground(folder);
-  const lines: readonly (readonly [readonly string[], RegExp])[] = [[['--redrive', '--discard'], /--redrive: stands beside --discard/], [['--only', 'dead'], /not one of done, open/], [['--message-key', KEY], /holds an inline value/]];
+  const lines: readonly (readonly [readonly string[], RegExp])[] = [[['--redrive', '--discard'], /--redrive: stands beside --discard/], [['--only', 'dead'], /not one of done, failed, open/], [['--message-key', KEY], /holds an inline value/]];
   for (const [more, line] of lines) {
     const ran = await run(...more);
     assert.equal(ran.exit, 2, ran.err);

@@ -59,12 +59,12 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
     },
     {
       name: 'dead-letters', summary: 'explain what lies among the dead letters of a queue, and sort it out',
-      about: 'Looks at them, which stay where they are: whose task each is, which objects, why it was parked after how many deliveries, and, with --journal, whether its task is done after all and what its reports say went wrong. What is not done is lost by no dead letter: the coordinator sends it again. SQS shows a sample, and hides what was looked at for 30 s.',
+      about: 'Looks at them, which stay where they are: whose task each is, which objects, why it was parked after how many deliveries, and, with --journal, whether its task is done after all and what its reports say went wrong. Workers also tell here of objects that failed for good, each with its error and the command that tries them again; such a letter informs, it is never sent as a task. What is not done is lost by no dead letter: the coordinator sends it again. SQS shows a sample, and hides what was looked at for 30 s.',
       args: [],
       options: [
         QUEUE, MESSAGE_KEY, JOURNAL,
         { flags: '--migration <name>', description: 'only those of this migration' },
-        { flags: '--only <states>', description: 'only those: done (its task is), open (it is not), unproven (no journal says), unopened (no key opens it)', value: 'list', choices: ['done', 'open', 'unproven', 'unopened'] },
+        { flags: '--only <states>', description: 'only those: done (its task is), failed (it tells of objects that are failed), open (its task is not), unproven (no journal says), unopened (no key opens it)', value: 'list', choices: ['done', 'failed', 'open', 'unproven', 'unopened'] },
         { flags: '--limit <n>', description: 'look at so many at most', value: 'count', standard: '100' },
         { flags: '--redrive', description: 'send those again that are open or unproven, or those of --only' }, { flags: '--discard', description: 'throw away those that are done, or those of --only' },
         shared.format,

@@ -3,6 +3,7 @@
  * whose reports say what the upload is, and the version that every read is pinned to. A call that is lost costs time, one that comes late or twice nothing.
  */
 import type { ChecksumAlgorithm, Pin } from '../core/object.ts';
+import { isFields, isTaskId } from './content.ts';
 import type { Json } from './messages.ts';
 
 export type CallBody = {
@@ -40,17 +41,17 @@ export function callOf(body: CallBody): Call {
 }
 
 export function wrongCall(body: Json, id: string): string | undefined {
-  if (!/^[1-9]\d*\/\d+\/\d+$/.test(id)) return 'its id names no task';
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return 'its body is no object';
-  const { upload, hand, pin, algorithm, spanBytes, perHolder, after } = body as { readonly [name: string]: Json };
+  if (!isTaskId(id)) return 'its id names no task';
+  if (!isFields(body)) return 'its body is no object';
+  const { upload, hand, pin, algorithm, spanBytes, perHolder, after } = body;
   if (typeof upload !== 'string' || typeof algorithm !== 'string' || !Object.hasOwn(ALGORITHMS, algorithm)) return 'it names no upload or no checksum';
   if (![hand, spanBytes, perHolder].every((value) => isCount(value, 1)) || !isCount(after, 0)) return 'it has no hand or no spans';
   return isPin(pin) ? undefined : 'it names no version';
 }
 
 function isPin(pin: Json | undefined): boolean {
-  if (typeof pin !== 'object' || pin === null || Array.isArray(pin)) return false;
-  const { token, versionId } = pin as { readonly [name: string]: Json };
+  if (!isFields(pin)) return false;
+  const { token, versionId } = pin;
   return typeof token === 'string' && (versionId === undefined || typeof versionId === 'string');
 }
 

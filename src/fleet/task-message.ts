@@ -11,7 +11,9 @@ import { packLines, unpackLines } from '../core/lines.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Journal, TaskName } from '../ports/journal.ts';
 import { type CallBody, wrongCall } from './call-message.ts';
-import type { AnyEnvelope, Codec, Envelope, Json, SpecReference } from './messages.ts';
+import { type Content, isContent, isFields, isTaskId, keptIfLarge, taskId, taskNamed } from './content.ts';
+import { type FailureBody, wrongFailures } from './failure-letter.ts';
+import type { AnyEnvelope, Codec, Json, SpecReference } from './messages.ts';
 
 export interface FleetTask {
   readonly name: TaskName;
@@ -32,25 +34,27 @@ export type TaskBody = {
   readonly sending: number;
   readonly after?: number;
   /** Base64 of zstd of columns, or a document that holds the same bytes. */
-  readonly items: string | { readonly document: string };
+  readonly items: Content;
 };
-export type FleetBodies = { readonly task: TaskBody; readonly call: CallBody };
+/** `task` asks for work, `call` for help with a large object; `failed` tells an operator, among the dead letters, of objects that failed (failure-letter.ts). */
+export type FleetBodies = { readonly task: TaskBody; readonly call: CallBody; readonly failed: FailureBody };
+export type WorkBodies = Omit<FleetBodies, 'failed'>;
 export type TaskCodec = Codec<FleetBodies>;
 
+export { taskId, taskNamed };
+
+/** What asks for work. @throws object E_MESSAGE_SHAPE for what does not */
+export function asWork(envelope: AnyEnvelope<FleetBodies>): AnyEnvelope<WorkBodies> {
+  if (envelope.kind !== 'failed') return envelope;
+  throw new BrigadeError({ code: 'E_MESSAGE_SHAPE', kind: 'object', op: 'open message', message: 'this is no task: it tells of objects that failed, among the dead letters', hint: 'look what sends dead letters back to the queue; a failed object is tried again by brigade retry' });
+}
+
 const MOST_BYTES = 64 * 1024 * 1024;
-const HEX_SHA256 = /^[0-9a-f]{64}$/;
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 /** What `messageCodec` needs to know of the messages of a fleet. */
-export const FLEET_CHECKS = { task: wrongTask, call: wrongCall };
+export const FLEET_CHECKS = { task: wrongTask, call: wrongCall, failed: wrongFailures };
 
-/** Of an id that `FLEET_CHECKS` found right. */
-export function taskNamed(id: string): TaskName {
-  const [epoch, seq, task] = id.split('/').map(Number) as [number, number, number];
-  return { epoch, seq, task };
-}
-
-export const taskId = ({ epoch, seq, task }: TaskName): string => `${epoch}/${seq}/${task}`;
 /** Of one sending of one migration's task. Names may be longer than an id leaves room for, and have characters that it may not: so they are told apart by their hash. */
 export function messageId(migration: string, name: TaskName, sending: number): string {
   const hash = createHash('sha256').update(migration).digest('hex').slice(0, 16);
@@ -65,16 +69,8 @@ export async function sealTask(codec: TaskCodec, task: FleetTask, largestBytes: 
   const packed = zstdCompressSync(packLines(task.items.map((item) => ({ item }))), LEVEL);
   const { spec, run, size, sending } = task;
   const after = task.after === undefined || task.after === 0 ? {} : { after: task.after };
-  const envelope = (items: TaskBody['items']): Envelope<'task', TaskBody> => ({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, ...after, items } });
-  if (packed.length * 4 / 3 < largestBytes - ROOM) {
-    const text = codec.seal(envelope(packed.toString('base64')));
-    if (Buffer.byteLength(text) <= largestBytes) return text;
-  }
-  return codec.seal(envelope({ document: await keep(packed, signal) }));
+  return keptIfLarge(packed, largestBytes, (items) => codec.seal({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, ...after, items } }), keep, signal);
 }
-
-/** For what stands around the items, escapes included. */
-const ROOM = 2048;
 
 /** @throws BrigadeError object E_MESSAGE_SHAPE; transient E_MESSAGE_DOCUMENT where the journal does not show the document (yet) */
 export async function taskOf(envelope: AnyEnvelope<FleetBodies>, document: Journal['document'], signal?: AbortSignal): Promise<FleetTask> {
@@ -94,13 +90,12 @@ function itemsOf(packed: Buffer, id: string): readonly Item[] {
 }
 
 function wrongTask(body: Json, id: string): string | undefined {
-  if (!/^[1-9]\d*\/\d+\/\d+$/.test(id)) return 'its id names no task';
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return 'its body is no object';
-  const { run, size, sending, after = 0, items } = body as { readonly [name: string]: Json };
+  if (!isTaskId(id)) return 'its id names no task';
+  if (!isFields(body)) return 'its body is no object';
+  const { run, size, sending, after = 0, items } = body;
   if (![run, sending, after].every(isCount)) return 'it has no run or no number of sending';
   if (size !== 'small' && size !== 'large') return 'its size class is unknown';
-  const document = typeof items === 'object' && items !== null && 'document' in items ? items['document'] : undefined;
-  return typeof items === 'string' || (typeof document === 'string' && HEX_SHA256.test(document)) ? undefined : 'it has no items';
+  return isContent(items) ? undefined : 'it has no items';
 }
 
 function isCount(value: Json | undefined): boolean {

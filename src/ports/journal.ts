@@ -96,6 +96,8 @@ export interface Report {
   readonly begun?: Begun;
   /** What it had begun is in its hands no more, and it lives: done so far, or given back. */
   readonly over?: true;
+  /** Its objects that failed, as the reports before this one say, lie among the dead letters. */
+  readonly told?: true;
   /** In a report of a span: `close` says then that all of it is stored, and the report says nothing of the task. */
   readonly span?: SpanWord;
 }

@@ -105,6 +105,11 @@ export interface MessageQueue {
    */
   receive(most: number, waitMs: number, signal: AbortSignal): Promise<readonly MessageDelivery[]>;
   counts(signal?: AbortSignal): Promise<MessageCounts>;
+  /**
+   * A letter of our own to the dead letters, with one line of reason: it was never a message of the queue. A queue that can stores the same id once. Where
+   * the answer was lost it may stand twice. @throws as `send` tells, and object E_MESSAGE_TOO_LARGE, E_MESSAGE_TEXT
+   */
+  bury(letter: OutgoingMessage, reason: string): Promise<void>;
   /** Looks at up to `most` dead letters, which stay where they are. SQS hides those that were looked at for 30 s, and looks at a sample. */
   deadLetters(most: number, signal?: AbortSignal): Promise<readonly DeadLetter[]>;
   /** Leases that are still held run out by themselves: release first what should come again soon. */

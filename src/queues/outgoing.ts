@@ -35,6 +35,12 @@ export function reasonLine(reason: string): string {
 
 export const overReceived = (most: number): string => `delivered ${most} times and never acknowledged`;
 
+/** @throws what `refusal` answers */
+export function mustFit(message: OutgoingMessage, largestBytes: number, location: string): void {
+  const error = refusal(message, largestBytes, location);
+  if (error !== undefined) throw error;
+}
+
 /** Sends the fit ones with `deliver` and puts all results into the order of the messages. */
 export async function sendFit(
   messages: readonly OutgoingMessage[], largestBytes: number, location: string,

@@ -223,6 +223,7 @@ export class SimulatedProcess {
         const deliveries = await this.request({ place: 'queue', op: 'receive', signal }, () => inner.receive(most, waitMs, either));
         return deliveries.map((delivery) => this.#delivery(delivery));
       },
+      bury: (letter, reason) => this.request({ place: 'queue', op: 'bury', what: letter.id }, () => inner.bury(letter, reason)),
       counts: (signal) => this.request({ place: 'queue', op: 'counts', signal }, () => inner.counts()),
     };
   }

@@ -4,7 +4,7 @@ import { migrationFromFlags, type Migration } from '../../src/config/index.ts';
 import { BrigadeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { messageCodec } from '../../src/fleet/messages.ts';
-import { FLEET_CHECKS, type FleetBodies, type TaskCodec, taskNamed } from '../../src/fleet/task-message.ts';
+import { asWork, FLEET_CHECKS, type FleetBodies, type TaskCodec, taskNamed } from '../../src/fleet/task-message.ts';
 import { openJournal } from '../../src/journal/index.ts';
 import type { Random } from '../../src/ports/clock.ts';
 import type { Journal, TaskName } from '../../src/ports/journal.ts';
@@ -112,7 +112,7 @@ export class World {
     for (let nth = 0; ; nth++) {
       const read = await this.journal.readReport({ work, nth });
       if (read === undefined) return { closed, own };
-      if (read.report?.worker === who) own++;
+      if (read.report?.worker === who && read.report.told !== true) own++;
       closed ||= nth >= after && read.report?.close === true;
     }
   }
@@ -144,7 +144,7 @@ export class World {
 
   /** Truth 9: what is acknowledged was reported before. Truth 8: what came again and was done is not done once more. */
   async #watchedDelivery(delivery: MessageDelivery, who: string): Promise<MessageDelivery> {
-    const envelope = this.codec.open(delivery.body);
+    const envelope = asWork(this.codec.open(delivery.body));
     if (envelope.kind !== 'task') return { ...delivery, park: (reason) => this.#parked(delivery, reason) };
     const { id, body } = envelope;
     const look = (): ReturnType<World['reportsOn']> => this.reportsOn(taskNamed(id), body.after ?? 0, who);

@@ -5,6 +5,7 @@
 import type { Outcome } from '../../core/item.ts';
 import { asBrigadeError, BrigadeError, isKind, oneLine } from '../../core/errors.ts';
 import type { Key } from '../../core/key.ts';
+import { type FailedObject, type FailureBody, failuresOf } from '../../fleet/failure-letter.ts';
 import { type FleetBodies, type FleetTask, type TaskBody, type TaskCodec, taskId, taskNamed, taskOf } from '../../fleet/task-message.ts';
 import type { AnyEnvelope, Envelope } from '../../fleet/messages.ts';
 import type { Journal, TaskName } from '../../ports/journal.ts';
@@ -12,12 +13,13 @@ import type { DeadLetter, MessageQueue } from '../../ports/message-queue.ts';
 import type { Journals } from './journal.ts';
 
 /**
- * - `done`: a report that came after it was sent closes what it asks for; nothing is lost with it;
+ * - `done`: a report that came after it was sent closes what it asks for, or none of the objects that it tells of is failed any more; nothing is lost with it;
+ * - `failed`: it tells of objects that failed for good, and some of them are failed still;
  * - `open`: that is not done;
  * - `unproven`: it is a task of ours, and there is no journal here that says more;
  * - `unopened`: it cannot be opened, or no key was given.
  */
-export const LETTER_STATES = ['done', 'open', 'unproven', 'unopened'] as const;
+export const LETTER_STATES = ['done', 'failed', 'open', 'unproven', 'unopened'] as const;
 export type LetterState = (typeof LETTER_STATES)[number];
 
 export interface LetterTask {
@@ -25,7 +27,8 @@ export interface LetterTask {
   readonly run: number;
   /** `<epoch>/<seq>/<task>` */
   readonly task: string;
-  readonly sending: number;
+  /** Absent: it asks for no work, but tells of objects that failed. */
+  readonly sending?: number;
   /** Absent: they stand in a journal that was not asked, or does not show them. */
   readonly items?: { readonly objects: number; readonly bytes: number; readonly first: Key; readonly last: Key };
 }
@@ -36,6 +39,15 @@ export interface Failures {
   /** Of the first of them. */
   readonly key: Key;
   readonly message: string;
+}
+
+/** Who told of failed objects, when by its clock, and which they are. */
+export interface Told {
+  readonly worker: string;
+  readonly atMs: number;
+  readonly objects: number;
+  /** Absent: they stand in a journal that was not asked, or does not show them. `still`: as the reports of the task say now; absent: nobody knows. */
+  readonly failed?: readonly (FailedObject & { readonly still?: boolean })[];
 }
 
 export interface ExplainedLetter {
@@ -49,6 +61,8 @@ export interface ExplainedLetter {
   readonly claim?: { readonly migration: string; readonly task: string };
   /** What its reports say went wrong, most objects first. */
   readonly failures: readonly Failures[];
+  /** A letter that informs: it is never sent as a task. */
+  readonly told?: Told;
 }
 
 export interface Explaining {
@@ -78,17 +92,40 @@ async function explain(letter: DeadLetter, { codec, journals, signal }: Explaini
     return unopened(`${message} [${code}]`);
   }
   if (envelope.kind === 'call') return { letter, state: 'done', why: `it asked for help with an object of task ${envelope.id} of ${envelope.spec.id}: nothing is lost with it`, failures: [], ...(claim === undefined ? {} : { claim }) };
-  return { letter, ...await standing(envelope, journals, signal) };
+  const explained = envelope.kind === 'task' ? await standing(envelope, journals, signal) : await toldBy(envelope, journals, signal);
+  return { letter, ...explained };
 }
 
 type Standing = Omit<ExplainedLetter, 'letter' | 'claim'>;
+
+/** What failed, and whether it is failed still. */
+async function toldBy(envelope: Envelope<'failed', FailureBody>, journals: Journals | undefined, signal: AbortSignal): Promise<Standing> {
+  const { id, spec, body: { run, worker, atMs, objects } } = envelope;
+  const journal = await journalOf(spec.id, journals, signal);
+  const failed = await failuresOf(envelope, documentsOf(journal), signal);
+  const task = { migration: spec.id, run, task: id };
+  const told = { worker, atMs, objects };
+  const failures = failuresIn(failed ?? []);
+  if (journal === undefined || failed === undefined) return { state: 'unproven', why: `it tells of ${counted(objects)}; ${journal === undefined ? unknownTo(spec.id, journals) : 'the journal does not show which'}`, task, failures, told: { ...told, ...(failed === undefined ? {} : { failed }) } };
+  const { outcomes } = await reportsOf(journal, taskNamed(id), 0, signal);
+  const now = failed.map((one) => ({ ...one, still: outcomes.get(one.key)?.state === 'failed' }));
+  const still = now.filter((one) => one.still).length;
+  const why = still === 0 ? 'none of its objects is failed any more: nothing is lost with it' : `${still} of ${counted(objects)} ${still === 1 ? 'is' : 'are'} failed still, as its task was reported last`;
+  return { state: still === 0 ? 'done' : 'failed', why, task, failures, told: { ...told, failed: now } };
+}
+
+const counted = (objects: number): string => `${objects} ${objects === 1 ? 'object' : 'objects'}`;
+
+function unknownTo(migration: string, journals: Journals | undefined): string {
+  return journals === undefined ? 'without --journal it is not known what became of them' : `there is no journal of ${migration} at ${journals.describe}`;
+}
 
 async function standing(envelope: Envelope<'task', TaskBody>, journals: Journals | undefined, signal: AbortSignal): Promise<Standing> {
   const journal = await journalOf(envelope.spec.id, journals, signal);
   const { task, name } = await describe(envelope, journal, signal);
   if (journal === undefined) return { state: 'unproven', why: journals === undefined ? 'without --journal it is not known whether its task is done' : `there is no journal of ${task.migration} at ${journals.describe}`, task, failures: [] };
   const { reports, damaged, closed, outcomes } = await reportsOf(journal, name, envelope.body.after ?? 0, signal);
-  const failures = failuresOf(outcomes);
+  const failures = failuresIn(outcomes.values());
   const told = `${reports} ${reports === 1 ? 'report' : 'reports'}${damaged === 0 ? '' : `, ${damaged} of them damaged`}`;
   if (closed) return { state: 'done', why: `its task is done (${told}): nothing is lost with it`, task, failures };
   return { state: 'open', why: reports === 0 ? 'nobody reported anything of its task; the coordinator sends it again' : `its task is not done (${told}); the coordinator sends it again`, task, failures };
@@ -118,13 +155,16 @@ async function describe(envelope: Envelope<'task', TaskBody>, journal: Journal |
 
 /** Undefined where they stand in a journal that does not show them. */
 async function itemsOf(envelope: Envelope<'task', TaskBody>, journal: Journal | undefined, signal: AbortSignal): Promise<FleetTask['items'] | undefined> {
-  const document: Journal['document'] = (sha256, again) => (journal === undefined ? Promise.resolve(undefined) : journal.document(sha256, again));
   try {
-    return (await taskOf(envelope, document, signal)).items;
+    return (await taskOf(envelope, documentsOf(journal), signal)).items;
   } catch (thrown) {
     if (thrown instanceof BrigadeError && (thrown.code === 'E_MESSAGE_DOCUMENT' || thrown.code === 'E_MESSAGE_SHAPE')) return undefined;
     throw thrown;
   }
+}
+
+function documentsOf(journal: Journal | undefined): Journal['document'] {
+  return (sha256, signal) => (journal === undefined ? Promise.resolve(undefined) : journal.document(sha256, signal));
 }
 
 interface Reported {
@@ -148,9 +188,9 @@ async function reportsOf(journal: Journal, work: TaskName, after: number, signal
   }
 }
 
-function failuresOf(outcomes: ReadonlyMap<Key, Outcome>): readonly Failures[] {
+function failuresIn(outcomes: Iterable<Pick<Outcome, 'key' | 'problem'>>): readonly Failures[] {
   const byCode = new Map<string, { -readonly [K in keyof Failures]: Failures[K] }>();
-  for (const { key, problem } of outcomes.values()) {
+  for (const { key, problem } of outcomes) {
     if (problem === undefined) continue;
     const found = byCode.get(problem.code);
     if (found === undefined) byCode.set(problem.code, { code: problem.code, objects: 1, key, message: problem.message });

@@ -8,7 +8,7 @@ import { showKey } from '../../core/key.ts';
 import { showBytes } from '../../core/units.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import { keyReferences, neededQueue, untilStopped } from '../fleet.ts';
-import { format, type Invocation, nextCommand } from '../invocation.ts';
+import { format, type Invocation, nextCommand, shellWord } from '../invocation.ts';
 
 const MOST = 100;
 type Action = 'redrive' | 'discard';
@@ -63,6 +63,8 @@ function isWanted({ options }: Invocation, { state, task, claim }: ExplainedLett
 
 async function sorted(letter: ExplainedLetter, action: Action | undefined, { options }: Invocation): Promise<Told> {
   if (action === undefined || !(options.has('only') || TAKES[action].includes(letter.state))) return letter;
+  // It asks for nothing: who wants its objects tried again retries them from the ledger.
+  if (action === 'redrive' && letter.told !== undefined) return letter;
   const { error } = await sortOut(letter, action);
   return error === undefined ? { ...letter, done: action } : { ...letter, error };
 }
@@ -70,28 +72,46 @@ async function sorted(letter: ExplainedLetter, action: Action | undefined, { opt
 function show(invocation: Invocation, letter: Told): void {
   const { out } = invocation.io;
   if (format(invocation) === 'ndjson') out.line(JSON.stringify(json(letter)));
-  if (format(invocation) === 'table') for (const line of lines(letter)) out.line(line);
+  if (format(invocation) === 'table') for (const line of lines(letter, invocation)) out.line(line);
 }
 
 const DONE = { redrive: 'sent again', discard: 'discarded' } as const;
 
-function* lines(letter: Told): Generator<string> {
-  const { task, claim, state, why, failures, done, error, letter: { receives, id } } = letter;
-  const name = task !== undefined ? `${task.migration}@${task.run} task ${task.task}, sending ${task.sending}` : claim !== undefined ? `says that it is task ${claim.task} of ${claim.migration}` : `message ${oneLine(id, 100)}`;
-  yield `${state.padEnd(8)}  ${name}${receives === undefined ? '' : `; ${receives} ${receives === 1 ? 'delivery' : 'deliveries'}`}`;
+/** Of the objects of one letter, so many are named. */
+const MOST_NAMED = 5;
+
+function* lines(letter: Told, invocation: Invocation): Generator<string> {
+  const { task, claim, state, why, failures, told, done, error, letter: { receives, id } } = letter;
+  const name = task !== undefined ? `${task.migration}@${task.run} task ${task.task}${task.sending === undefined ? '' : `, sending ${task.sending}`}` : claim !== undefined ? `says that it is task ${claim.task} of ${claim.migration}` : `message ${oneLine(id, 100)}`;
+  yield `${state.padEnd(8)}  ${name}${receives === undefined || told !== undefined ? '' : `; ${receives} ${receives === 1 ? 'delivery' : 'deliveries'}`}`;
   if (task?.items !== undefined) yield `          ${task.items.objects} objects, ${showBytes(task.items.bytes)}, ${showKey(task.items.first)} to ${showKey(task.items.last)}`;
   yield `          parked: ${reasonOf(letter)}`;
   yield `          ${oneLine(why)}`;
   for (const { code, objects, key, message } of failures) yield `          ${objects} × ${code}: ${showKey(key)}: ${oneLine(message)}`;
+  if (told !== undefined) yield* toldLines(letter, told, invocation);
   if (done !== undefined) yield `          ${DONE[done]}`;
   if (error !== undefined) yield `          not done: ${oneLine(error.message)} [${error.code}]`;
 }
 
+function* toldLines({ task, state, failures }: Told, { worker, atMs, failed = [] }: NonNullable<Told['told']>, invocation: Invocation): Generator<string> {
+  yield `          told by worker ${oneLine(worker)} at ${new Date(atMs).toISOString()}`;
+  const named = failed.filter(({ still }) => still !== false);
+  for (const { key, attempts, problem } of named.slice(0, MOST_NAMED)) yield `          ${showKey(key)}: ${problem.kind ?? 'object'} ${problem.code}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
+  if (named.length > MOST_NAMED) yield `          and ${named.length - MOST_NAMED} more; all of them with --output json`;
+  if (task !== undefined && state !== 'done') yield `          next: ${retryCommand(invocation, task.migration, failures.map(({ code }) => code))}`;
+}
+
+/** As it is to be written, with the places that this command was given. */
+function retryCommand(invocation: Invocation, migration: string, codes: readonly string[]): string {
+  const places = invocation.options.written(['queue', 'journal', 'message-key']).map(shellWord).join(' ');
+  return nextCommand(invocation, `retry ${shellWord(migration)}${codes.length === 0 ? '' : ` --class ${codes.map(shellWord).join(',')}`} ${places}`);
+}
+
 function json(letter: Told): object {
-  const { letter: { id, receives, body }, state, why, task, claim, failures, done, error } = letter;
+  const { letter: { id, receives, body }, state, why, task, claim, failures, told, done, error } = letter;
   return {
     id, state, reason: reasonOf(letter), why, ...(receives === undefined ? {} : { deliveries: receives }), bytes: Buffer.byteLength(body),
-    ...(task === undefined ? {} : task), ...(claim === undefined ? {} : { claim }), failures, ...(done === undefined ? {} : { done }), ...(error === undefined ? {} : { error: errorFacts(error) }),
+    ...(task === undefined ? {} : task), ...(claim === undefined ? {} : { claim }), failures, ...(told === undefined ? {} : { told }), ...(done === undefined ? {} : { done }), ...(error === undefined ? {} : { error: errorFacts(error) }),
   };
 }
 

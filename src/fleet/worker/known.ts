@@ -1,4 +1,5 @@
 /** What the reports of one task say was done before: by this worker or another one, under this lease or an earlier. Asked for only where a message came again. */
+import type { Outcome } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Begun, Journal, Report, TaskName } from '../../ports/journal.ts';
 import type { RecordedUpload } from '../../ports/queue.ts';
@@ -18,6 +19,7 @@ export class Known {
   readonly sending: number;
   readonly after: number;
   readonly #done = new Set<Key>();
+  readonly #failed = new Map<Key, Outcome>();
   readonly #uploads = new Map<string, OpenUpload>();
   readonly #over = new Set<string>();
   /** By worker. */
@@ -26,6 +28,7 @@ export class Known {
   #next = 0;
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
+  #told = false;
 
   /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
   constructor(name: TaskName, after: number, sending = 0) {
@@ -42,6 +45,24 @@ export class Known {
   /** So many were read: the first ones. */
   get reports(): number {
     return this.#next;
+  }
+
+  /** Objects that failed, of those that were read and those that this worker tells. */
+  get failed(): Iterable<Outcome> {
+    return this.#failed.values();
+  }
+
+  /** They lie among the dead letters. */
+  get told(): boolean {
+    return this.#told;
+  }
+
+  /** What this worker is about to report. */
+  note(outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes) {
+      if (outcome.state === 'failed') this.#failed.set(outcome.key, outcome);
+      else this.#failed.delete(outcome.key);
+    }
   }
 
   /** Not pending any more. */
@@ -87,7 +108,8 @@ export class Known {
         if (read.report !== undefined) this.#take(read.report, read.nth >= this.after);
         this.#next++;
       }
-      if (this.#closed) return; // nothing of it is to be done: whatever else was said
+      // Nothing of it is to be done, whatever else was said; but for what an operator is to hear.
+      if (this.#closed && (this.#failed.size === 0 || this.#told)) return;
     }
   }
 
@@ -120,7 +142,9 @@ export class Known {
     for (const upload of uploadsOver) this.dropUpload(upload);
     if (!counts) return;
     for (const { key, state } of outcomes) if (state !== 'pending') this.#done.add(key);
+    this.note(outcomes);
     this.#closed ||= close;
+    this.#told ||= report.told === true;
     this.#follow(report);
   }
 

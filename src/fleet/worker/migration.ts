@@ -18,7 +18,7 @@ import type { Begun, Journal, TaskName } from '../../ports/journal.ts';
 import type { Call } from '../call-message.ts';
 import type { AnyEnvelope, Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
-import { type FleetBodies, type TaskBody, taskOf } from '../task-message.ts';
+import { type TaskBody, taskOf, type WorkBodies } from '../task-message.ts';
 import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
 import { Held } from './held.ts';
 import { Helping } from './helping.ts';
@@ -29,6 +29,7 @@ import { FleetRecorder, sendingOf } from './recorder.ts';
 import type { Member, Orders, Seat } from './seat.ts';
 import { comesOften, leftOf, Suspects, type Work } from './suspects.ts';
 import { FleetTasks } from './tasks.ts';
+import type { FailureTeller } from './teller.ts';
 
 /** The two stores of a migration and what copies between them. */
 export interface OpenMigration {
@@ -57,6 +58,7 @@ export interface MigrationOptions {
   readonly limits: MessageLimits;
   /** Of all migrations of this process. */
   readonly quarantine: Quarantine;
+  readonly teller: FailureTeller;
   readonly worker: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -119,7 +121,7 @@ export class FleetMigration implements Member, QuarantineMember {
     const ranges = new FleetRanges({ recorder: this.#recorder, journal, worker, leaseMs: limits.leaseMs, call, clock, random });
     this.#tasks = new FleetTasks({
       recorder: this.#recorder, ranges, changed, succeeded: (size, ms) => this.#succeeded(size, ms), admits: ({ begun }) => !quarantine.closed || begun?.alone === true,
-      refused: ({ held, gone }, error) => this.#refuse(held, error).finally(gone),
+      refused: ({ held, gone }, error) => this.#refuse(held, error).finally(gone), done: (task) => this.#acknowledge(task.held, task, task.known).finally(task.gone),
     });
     this.#helping = new Helping({
       ranges, limits, clock, random, events, changed, succeeded: () => this.#recovered(), leaseMs: () => this.#leases.wantedMs('large'), own: () => this.#tasks.large + this.#preparing.large,
@@ -166,7 +168,7 @@ export class FleetMigration implements Member, QuarantineMember {
    * Takes a message, or gives it back: what there is no room for; a second one for a task that is in this hand, which is looked up once the first is done
    * (F094). One that went through many hands already is kept, so that the queue does not take it for poisoned.
    */
-  accept(delivery: MessageDelivery, envelope: AnyEnvelope<FleetBodies>): boolean {
+  accept(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies>): boolean {
     this.#usedMs = this.#options.clock.monotonic();
     return envelope.kind === 'call' ? this.#helping.accept(delivery, envelope) : this.#acceptTask(delivery, envelope);
   }
@@ -273,14 +275,24 @@ export class FleetMigration implements Member, QuarantineMember {
     else this.#put(work, left);
   }
 
-  #put({ held, task: { run, size }, known, again, gone }: Work, items: readonly Item[], begun?: Begun, next?: () => Promise<void>): void {
-    this.#tasks.put({ held, run, size, items, known, again, gone, ...(begun === undefined ? {} : { begun }), ...(next === undefined ? {} : { next }) });
+  #put({ held, task: { run, size, sending }, known, again, gone }: Work, items: readonly Item[], begun?: Begun, next?: () => Promise<void>): void {
+    this.#tasks.put({ held, run, size, sending, items, known, again, gone, ...(begun === undefined ? {} : { begun }), ...(next === undefined ? {} : { next }) });
   }
 
-  async #finish({ held, known, gone }: Work): Promise<void> {
+  async #finish({ held, task, known, gone }: Work): Promise<void> {
     const { journal } = this.#seat as Seat;
     if (!known.closed) await journal.report(known.name, { worker: this.#options.worker, outcomes: [], close: true, parts: [], ...sendingOf(known) }, undefined, known.reports);
-    await held.ack().finally(gone);
+    await this.#acknowledge(held, task, known).finally(gone);
+  }
+
+  /** Its last report stands. What failed is told before the queue may forget the message. */
+  async #acknowledge(held: Held, { run, sending }: { readonly run: number; readonly sending: number }, known: Known): Promise<void> {
+    try {
+      await this.#options.teller.tell({ name: known.name, run, sending }, known, (this.#seat as Seat).journal);
+    } catch (thrown) {
+      return this.#refuse(held, asBrigadeError(thrown, 'tell'));
+    }
+    await held.ack();
   }
 
   #sendBack({ held, gone }: Work): Promise<void> {

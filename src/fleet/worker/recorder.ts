@@ -185,6 +185,7 @@ class Book {
 
   async outcomes(outcomes: readonly Outcome[], close: boolean): Promise<void> {
     this.#gathered.outcomes.push(...outcomes);
+    this.#known.note(outcomes);
     if (close) return this.write('end');
     this.#throwFailed();
     if (this.#gathered.outcomes.length >= MOST_OUTCOMES) this.#writeSoon();

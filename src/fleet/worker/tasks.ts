@@ -15,6 +15,7 @@ import type { FleetRecorder } from './recorder.ts';
 export interface ReadyTask {
   readonly held: Held;
   readonly run: number;
+  readonly sending: number;
   readonly size: SizeClass;
   /** What is left of it. */
   readonly items: readonly Item[];
@@ -36,6 +37,8 @@ export interface FleetTasksOptions {
   readonly changed: () => void;
   /** A task was done to its end, in so long: so the premises hold. */
   readonly succeeded: (size: SizeClass, ms: number) => void;
+  /** All of it is done, and reported: to be acknowledged. */
+  readonly done: (task: ReadyTask) => Promise<void>;
   /** Whether this one may be begun now. */
   readonly admits: (task: ReadyTask) => boolean;
   /** It could not be told as begun. */
@@ -171,8 +174,7 @@ export class FleetTasks implements TaskQueue {
         this.#end(id);
         if (ready.next !== undefined) return ready.next();
         this.#options.succeeded(ready.size, held.heldMs);
-        await held.ack();
-        ready.gone();
+        await this.#options.done(ready);
       },
       release: async () => {
         try {

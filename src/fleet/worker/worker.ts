@@ -13,8 +13,9 @@ import type { Journal } from '../../ports/journal.ts';
 import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import type { AnyEnvelope, SpecReference } from '../messages.ts';
 import { callBody } from '../call-message.ts';
-import { type FleetBodies, messageId, type TaskCodec, taskId } from '../task-message.ts';
+import { asWork, messageId, type TaskCodec, taskId, type WorkBodies } from '../task-message.ts';
 import { Breakers } from './breakers.ts';
+import { FailureTeller } from './teller.ts';
 import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
 import { Quarantine } from './quarantine.ts';
 import { Seat } from './seat.ts';
@@ -172,7 +173,7 @@ class FleetWorker {
     return envelope !== undefined && this.#hand(delivery, envelope);
   }
 
-  #hand(delivery: MessageDelivery, envelope: AnyEnvelope<FleetBodies>): boolean {
+  #hand(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies>): boolean {
     const { id, sha256 } = envelope.spec;
     const key = `${id} ${sha256}`;
     const migration = this.#migrations.get(key) ?? this.#begin(envelope.spec);
@@ -181,9 +182,9 @@ class FleetWorker {
   }
 
   /** What cannot be opened here is no task: put aside, or left to a newer worker (F108, F110). With `refresh` a wrong seal is looked at once more first. */
-  #opened(delivery: MessageDelivery, refresh: FleetWorkerOptions['refreshKeys']): AnyEnvelope<FleetBodies> | undefined {
+  #opened(delivery: MessageDelivery, refresh: FleetWorkerOptions['refreshKeys']): AnyEnvelope<WorkBodies> | undefined {
     try {
-      return this.#options.codec.open(delivery.body);
+      return asWork(this.#options.codec.open(delivery.body));
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'message');
       if (error.code === 'E_MESSAGE_SIGNATURE' && refresh !== undefined) void this.#openAgain(delivery, refresh);
@@ -211,6 +212,7 @@ class FleetWorker {
     const events = this.#eventsOf(spec.id);
     return new FleetMigration({
       spec, limits: queue.limits, quarantine: this.#quarantine, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
+      teller: new FailureTeller({ queue, codec, spec, worker, clock, note: (text) => this.#once(text, `${spec.id}: ${text}`) }),
       call: async (task, call) => {
         const body = codec.seal({ kind: 'call', id: taskId(task), spec, body: callBody(call) });
         // Whoever calls goes on by itself; it calls again after a while.

@@ -261,6 +261,18 @@ const DEAD: Readonly<Record<string, Check>> = {
     await eventually('no dead letter', async () => (await queue.counts()).dead === 0);
   },
 
+  'a letter of our own lies among the dead, byte for byte with its reason, and is never delivered; what cannot be sent is refused': async ({ queue }) => {
+    await queue.bury({ id: 'letter-1', body: AWKWARD }, 'two objects failed: \u{1f4a7}\nE_X');
+    const letter = await firstDead(queue);
+    assert.deepEqual([letter.body, letter.reason, letter.receives], [AWKWARD, 'two objects failed: \u{1f4a7} E_X', 0]);
+    await assertQuiet(queue, 500);
+    assert.deepEqual({ ...(await queue.counts()) }, { waiting: 0, inFlight: 0, delayed: 0, dead: 1 });
+    await assert.rejects(queue.bury({ id: 'letter-2', body: 'x'.repeat(queue.limits.largestMessageBytes + 1) }, 'x'), { code: 'E_MESSAGE_TOO_LARGE' });
+    await assert.rejects(queue.bury({ id: 'letter-3', body: '' }, 'x'), { code: 'E_MESSAGE_TEXT' });
+    await letter.discard();
+    await eventually('no dead letter', async () => (await queue.counts()).dead === 0);
+  },
+
   'a dead letter that is discarded is gone': async ({ queue }) => {
     await sendAll(queue, [message('a'), message('b')]);
     for (let i = 0; i < 2; i++) await (await receiveOne(queue)).park('no use');

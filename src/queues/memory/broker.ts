@@ -142,6 +142,12 @@ export class MemoryBroker {
     this.#dead.push(dead);
   }
 
+  /** A letter that was no message: the same one, as long as it lies there, is there once. */
+  buryOnce(dead: Dead): void {
+    this.#reachable('bury');
+    if (!this.#dead.some(({ id }) => id === dead.id)) this.#dead.push(dead);
+  }
+
   dead(most: number): readonly Dead[] {
     this.#reachable('deadLetters');
     this.#parkOverdelivered();

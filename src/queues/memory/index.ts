@@ -2,7 +2,7 @@
 import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { AckResult, DeadLetter, MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import { Lease, leaseLost } from '../lease.ts';
-import { reasonLine, sendFit } from '../outgoing.ts';
+import { mustFit, reasonLine, sendFit } from '../outgoing.ts';
 import type { Dead, MemoryBroker, Stored } from './broker.ts';
 
 export { MemoryBroker, type BrokerOptions, type MemoryFaults } from './broker.ts';
@@ -25,6 +25,10 @@ export function openMemoryQueue(broker: MemoryBroker): MessageQueue {
     },
     receive: (most, waitMs, signal) => receive(broker, most, waitMs, signal),
     counts: async () => broker.counts(),
+    bury: async (letter, reason) => {
+      mustFit(letter, LARGEST, WHERE);
+      broker.buryOnce({ id: letter.id, body: letter.body, receives: 0, reason: reasonLine(reason) });
+    },
     deadLetters: async (most) => broker.dead(most).map((dead) => letter(broker, dead)),
     close: async () => undefined,
   };

@@ -50,7 +50,7 @@ export function delivery(context: NatsContext, message: Msg, asked: number): Mes
       await confirmed(context, message, delay > 0 ? `-NAK {"delay": ${delay}}` : '-NAK', 'release');
     },
     park: async (reason) => {
-      await bury(context, body, { sequence, receives, reason: reasonLine(reason) });
+      await bury(context, body, { id: `parked-${sequence}`, receives, reason: reasonLine(reason) });
       await ack();
     },
   };
@@ -74,18 +74,20 @@ async function confirmed({ link, where }: NatsContext, message: Msg, payload: st
 }
 
 interface Burial {
-  readonly sequence: number;
+  /** Within the duplicate window the same one is stored once. */
+  readonly id: string;
+  /** 0 of a letter that was no message. */
   readonly receives: number;
   readonly reason: string;
 }
 
-async function bury({ link, streams, queue, where }: NatsContext, body: string, { sequence, receives, reason }: Burial): Promise<void> {
+export async function bury({ link, streams, queue, where }: NatsContext, body: string, { id, receives, reason }: Burial): Promise<void> {
   const about = link.newHeaders();
   // Header values are bytes without a character set (RFC 9110 § 5.5): percent-encoded they survive every client.
   about.set(REASON, encodeURIComponent(reason));
   about.set(RECEIVES, String(receives));
   try {
-    await streams.js.publish(deadSubject(queue), body, { msgID: `parked-${sequence}`, headers: about });
+    await streams.js.publish(deadSubject(queue), body, { msgID: id, headers: about });
   } catch (thrown) {
     throw natsError(thrown, 'park', where);
   }

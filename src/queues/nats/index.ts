@@ -9,9 +9,9 @@
 import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
-import { overReceived, sendFit } from '../outgoing.ts';
+import { mustFit, overReceived, reasonLine, sendFit } from '../outgoing.ts';
 import { deadLetters } from './dead.ts';
-import { delivery, type NatsContext } from './deliveries.ts';
+import { bury, delivery, type NatsContext } from './deliveries.ts';
 import { isMissing, natsError } from './errors.ts';
 import { type NatsAccess, openLink } from './link.ts';
 import { pull, type Pulled } from './pull.ts';
@@ -70,6 +70,10 @@ function natsQueue(context: NatsContext): MessageQueue {
     send: (messages, signal) => sendFit(messages, limits.largestMessageBytes, where, (fit) => sendAll(context, fit, signal)),
     receive: (most, waitMs, signal) => receiver.receive(Math.min(most, limits.mostPerReceive), waitMs, signal),
     counts: (signal) => unlessAborted(counts(context), 'counts', signal),
+    bury: async (letter, reason) => {
+      mustFit(letter, limits.largestMessageBytes, where);
+      await bury(context, letter.body, { id: letter.id, receives: 0, reason: reasonLine(reason) });
+    },
     deadLetters: (most, signal) => unlessAborted(deadLetters(context, most), 'deadLetters', signal),
     close: () => link.close(),
   };

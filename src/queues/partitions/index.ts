@@ -10,8 +10,8 @@ import { asBrigadeError, type BrigadeError, cancelled, isKind, usageError } from
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { MessageCounts, MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { Shelf } from '../../ports/shelf.ts';
-import { sendFit } from '../outgoing.ts';
-import { deadLetters, type Letter } from './letters.ts';
+import { mustFit, sendFit } from '../outgoing.ts';
+import { bury, deadLetters, type Letter } from './letters.ts';
 import { differs, LEASE_MS, Maps, type PartitionMap, type Wanted } from './maps.ts';
 import { Member } from './member.ts';
 import { DEAD, INBOXES, inboxFolder, messageName, messageOf } from './names.ts';
@@ -143,6 +143,12 @@ class PartitionQueue implements MessageQueue {
     for await (const _ of this.#options.shelf.names(DEAD, undefined, signal)) dead++;
     const { inFlight, delayed } = this.#member?.inbox?.counts() ?? { inFlight: 0, delayed: 0 };
     return { waiting: Math.max(0, standing - inFlight - delayed), inFlight: Math.min(inFlight, standing), delayed: Math.min(delayed, Math.max(0, standing - inFlight)), dead };
+  }
+
+  async bury(letter: OutgoingMessage, reason: string): Promise<void> {
+    mustFit(letter, LARGEST, this.describe);
+    const { id, body, affinity = id } = letter;
+    await bury(this.#options.shelf, id, { id, of: affinity, body, receives: 0 }, 0, reason);
   }
 
   deadLetters(most: number, signal?: AbortSignal): ReturnType<MessageQueue['deadLetters']> {

@@ -6,9 +6,15 @@ import { BATCH } from './batches.ts';
 import type { SqsContext } from './deliveries.ts';
 
 /** Message attributes of what we parked ourselves. */
-export const REASON = 'brigade-reason';
-export const RECEIVES = 'brigade-receives';
+const REASON = 'brigade-reason';
+const RECEIVES = 'brigade-receives';
 const HIDDEN_S = 30;
+
+/** `receives`: 0 of a letter that was no message. */
+export async function bury({ client, deadUrl, where }: SqsContext, body: string, reason: string, receives: number): Promise<void> {
+  const MessageAttributes = { [REASON]: { DataType: 'String', StringValue: reason }, [RECEIVES]: { DataType: 'Number', StringValue: String(receives) } };
+  await client.call('SendMessage', where, (sqs) => sqs.sendMessage({ QueueUrl: deadUrl, MessageBody: body, MessageAttributes }));
+}
 
 export async function deadLetters(context: SqsContext, most: number, signal?: AbortSignal): Promise<readonly DeadLetter[]> {
   const found: DeadLetter[] = [];

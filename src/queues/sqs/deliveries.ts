@@ -7,7 +7,7 @@ import { Lease } from '../lease.ts';
 import { reasonLine } from '../outgoing.ts';
 import { Batches } from './batches.ts';
 import type { SqsClient } from './client.ts';
-import { RECEIVES, REASON } from './dead.ts';
+import { bury } from './dead.ts';
 import { entryError } from './errors.ts';
 
 export interface SqsContext {
@@ -68,7 +68,7 @@ export class SqsHolding {
       extend: (leaseMs) => this.#extend(handle, lease, leaseMs),
       release: (delayMs) => this.#release(handle, lease, delayMs),
       park: async (reason) => {
-        await this.#bury(body, reasonLine(reason), receives);
+        await bury(this.#context, body, reasonLine(reason), receives);
         await ack();
       },
     };
@@ -108,11 +108,5 @@ export class SqsHolding {
       // Somebody else has it already, which is what was wanted.
       if (!isKind(thrown, 'conflict')) throw thrown;
     }
-  }
-
-  async #bury(body: string, reason: string, receives: number): Promise<void> {
-    const { client, deadUrl, where } = this.#context;
-    const MessageAttributes = { [REASON]: { DataType: 'String', StringValue: reason }, [RECEIVES]: { DataType: 'Number', StringValue: String(receives) } };
-    await client.call('SendMessage', where, (sqs) => sqs.sendMessage({ QueueUrl: deadUrl, MessageBody: body, MessageAttributes }));
   }
 }

@@ -9,11 +9,11 @@
 import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { MessageLimits, MessageQueue } from '../../ports/message-queue.ts';
-import { byteLength, sendFit } from '../outgoing.ts';
+import { byteLength, mustFit, reasonLine, sendFit } from '../outgoing.ts';
 import { BATCH, groups } from './batches.ts';
 import { createSqsClient, type SqsAccess } from './client.ts';
 import { SqsHolding, type SqsContext } from './deliveries.ts';
-import { deadLetters } from './dead.ts';
+import { bury, deadLetters } from './dead.ts';
 import { entryError } from './errors.ts';
 import { findQueues, LARGEST_MESSAGE } from './setup.ts';
 
@@ -62,6 +62,10 @@ function sqsQueue(context: SqsContext, notes: readonly string[]): MessageQueue {
     send: (messages, signal) => sendFit(messages, limits.largestMessageBytes, where, (fit) => sendAll(context, fit.map(({ body }) => body), signal)),
     receive: (most, waitMs, signal) => receive(context, holding, { most, waitMs }, signal),
     counts: (signal) => counts(context, signal),
+    bury: async (letter, reason) => {
+      mustFit(letter, limits.largestMessageBytes, where);
+      await bury(context, letter.body, reasonLine(reason), 0);
+    },
     deadLetters: (most, signal) => deadLetters(context, most, signal),
     close: async () => client.close(),
   };
