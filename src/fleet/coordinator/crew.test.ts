@@ -268,7 +268,7 @@ test('beats of coordinators that were killed go; the one of this coordinator sta
 });
 
 test('a window without bounds: to hold still is heard between two portions', async (t) => {
-  const ground = await planned(t, 3000, 1, { times: 400 });
+  const ground = await planned(t, 3000, 1, { times: 40 });
   const { queue } = ground;
   const slow = { ...queue, limits: queue.limits, send: async (...given: Parameters<typeof queue.send>) => {
     await ground.clock.sleep(4000);

@@ -129,7 +129,7 @@ export async function workerOn({ queue, codec, journal }: Pick<Ground, 'queue' |
   }
 }
 
-export async function until(what: () => boolean, ms = 20_000): Promise<void> {
+export async function until(what: () => boolean, ms = 120_000): Promise<void> {
   const end = performance.now() + ms;
   while (!what()) {
     if (performance.now() > end) throw new Error(`not within ${ms} ms: ${what.toString()}`);
