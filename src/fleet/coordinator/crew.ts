@@ -26,6 +26,7 @@ import { messageId, sealTask, type TaskCodec, taskId } from '../task-message.ts'
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators } from './epoch.ts';
+import { observing } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
 import { type Signals, Weights } from './signals.ts';
 import { Workers } from './workers.ts';
@@ -493,19 +494,4 @@ function nobodyWorks({ code, message, hint }: Problem): BrigadeError {
 
 function classOf({ items }: LeasedTask): SizeClass {
   return sizeClass(items.reduce((sum, { size }) => sum + size, 0) / Math.max(1, items.length));
-}
-
-/** The ledger, where somebody listens to the reports that are folded into it. */
-function observing(ledger: FoldTarget, onReport: (place: ReportPlace, report: Report | undefined) => void): FoldTarget {
-  return new Proxy(ledger, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== 'function') return member;
-      if (name !== 'foldReport') return member.bind(target) as unknown;
-      return async (place: ReportPlace, report: Report | undefined) => {
-        await target.foldReport(place, report);
-        onReport(place, report);
-      };
-    },
-  });
 }
