@@ -103,9 +103,13 @@ export class FleetTasks implements TaskQueue {
       for (;;) {
         const taken: ReadyTask[] = [];
         for (const one of sizes) taken.push(...this.#take(one, most - taken.length));
+        if (taken.length === 0) {
+          // Nothing may come between the look and this: nobody would be told of it.
+          await this.#news(signal);
+          continue;
+        }
         const begun = (await Promise.all(taken.map((task) => this.#begin(task)))).filter((one) => one !== undefined);
         if (begun.length > 0) return begun;
-        if (taken.length === 0) await this.#news(signal);
       }
     } finally {
       for (const one of sizes) this.#wanted[one] -= most;
