@@ -76,7 +76,7 @@ const END_FLAGS: readonly (readonly [flag: string, description: string])[] = [
   ['provider <name>', 'profile of limits and abilities'], ['path-style <yes>', 'true, false or auto'], ['ca-file <file>', 'PEM file of further authorities'],
   ['insecure-tls', 'do not check the certificate; for a laboratory only'], ['proxy <url>', 'HTTP proxy'], ['payload-signing <how>', 'auto, signed or unsigned'],
   ['compression <how>', 'off or auto: compress on the wire to and from a brigade agent'],
-  ['checksum <mode>', 'checksum sent with every write'], ['lanes <when>', 'own HTTP/1.1 for bulk bytes: auto, always or never'], ['credentials <reference>', 'env:PREFIX, profile:NAME, file:PATH, anonymous … never the secret itself'],
+  ['checksum <mode>', 'checksum sent with every write'], ['lanes <when>', 'own HTTP/1.1 for objects and their parts: auto, always or never'], ['credentials <reference>', 'env:PREFIX, profile:NAME, file:PATH, anonymous … never the secret itself'],
 ];
 const endOptions = (end: string): OptionSpec[] => END_FLAGS.map(([flag, description]) => ({ flags: `--${end}-${flag}`, description: `${end}: ${description}` }));
 

@@ -87,7 +87,7 @@ function paceText(processes: readonly AtOnce[]): string {
 }
 
 function wayText({ mode, lanes, general, signedPayloads }: NonNullable<SideExplanation['way']>): string {
-  const why = { auto: 'bodies from 1 MiB on go over lanes', always: 'lanes: always', never: 'lanes: never', proxy: 'a proxy stands between, which lanes do not speak to' }[mode];
+  const why = { auto: 'objects and their parts go over lanes', always: 'lanes: always', never: 'lanes: never', proxy: 'a proxy stands between, which lanes do not speak to' }[mode];
   return `${countOf(lanes, 'request')} over lanes, ${showCount(general)} over undici (checks before the run included): ${why}; payloads ${signedPayloads ? 'signed' : 'not signed'}`;
 }
 

@@ -23,7 +23,7 @@ test('run --explain: requests, ways, sizes, shards and checksum as the endpoint 
   const seen = (bucket: string, operation: string): number => lab.requests.filter((request) => request.bucket === bucket && request.operation === operation && !request.key.startsWith('.brigade/')).length;
   assert.deepEqual([source.requests['read'], destination.requests['write'], destination.requests['putPart']], [seen('from', 'GetObject') - 1, seen('dest', 'PutObject'), seen('dest', 'UploadPart')]);
   assert.equal(seen('from', 'GetObject'), 34, 'one was read by the check before the run');
-  assert.deepEqual([source.way?.mode, source.way?.lanes, destination.way?.lanes, source.way?.tls], ['auto', 3, 3, false], 'three parts, and nothing else is bulk');
+  assert.deepEqual([source.way?.mode, source.way?.lanes, destination.way?.lanes, source.way?.tls], ['auto', 33, 33, false], 'thirty objects and three parts, and nothing else');
   assert.deepEqual([sizes.partSize, sizes.partChosen, sizes.streamUpTo], [5 * MiB, true, 6 * MiB]);
   assert.deepEqual([listing.from, listing.shards, (listing.atOnce ?? 0) >= 1], ['store', 1, true]);
   assert.deepEqual([objects.processes, objects.small, objects.chosen], [1, 6, ['executors', 'limits.concurrency']]);

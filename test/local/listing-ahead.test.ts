@@ -67,7 +67,7 @@ async function listed(options: { readonly spoil?: (page: string, request: number
 
 function open(endpoint: string, steps: 'sent'[] | ('sent' | 'read')[], counters: ReturnType<typeof createCounters>, limits: Limits): Store {
   const clock = systemClock();
-  const wire = createTransport({ connections: 4, timeouts: DEFAULT_TIMEOUTS, lanesFrom: Infinity });
+  const wire = createTransport({ connections: 4, timeouts: DEFAULT_TIMEOUTS, lanes: 'never' });
   const transport: Transport = {
     send(request) {
       steps.push('sent');

@@ -70,7 +70,7 @@ const connectionKeys = {
   payload_signing: choice(['auto', 'signed', 'unsigned']).optional().meta({ default: 'auto', description: '`auto` signs bodies on plain HTTP and leaves them to TLS otherwise.' }),
   compression: choice(['off', 'auto']).optional().meta({ default: 'off', description: 'To and from a `brigade agent`: `auto` compresses bodies on the wire (zstd) where a sample shows that it helps; they are decoded and checked before they are stored. For thin links: on fast ones it costs more than it saves. No other store is spoken to differently.' }),
   checksum: choice(CHECKSUM_MODES).optional().meta({ default: 'auto', description: 'Checksum sent with every write; `auto` takes the best that the store keeps.' }),
-  lanes: choice(LANE_MODES).optional().meta({ default: 'auto', description: 'Own HTTP/1.1 for bulk bytes: `auto` for bodies from 1 MiB on, `always` for every request, `never` leaves everything to the general client, as a proxy does.' }),
+  lanes: choice(LANE_MODES).optional().meta({ default: 'auto', description: 'Own HTTP/1.1: `auto` for objects and their parts, `always` for every request, `never` leaves everything to the general client, as a proxy does.' }),
   credentials: credentials.optional().meta({ default: 'default', description: 'Reference to the credentials; see [Credentials](#credentials). Without it: the AWS default chain.', examples: ['env:SOURCE', 'profile:archive'] }),
 };
 

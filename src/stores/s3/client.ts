@@ -151,7 +151,7 @@ export class S3Client {
 
   /** Sends; answers with status 2xx are handed out, everything else is thrown as a BrigadeError. */
   async send(call: S3Call): Promise<HttpResponse> {
-    const cured = new Set<string>();
+    let cured: Set<string> | undefined;
     for (;;) {
       const source = this.options.credentials;
       const credentials = source.current?.() ?? await source.resolve(call.signal);
@@ -160,8 +160,8 @@ export class S3Client {
       if (response.status >= 200 && response.status < 300) return response;
       const failure = await readFailure(response);
       const cure = this.#cureFor(failure, credentials, signedFor);
-      if (cure !== undefined && !cured.has(cure.name)) {
-        cured.add(cure.name);
+      if (cure !== undefined && cured?.has(cure.name) !== true) {
+        (cured ??= new Set()).add(cure.name);
         cure.apply();
         continue;
       }

@@ -25,11 +25,11 @@ export function expectsFrames(client: S3Client): boolean {
 }
 
 /** An answer whose body is in frames as one whose body is not; any other as it is. */
-export function unframed(client: S3Client, response: HttpResponse, location: string): HttpResponse {
+export function unframed(client: S3Client, response: HttpResponse, locate: () => string): HttpResponse {
   const coding = header(response.headers, BODY);
   if (coding === undefined) return response;
   const text = header(response.headers, LENGTH) ?? '';
-  const refuse = (why: string): BrigadeError => new BrigadeError({ code: 'E_FRAMES', kind: 'transient', op: 'GetObject', location, message: `the frames of the body are wrong: ${why}` });
+  const refuse = (why: string): BrigadeError => new BrigadeError({ code: 'E_FRAMES', kind: 'transient', op: 'GetObject', location: locate(), message: `the frames of the body are wrong: ${why}` });
   if (coding !== FRAMES || !client.speaksFrames) throw refuse('nobody asked for them');
   if (!/^\d{1,15}$/.test(text)) throw refuse(`they do not say how long it is (${LENGTH})`);
   const { body } = response;

@@ -47,7 +47,7 @@ export async function readObject(client: S3Client, request: ReadRequest): Promis
     headers: readHeaders(client, request), query: pin?.versionId === undefined ? '' : encodeQuery({ versionId: pin.versionId }),
   });
   try {
-    const response = unframed(client, answer, client.locate(key));
+    const response = unframed(client, answer, () => client.locate(key));
     const length = range === undefined ? wholeLength(client, request, response) : rangeLength(client, request, response);
     const info = infoOf(key, response.headers, expectedSize, client.profile);
     checkPin(client, key, pin, info);

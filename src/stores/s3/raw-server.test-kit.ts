@@ -12,7 +12,7 @@ import { createTransport } from './wire.ts';
 export type Make = (options: TransportOptions) => Transport;
 
 /** Everything over lanes, however small; what they do not speak goes to undici as it does in earnest. */
-export const createLanes: Make = (options) => createTransport({ ...options, lanesFrom: 0 });
+export const createLanes: Make = (options) => createTransport({ ...options, lanes: 'always' });
 
 export const WAYS: Readonly<Record<string, Make>> = { undici: createUndiciTransport, lanes: createLanes };
 

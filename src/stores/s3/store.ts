@@ -18,7 +18,6 @@ import { probe } from './probe.ts';
 import { detectProfile, profileOf, withProbed } from './profiles.ts';
 import type { ProbedFacts, ProviderProfile } from './profiles.ts';
 import type { Way } from '../../core/tuning.ts';
-import { MiB } from '../../core/units.ts';
 import { DEFAULT_TIMEOUTS } from './transport.ts';
 import type { Timeouts, Transport } from './transport.ts';
 import { createMultipart } from './uploads.ts';
@@ -62,7 +61,6 @@ export interface S3Options {
 }
 
 const DEFAULT_CONNECTIONS = 64;
-const LANES_FROM = { auto: 1 * MiB, always: 0, never: Infinity };
 
 interface Driver {
   readonly options: S3Options;
@@ -160,7 +158,7 @@ export function applyProbed(store: Store, found: ProbedFacts): void {
 function transportOf(options: S3Options): WireTransport {
   const { ca, insecureTls, proxy } = options;
   return createTransport({
-    lanesFrom: LANES_FROM[options.lanes ?? 'auto'],
+    lanes: options.lanes ?? 'auto',
     connections: options.connections ?? DEFAULT_CONNECTIONS,
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     ...(ca === undefined ? {} : { ca }),

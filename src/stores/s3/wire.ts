@@ -1,4 +1,4 @@
-/** The way to the wire: bulk bytes over lanes, everything else over undici, both out of one budget of connections. */
+/** The way to the wire: objects and their parts over lanes, everything else over undici, both out of one budget of connections. */
 import { ConnectionBudget } from './connections.ts';
 import { createLaneTransport } from './lanes/index.ts';
 import type { HttpRequest, Transport, TransportOptions } from './transport.ts';
@@ -9,9 +9,12 @@ export interface WireTransport extends Transport {
   readonly counts: { readonly lanes: number; readonly general: number };
 }
 
-/** `lanesFrom`: bytes of a body, in either direction, from which a request goes over lanes; Infinity for none. Through a proxy there are none. */
-export function createTransport(options: TransportOptions & { readonly lanesFrom: number }): WireTransport {
-  const { lanesFrom, proxy, connections } = options;
+/** What goes over lanes: all that can, what gains by it, nothing. */
+export type LaneMode = 'always' | 'auto' | 'never';
+
+/** Through a proxy nothing goes over lanes. */
+export function createTransport(options: TransportOptions & { readonly lanes: LaneMode }): WireTransport {
+  const { lanes: mode, proxy, connections } = options;
   const budget = new ConnectionBudget(connections);
   const plain = createUndiciTransport(options, budget);
   const counts = { lanes: 0, general: 0 };
@@ -19,13 +22,12 @@ export function createTransport(options: TransportOptions & { readonly lanesFrom
     counts.general++;
     return plain.send(request);
   };
-  if (lanesFrom === Infinity || proxy !== undefined) return { counts, send: general, close: () => plain.close() };
+  if (mode === 'never' || proxy !== undefined) return { counts, send: general, close: () => plain.close() };
   const lanes = createLaneTransport(options, budget, plain);
-  const isBulk = ({ bodySize, answerSize = 0 }: HttpRequest): boolean => bodySize !== undefined && Math.max(bodySize, answerSize) >= lanesFrom;
   return {
     counts,
     send(request) {
-      if (!isBulk(request)) return general(request);
+      if (mode === 'always' ? request.bodySize === undefined : !isOfObject(request)) return general(request);
       counts.lanes++;
       return lanes.send(request);
     },
@@ -33,4 +35,9 @@ export function createTransport(options: TransportOptions & { readonly lanesFrom
       await Promise.all([lanes.close(), plain.close()]);
     },
   };
+}
+
+/** Bodies of objects and parts tell their size before they begin; what else is asked for may be answered in chunks, or late and in drops. */
+function isOfObject({ method, body, bodySize, answerSize }: HttpRequest): boolean {
+  return body === undefined ? answerSize !== undefined : method === 'PUT' && bodySize !== undefined;
 }

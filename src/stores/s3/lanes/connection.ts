@@ -6,6 +6,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { KiB } from '../../../core/units.ts';
 import type { Closable } from '../connections.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
 import { MOST_HEAD } from './head.ts';
 
 /** Holds a head and what came with it. */
@@ -16,6 +17,8 @@ const IDLE_MS = 20_000;
 const MARGIN_MS = 1_000;
 /** TLS: what is encrypted in one go, so that it stays in the processor's cache on its way to the kernel. */
 const TLS_WRITE = 256 * KiB;
+/** A body that is copied behind its head, so that both are one write. */
+const ONE_WRITE = 16 * KiB;
 
 /** What a connection serves. */
 export interface Served {
@@ -42,16 +45,37 @@ export interface Target {
   readonly port: number;
   readonly secure: boolean;
   readonly connectMs: number;
+  readonly deadlines: Deadlines;
+  readonly outbox: Outbox;
   /** The session that the next connection resumes. */
   readonly memory: { session?: Buffer };
   /** Made once for all connections: it holds the certificate authorities. */
   readonly tls: { readonly secureContext?: tls.SecureContext; readonly rejectUnauthorized: boolean };
 }
 
+/** Where a head and a short body are put together: the same memory for all of a transport's requests, since the kernel nearly always takes them at once. */
+export class Outbox {
+  #buffer = Buffer.allocUnsafeSlow(MOST_HEAD * 2 + ONE_WRITE);
+
+  pack(head: string, body: Uint8Array): Buffer {
+    const length = head.length + body.length;
+    if (length > this.#buffer.length) return Buffer.concat([Buffer.from(head, 'latin1'), body]);
+    this.#buffer.write(head, 'latin1');
+    this.#buffer.set(body, head.length);
+    return this.#buffer.subarray(0, length);
+  }
+
+  renew(): void {
+    this.#buffer = Buffer.allocUnsafeSlow(this.#buffer.length);
+  }
+}
+
 const failure = (code: string): Error => Object.assign(new Error(code), { code });
 
-export class LaneConnection implements Closable {
+export class LaneConnection implements Closable, Timed {
   readonly #socket: net.Socket;
+  readonly #deadlines: Deadlines;
+  readonly #outbox: Outbox;
   readonly #secure: boolean;
   readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH);
   #kept = 0;
@@ -62,13 +86,14 @@ export class LaneConnection implements Closable {
   #served: Served | undefined;
   #ready: (() => void) | undefined;
   #failed: ((error: unknown) => void) | undefined;
-  #idleTimer: NodeJS.Timeout | undefined;
   #onIdleClose: (() => void) | undefined;
   readonly #onClose: (connection: LaneConnection) => void;
 
   private constructor(target: Target, ready: () => void, failed: (error: unknown) => void, onClose: (connection: LaneConnection) => void) {
     this.#onClose = onClose;
     this.#secure = target.secure;
+    this.#deadlines = target.deadlines;
+    this.#outbox = target.outbox;
     this.#ready = ready;
     this.#failed = failed;
     const { host, port } = target;
@@ -107,7 +132,7 @@ export class LaneConnection implements Closable {
   }
 
   #closed(why: unknown): void {
-    clearTimeout(this.#idleTimer);
+    this.#deadlines.clear(this);
     const failed = this.#failed;
     this.#failed = this.#ready = undefined;
     failed?.(why);
@@ -151,7 +176,7 @@ export class LaneConnection implements Closable {
   }
 
   serve(served: Served): void {
-    clearTimeout(this.#idleTimer);
+    this.#deadlines.clear(this);
     this.#onIdleClose = undefined;
     this.#served = served;
     this.#socket.ref();
@@ -172,6 +197,13 @@ export class LaneConnection implements Closable {
   /** A head and a body that is whole, in as few writes as serve. */
   send(head: string, body: Uint8Array, progress: Progress): void {
     const socket = this.#socket;
+    if (body.length <= ONE_WRITE) {
+      this.#sendSlice(this.#outbox.pack(head, body), progress.sent);
+      // What the kernel did not take at once is still read from there.
+      if (socket.writableLength > 0) this.#outbox.renew();
+      progress.handed();
+      return;
+    }
     if (this.#secure) {
       socket.write(head, 'latin1');
       this.#sendSlices(body, 0, progress);
@@ -220,10 +252,15 @@ export class LaneConnection implements Closable {
    * then has been seen, `rested` is told: it may be destroyed by then.
    */
   rest(rested: () => void): void {
-    this.#served = undefined;
-    this.#kept = 0;
+    this.free();
     this.#socket.resume();
     setImmediate(() => setImmediate(rested));
+  }
+
+  /** The exchange is over. */
+  free(): void {
+    this.#served = undefined;
+    this.#kept = 0;
   }
 
   /** Idle from now on; `closed` is told once when it closes before it serves again. */
@@ -231,7 +268,12 @@ export class LaneConnection implements Closable {
     this.#onIdleClose = closed;
     const ms = keepSeconds === undefined ? IDLE_MS : Math.min(IDLE_MS, keepSeconds * 1000 - MARGIN_MS);
     this.#socket.unref();
-    this.#idleTimer = setTimeout(() => { this.#socket.destroy(); }, Math.max(0, ms)).unref();
+    this.#deadlines.set(this, Math.max(0, ms));
+  }
+
+  /** Idle for too long. */
+  late(): void {
+    this.#socket.destroy();
   }
 
   /** At once, whatever it does; who is served is not told. */

@@ -8,7 +8,9 @@ import type { HttpRequest, HttpResponse, ResponseBody, Timeouts } from '../trans
 import type { LaneConnection, Served } from './connection.ts';
 import { Dechunker } from './dechunk.ts';
 import { endOfHead, HeadError, MOST_HEAD, parseHead, type Framing, type Head } from './head.ts';
-import { Copies, InPlace, Ring, type Inflow, type RingBuffers } from './inflow.ts';
+import type { Burst } from './burst.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+import { Copies, InPlace, Ring, type Crumbs, type Inflow, type RingBuffers } from './inflow.ts';
 import { headOf, sendPieces } from './request.ts';
 
 /** A chunk smaller than the step of its inflow is handed out when nothing more came for so long: each costs its way through all decorators. */
@@ -20,6 +22,8 @@ const TAIL = MOST_HEAD;
 const SHORT = 64 * KiB;
 const MOST_INTERIM = 8;
 const UNSENT_MS = 250;
+/** A body that is awaited whole and does not end within this is handed out as it comes, where its silence is watched. */
+const PATIENCE_MS = 300;
 
 /** An answer that is not spoken here. */
 export class Odd extends Error {
@@ -36,6 +40,9 @@ export interface Around {
   readonly timeouts: Timeouts;
   readonly aborts: Aborts;
   readonly buffers: RingBuffers;
+  readonly crumbs: Crumbs;
+  readonly deadlines: Deadlines;
+  readonly burst: Burst;
 }
 
 /** The connection is free: closed, or good for another exchange, for so many seconds where the server says so. */
@@ -43,8 +50,9 @@ export type Release = (how: 'closed' | number | undefined) => void;
 
 type Step = IteratorResult<Uint8Array, undefined>;
 const END: Step = { done: true, value: undefined };
+const NOTHING = new Uint8Array(0);
 
-export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Array, undefined>, Stoppable {
+export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Array, undefined>, Stoppable, Timed {
   readonly #request: HttpRequest;
   readonly #around: Around;
   #resolve: ((response: HttpResponse) => void) | undefined;
@@ -53,6 +61,8 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   #release: Release | undefined;
   #phase: 'head' | 'body' | 'ended' | 'failed' = 'head';
   #error: BrigadeError | undefined;
+  /** Something of the request may have gone out. */
+  #begun = false;
   /** How far the request is (Progress). */
   #handed = false;
   #sent = false;
@@ -64,21 +74,31 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   /** Bytes of the body that have not arrived; unknown while a dechunker tells the end. */
   #left = 0;
   #dechunker: Dechunker | undefined;
-  #inflow: Inflow = new Copies();
+  #inflow: Inflow;
   #paused = false;
   #discarded = false;
   #reader: { resolve(step: Step): void; reject(error: Error): void } | undefined;
   /** The reader has waited long enough for a full chunk. */
   #late = false;
   #flush: NodeJS.Timeout | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** Somebody awaits all of it. */
+  #whole: { tell(bytes: Uint8Array | undefined): void; readonly patience: NodeJS.Timeout } | undefined;
+  /** Silence that is put up with now, milliseconds. */
+  #patienceMs = 0;
 
   constructor(request: HttpRequest, around: Around, resolve: (response: HttpResponse) => void, reject: (error: Error) => void) {
     this.#request = request;
     this.#around = around;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#inflow = new Copies(around.crumbs);
     if (request.signal?.aborted === false) around.aborts.add(request.signal, this);
+  }
+
+  /** It costs little to look at it as one piece. */
+  get isBrief(): boolean {
+    const { bodySize = Infinity, answerSize = 0 } = this.#request;
+    return Math.max(bodySize, answerSize) <= SHORT;
   }
 
   get over(): boolean {
@@ -90,7 +110,13 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     this.#release = release;
     connection.serve(this);
     const { body, bodySize = 0 } = this.#request; // wire.ts sends nothing of unknown size this way
-    this.#timer = setTimeout(() => { this.#timedOut(); }, headersTimeoutOf(this.#request, this.#around.timeouts));
+    this.#await(headersTimeoutOf(this.#request, this.#around.timeouts));
+    if (this.isBrief) this.#around.burst.add(() => { if (this.#phase === 'head') this.#send(connection, body, bodySize); });
+    else this.#send(connection, body, bodySize);
+  }
+
+  #send(connection: LaneConnection, body: HttpRequest['body'], bodySize: number): void {
+    this.#begun = true;
     try {
       const head = headOf(this.#request);
       const handed = (): void => { this.#handed = true; };
@@ -102,7 +128,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
         connection.sendHead(head);
         this.#sent = true;
       } else if (body instanceof Uint8Array) connection.send(head, body, { handed, sent });
-      else sendPieces(connection, head, body, bodySize, { handed, sent, moved: () => this.#timer?.refresh(), goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
+      else sendPieces(connection, head, body, bodySize, { handed, sent, moved: () => { this.#awaitAnew(); }, goesOn: () => this.#phase === 'head' }).catch((thrown: unknown) => { this.fail(thrown); });
     } catch (thrown) {
       this.fail(thrown);
     }
@@ -125,6 +151,8 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
 
   scratched(scratch: Buffer, filled: number): number {
     try {
+      // An answer that nobody asked for, to a request that only waits for its turn.
+      if (!this.#begun) throw new HeadError('bytes before the request', 'HPE_UNEXPECTED');
       if (this.#phase === 'head') return this.#readHead(scratch, filled);
       if (this.#phase === 'body') this.#readBody(scratch.subarray(0, filled));
     } catch (thrown) {
@@ -170,7 +198,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
         return rest;
       }
       if (head.status >= 200) {
-        this.#begun(head);
+        this.#answered(head);
         this.#readBody(scratch.subarray(end, rest));
         return 0;
       }
@@ -182,14 +210,14 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
 
   /** A success counts once all of the request is known to be sent. Who has read all of it let us send all of it: a moment is enough. */
   #waitUntilSent(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#around.deadlines.clear(this);
+    setTimeout(() => {
       this.#tooEarly = true;
-      this.#connection?.lookAgain();
+      if (this.#phase === 'head') this.#connection?.lookAgain();
     }, UNSENT_MS);
   }
 
-  #begun(head: Head): void {
+  #answered(head: Head): void {
     const { status, framing } = head;
     const { body } = this.#request;
     if (this.#request.method === 'HEAD') {
@@ -209,8 +237,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     this.#phase = 'body';
     if (framing.kind === 'chunked') this.#dechunker = new Dechunker();
     else this.#expect(status, framing.length);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => { this.#timedOut(); }, this.#around.timeouts.idle);
+    this.#await(this.#around.timeouts.idle);
     this.#resolve?.({ status, headers, body: this });
     this.#resolve = this.#reject = undefined;
   }
@@ -248,37 +275,49 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     this.#deliver();
   }
 
+  #await(ms: number): void {
+    this.#patienceMs = ms;
+    this.#around.deadlines.set(this, ms);
+  }
+
+  #awaitAnew(): void {
+    this.#around.deadlines.set(this, this.#patienceMs);
+  }
+
   #settle(): void {
-    clearTimeout(this.#timer);
+    this.#around.deadlines.clear(this);
     const { signal } = this.#request;
     if (signal !== undefined) this.#around.aborts.delete(signal, this);
   }
 
   /** After bytes have come. False: no more for now. */
   #flow(): boolean {
-    this.#timer?.refresh();
+    this.#awaitAnew();
     const { waiting } = this.#inflow;
     if (this.#reader !== undefined && (waiting >= this.#inflow.step || (this.#late && waiting > 0))) this.#deliver();
     if (this.#inflow.waiting < this.#inflow.ahead || this.#dechunker !== undefined) return true;
     this.#paused = true;
-    clearTimeout(this.#timer);
+    this.#around.deadlines.clear(this);
+    this.#giveUpWhole();
     return false;
   }
 
   #resumeIfTaken(): void {
     if (!this.#paused || this.#phase !== 'body' || this.#inflow.waiting >= this.#inflow.ahead / 2) return;
     this.#paused = false;
-    this.#timer = setTimeout(() => { this.#timedOut(); }, this.#around.timeouts.idle);
+    this.#await(this.#around.timeouts.idle);
     this.#connection?.resume();
   }
 
-  #timedOut(): void {
+  /** Nothing came for too long. */
+  late(): void {
     const code = this.#phase === 'head' ? 'UND_ERR_HEADERS_TIMEOUT' : 'UND_ERR_BODY_TIMEOUT';
     this.fail(Object.assign(new Error(code), { code }));
   }
 
   /** Gives the waiting reader what there is: bytes before the end, bytes before an error. */
   #deliver(): void {
+    if (this.#whole !== undefined && (this.over || this.#discarded)) this.#giveUpWhole();
     const reader = this.#reader;
     if (reader === undefined) return;
     const chunk = this.#discarded ? undefined : this.#inflow.take();
@@ -311,6 +350,25 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
     });
   }
 
+  whole(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    if (this.#phase === 'ended') return this.#takeAll();
+    if (this.#phase !== 'body' || this.#discarded || this.#paused) return undefined;
+    return new Promise((resolve) => { this.#whole = { tell: resolve, patience: setTimeout(() => { this.#giveUpWhole(); }, PATIENCE_MS) }; });
+  }
+
+  #takeAll(): Uint8Array | undefined {
+    return this.#discarded ? undefined : this.#inflow.take() ?? NOTHING;
+  }
+
+  /** Whoever awaits all of it gets it, or, where it is not there, is to read piece by piece. */
+  #giveUpWhole(): void {
+    if (this.#whole === undefined) return;
+    const { tell, patience } = this.#whole;
+    this.#whole = undefined;
+    clearTimeout(patience);
+    tell(this.#phase === 'ended' ? this.#takeAll() : undefined);
+  }
+
   return(): Promise<Step> {
     this.discard();
     return Promise.resolve(END);
@@ -324,7 +382,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   discard(): void {
     if (this.#discarded) return;
     this.#discarded = true;
-    this.#inflow = new Copies();
+    this.#inflow = new Copies(this.#around.crumbs);
     this.#deliver();
     if (this.#phase !== 'body') return;
     // The rest would still land in the reader's buffer, if that is where the next read goes.

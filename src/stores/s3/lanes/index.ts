@@ -8,9 +8,11 @@ import type { ConnectionBudget, Connections } from '../connections.ts';
 import { networkError } from '../network.ts';
 import { tlsOptions } from '../transport.ts';
 import type { HttpRequest, HttpResponse, Transport, TransportOptions } from '../transport.ts';
-import { LaneConnection, type Target } from './connection.ts';
-import { LaneExchange, Odd } from './exchange.ts';
-import { RingBuffers } from './inflow.ts';
+import { LaneConnection, Outbox, type Target } from './connection.ts';
+import { LaneExchange, Odd, type Around } from './exchange.ts';
+import { Burst } from './burst.ts';
+import { Deadlines } from './deadlines.ts';
+import { Crumbs, RingBuffers } from './inflow.ts';
 
 /** So many odd answers of an origin in a row, and its requests no longer come here. */
 const MOST_ODD = 2;
@@ -32,42 +34,40 @@ class Lanes implements Transport {
   readonly #plain: Transport;
   readonly #origins = new Map<string, Origin>();
   readonly #open = new Set<LaneConnection>();
-  readonly #aborts = new Aborts();
-  readonly #buffers = new RingBuffers();
+  readonly #around: Around;
+  readonly #outbox = new Outbox();
   #closed = false;
 
   constructor(options: TransportOptions, budget: ConnectionBudget, plain: Transport) {
     this.#options = options;
     this.#budget = budget;
     this.#plain = plain;
+    this.#around = { timeouts: options.timeouts, aborts: new Aborts(), buffers: new RingBuffers(), crumbs: new Crumbs(), deadlines: new Deadlines(), burst: new Burst() };
   }
 
-  async send(request: HttpRequest): Promise<HttpResponse> {
+  send(request: HttpRequest): Promise<HttpResponse> {
     const origin = this.#originOf(request.origin);
     if (origin.odd >= MOST_ODD) return this.#plain.send(request);
-    try {
-      const response = await this.#exchange(origin, request);
-      origin.odd = 0;
-      return response;
-    } catch (thrown) {
-      if (!(thrown instanceof Odd)) throw thrown;
-      origin.odd++;
-      if (request.body === undefined && thrown.lawful) return this.#plain.send(request);
-      throw new BrigadeError({ code: 'E_PROTOCOL', kind: 'transient', location: request.origin, message: `the answer is not HTTP/1.1 as it is spoken here: ${thrown.message}`, cause: thrown });
-    }
+    return new Promise((resolve, reject) => {
+      const answered = (response: HttpResponse): void => {
+        origin.odd = 0;
+        resolve(response);
+      };
+      const failed = (thrown: Error): void => {
+        if (!(thrown instanceof Odd)) reject(thrown);
+        else if (request.body === undefined && thrown.lawful) this.#plain.send(request).then(resolve, reject);
+        else reject(new BrigadeError({ code: 'E_PROTOCOL', kind: 'transient', location: request.origin, message: `the answer is not HTTP/1.1 as it is spoken here: ${thrown.message}`, cause: thrown }));
+        if (thrown instanceof Odd) origin.odd++;
+      };
+      const exchange = new LaneExchange(request, this.#around, answered, failed);
+      if (request.signal?.aborted === true) exchange.fail(cancelled());
+      else origin.connections.take((connection) => { this.#serve(origin, exchange, connection); });
+    });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#open].map((connection) => connection.close()));
-  }
-
-  #exchange(origin: Origin, request: HttpRequest): Promise<HttpResponse> {
-    return new Promise((resolve, reject) => {
-      const exchange = new LaneExchange(request, { timeouts: this.#options.timeouts, aborts: this.#aborts, buffers: this.#buffers }, resolve, reject);
-      if (request.signal?.aborted === true) exchange.fail(cancelled());
-      else origin.connections.take((connection) => { this.#serve(origin, exchange, connection); });
-    });
   }
 
   #serve(origin: Origin, exchange: LaneExchange, idle: LaneConnection | undefined): void {
@@ -96,8 +96,15 @@ class Lanes implements Transport {
   #begin(origin: Origin, exchange: LaneExchange, connection: LaneConnection): void {
     exchange.begin(connection, (keepSeconds) => {
       if (keepSeconds === 'closed') origin.connections.gone();
+      else if (exchange.isBrief) this.#atOnce(origin, connection, keepSeconds);
       else this.#rest(origin, connection, keepSeconds);
     });
+  }
+
+  /** Two turns would cost a small request as much as all the rest of it; whatever is sent unasked meets the same checks as over undici. */
+  #atOnce(origin: Origin, connection: LaneConnection, keepSeconds: number | undefined): void {
+    connection.free();
+    this.#toRest(origin, connection, keepSeconds);
   }
 
   #rest(origin: Origin, connection: LaneConnection, keepSeconds: number | undefined): void {
@@ -133,7 +140,7 @@ class Lanes implements Transport {
     const secure = url.protocol === 'https:';
     return {
       host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port === '' ? (secure ? 443 : 80) : url.port), secure,
-      connectMs: this.#options.timeouts.connect, memory: {},
+      connectMs: this.#options.timeouts.connect, memory: {}, deadlines: this.#around.deadlines, outbox: this.#outbox,
       tls: secure ? tlsOptions(this.#options) : { rejectUnauthorized: true },
     };
   }

@@ -156,12 +156,37 @@ export class Ring implements Inflow {
   }
 }
 
+/** Small enough for the heap of the C library, where memory that was freed is used again. */
+const CRUMBS = 64 * KiB;
+
+/** Copies of short pieces, many to a block of memory: one of a few KiB by itself costs the garbage collector more than its bytes. */
+export class Crumbs {
+  #block = Buffer.alloc(0);
+  #used = 0;
+
+  copy(bytes: Uint8Array): Buffer {
+    if (bytes.length > CRUMBS / 4) return Buffer.from(bytes);
+    if (this.#used + bytes.length > this.#block.length) {
+      this.#block = Buffer.allocUnsafeSlow(CRUMBS);
+      this.#used = 0;
+    }
+    const copy = this.#block.subarray(this.#used, this.#used += bytes.length);
+    copy.set(bytes);
+    return copy;
+  }
+}
+
 /** Short answers: copied, as they come. */
 export class Copies implements Inflow {
   readonly step = SMALL.step;
   readonly ahead = SMALL.ahead;
+  readonly #crumbs: Crumbs;
   #chunks: Buffer[] = [];
   waiting = 0;
+
+  constructor(crumbs: Crumbs) {
+    this.#crumbs = crumbs;
+  }
 
   room(): undefined {
     return undefined;
@@ -173,7 +198,7 @@ export class Copies implements Inflow {
 
   copy(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.#chunks.push(Buffer.from(bytes));
+    this.#chunks.push(this.#crumbs.copy(bytes));
     this.waiting += bytes.length;
   }
 

@@ -117,6 +117,66 @@ test('a smuggled second answer, or any byte behind the first, ends the connectio
   });
 });
 
+test('the same behind a short answer, whose connection does not rest', async () => {
+  const right = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood';
+  let asked = 0;
+  await withServer((socket) => {
+    asked++;
+    socket.write(asked % 2 === 0 ? right : `${right}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil`);
+  }, async ({ origin, transport }) => {
+    let served = 0;
+    for (let i = 0; i < 20; i++) {
+      const got = await transport.send({ ...get(origin), answerSize: 4 }).then(({ body }) => body.collect(100)).catch((error: unknown) => error);
+      if (!Buffer.isBuffer(got)) continue;
+      served++;
+      assert.equal(got.toString(), 'good');
+    }
+    assert.ok(served >= 10);
+    assert.equal(asked, 20);
+  });
+});
+
+test('short requests of one turn go out together and each gets its own answer; one that is stopped before never goes', async () => {
+  await withServer((socket, head) => ok(socket, head.split(' ')[1]), async ({ origin, transport, seen }) => {
+    const ask = (i: number, signal?: AbortSignal): Promise<string> =>
+      transport.send({ ...get(origin, `/${i}`), answerSize: 2, ...(signal === undefined ? {} : { signal }) }).then(async ({ body }) => Buffer.from(await body.whole?.() ?? []).toString());
+    await Promise.all(Array.from({ length: 4 }, (_, i) => ask(i)));
+    const stop = new AbortController();
+    const all = Array.from({ length: 40 }, (_, i) => ask(10 + i));
+    const stopped = ask(99, stop.signal);
+    stop.abort();
+    await assert.rejects(stopped, code('E_CANCELLED', 'cancelled'));
+    assert.deepEqual(await Promise.all(all), Array.from({ length: 40 }, (_, i) => `/${10 + i}`));
+    assert.ok(!seen.some((head) => head.startsWith('GET /99 ')));
+  });
+});
+
+test('short bodies are put together with their heads in memory that is used again: each arrives as it was', async () => {
+  const got: string[] = [];
+  const server = net.createServer((socket) => {
+    let text = '';
+    socket.on('error', () => { /* the client may hang up */ }).on('data', (data) => {
+      text += data.toString('latin1');
+      for (let found = /^PUT [\s\S]*?content-length: (\d+)\r\n\r\n/.exec(text); found !== null && text.length >= found[0].length + Number(found[1]); found = /^PUT [\s\S]*?content-length: (\d+)\r\n\r\n/.exec(text)) {
+        const end = found[0].length + Number(found[1]);
+        got.push(text.slice(found[0].length, end));
+        text = text.slice(end);
+        ok(socket);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const transport = createTransport({ connections: 3, timeouts: DEFAULT_TIMEOUTS, lanes: 'auto' });
+  const bodies = Array.from({ length: 60 }, (_, i) => Buffer.alloc(i * 300, i + 1));
+  await Promise.all(bodies.map(async (body) => { (await transport.send(put(origin, body, body.length))).body.discard(); }));
+  assert.deepEqual(new Set(got), new Set(bodies.map((body) => body.toString('latin1'))));
+  assert.equal(got.length, bodies.length);
+  assert.ok(transport.counts.lanes >= 59, 'an empty body goes the general way or this one');
+  await transport.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test('a connection that the server closes while it rests is not used again; one that it closes in answer to a request is a transient error', async () => {
   let closing = false;
   await withServer((socket) => { if (closing) socket.destroy(); else ok(socket, 'one'); }, async ({ origin, transport, sockets }) => {
@@ -147,7 +207,7 @@ test('a PUT of a whole part and of a stream arrive byte for byte, framed by thei
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const transport = createTransport({ connections: 2, timeouts: DEFAULT_TIMEOUTS, lanesFrom: MiB });
+  const transport = createTransport({ connections: 2, timeouts: DEFAULT_TIMEOUTS, lanes: 'auto' });
   /** One buffer for all pieces, as a driver may do it. */
   async function* reused(): AsyncGenerator<Uint8Array> {
     const buffer = Buffer.alloc(300_000);
@@ -231,7 +291,7 @@ test('small and bulk requests stay within one budget of connections, and none is
     for (let i = 0; i < 12; i++) await one(i);
     clearInterval(watch);
     assert.ok(most.ever <= 4, `${most.ever} connections at once`);
-  }, { make: (options) => createTransport({ ...options, lanesFrom: MiB }) });
+  }, { make: (options) => createTransport({ ...options, lanes: 'auto' }) });
 });
 
 test('a request that is stopped while it waits for a connection leaves the next in line its turn', async () => {
