@@ -44,3 +44,13 @@ test('workers that cannot begin end the run, with their last line and their exit
   assert.equal(made().length, 3);
   assert.match(said(), /^brigade: the workers cannot begin \(exit 5\): queue: no such queue \[E_QUEUE_MISSING\] \[E_WORKERS\]$/m);
 });
+
+test('that workers are told to leave at the end of a run is nobody’s news; what they say besides is', async (t) => {
+  const { run, made, said } = bench(t, "process.on('SIGTERM', () => { console.error('stopping: what is in flight may finish'); console.error('warning: a report was late'); process.exit(0); }); setInterval(() => {}, 1000);");
+  const exit = await run(async () => {
+    await until(() => made().length === 1);
+    return 0;
+  });
+  assert.equal(exit, 0);
+  assert.equal(said(), 'warning: a report was late\n');
+});

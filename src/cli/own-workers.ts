@@ -105,6 +105,8 @@ class OwnWorkers {
     this.#child = child;
     let line = '';
     if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (text) => {
+      // That they stop is our doing: nobody asked for it.
+      if (this.#stop.signal.aborted && text.startsWith('stopping')) return;
       line = text;
       io.err.line(text);
     });
