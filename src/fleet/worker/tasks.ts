@@ -117,8 +117,14 @@ export class FleetTasks implements TaskQueue {
     }
   }
 
-  /** The copier has ended; what to do with what it held is the migration's matter. */
-  async close(): Promise<void> {}
+  /** The copier has ended. What it neither ended nor gave back, because its last word did not reach the journal, goes back with the rest when the migration says so. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#inWork].map(async ([id, task]) => {
+      await this.#options.recorder.giveBack(id).catch(() => undefined); // of what the journal does not take now whoever has it next is in doubt
+      this.#end(id);
+      this.#givenBack.push(task);
+    }));
+  }
 
   /** What the copier gave back, and with `waiting` what it did not take yet, comes again after this delay. */
   async release(delayMs: number, waiting: boolean): Promise<void> {
