@@ -22,7 +22,8 @@ export interface Breaker {
 interface State {
   breaker: Breaker;
   open: boolean;
-  probing?: Promise<void>;
+  /** Answers why who asked had to leave, where it had to. */
+  probing?: Promise<BrigadeError | undefined>;
 }
 
 /** Twice as long as the last time. */
@@ -62,26 +63,34 @@ export class Breakers {
     if (this.#states.get(place)?.open === false) this.#states.delete(place);
   }
 
-  /** Lets through where it is closed; when its time has come, the first who comes asks, and the others wait for what that says. Answers what is open still. */
+  /**
+   * Lets through where it is closed; when its time has come, the first who comes asks, and the others wait for what that says. Answers what is open still.
+   * @throws cancelled for the one who asked and had to leave: the next of the others asks then
+   */
   async pass(place: string, ask: () => Promise<void>): Promise<Breaker | undefined> {
     for (;;) {
       const state = this.#states.get(place);
       if (state?.open !== true) return undefined;
       if (this.#clock.monotonic() < state.breaker.untilMs) return state.breaker;
+      const isMine = state.probing === undefined;
       state.probing ??= this.#probe(place, state, ask);
-      await state.probing;
+      const left = await state.probing;
+      // Asked once more it would leave once more, and nothing else would ever have its turn.
+      if (isMine && left !== undefined) throw left;
     }
   }
 
-  async #probe(place: string, state: State, ask: () => Promise<void>): Promise<void> {
+  async #probe(place: string, state: State, ask: () => Promise<void>): Promise<BrigadeError | undefined> {
     try {
       await ask();
       state.open = false;
+      return undefined;
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'probe');
       // Who asked has to leave: somebody else asks.
-      if (isKind(error, 'cancelled')) return;
+      if (isKind(error, 'cancelled')) return error;
       this.trip(place, isKind(error, 'premise') ? error : state.breaker.error);
+      return undefined;
     } finally {
       delete state.probing;
     }
