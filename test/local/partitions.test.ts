@@ -16,7 +16,8 @@ const forever = (): AbortSignal => new AbortController().signal;
 
 function site() {
   const clock = simulatedClock();
-  const plain = openShelf(createMemoryStore({ clock }));
+  const store = createMemoryStore({ clock });
+  const plain = openShelf(store);
   const requests = new Map<string, number>();
   let opened = 0;
   const lines: string[] = [];
@@ -35,7 +36,7 @@ function site() {
     shelf: frozen.shelf(counted(who)), clock: frozen.clock, random: seededRandom(++opened), holder: who, as, tell: (line) => lines.push(`${who}: ${line}`), mostReceives: 100,
   });
   return {
-    clock, requests, lines, plain,
+    clock, requests, lines, plain, store,
     coordinator: async (members: number, who = `coordinator of ${members}`) => {
       const queue = await open(who, { role: 'coordinator', wanted: { members, leaseMs: LEASE_MS } });
       await queue.counts();
@@ -211,6 +212,21 @@ describe('partitions', () => {
       await Promise.all([...hands.map((hand) => hand.stop()), lead.close()]);
     })());
     assert.deepEqual(lines.filter((line) => /: map \d/.test(line)).map((line) => line.replace(/^[^:]*: /, '')), ['map 1 of partitions holds: 2 members', 'map 2 of partitions holds: 7 members', 'map 3 of partitions holds: 3 members']);
+  });
+
+  test('a message that cannot be believed is taken away when its map is over, and keeps none of the others where they were', async () => {
+    const { clock, coordinator, plain, store } = site();
+    const first = await coordinator(1);
+    await send(first, 0, 40);
+    store.put('inbox/00000001/0001/00000000000000-000000-torn', 'torn');
+    await first.close();
+    const second = await coordinator(2);
+    await clock.advance(5 * LEASE_MS);
+    const left: string[] = [];
+    for await (const name of plain.names('inbox/')) left.push(name);
+    assert.equal(left.length, 40);
+    assert.deepEqual(left.filter((name) => !name.startsWith('inbox/00000002/')), []);
+    await second.close();
   });
 
   test('what a member holds for long is called back when another map is wanted; of one that is dead the seat is drained for it', async () => {

@@ -253,11 +253,11 @@ export class Inbox {
   }
 }
 
-/** One that cannot be believed is none: its task is sent again. */
-async function readLetter(shelf: Shelf, name: string): Promise<Letter | undefined> {
+/** One that cannot be believed is none, and is taken away: its task is sent again. */
+export async function readLetter(shelf: Shelf, name: string, signal?: AbortSignal): Promise<Letter | undefined> {
   let said: Json | undefined;
   try {
-    said = await shelf.read(name);
+    said = await shelf.read(name, signal);
   } catch (thrown) {
     if (!isKind(thrown, 'premise') || thrown.code !== 'E_JOURNAL_DAMAGED') throw thrown;
   }

@@ -9,7 +9,7 @@ import { asBrigadeError, errorLine, isKind } from '../../core/errors.ts';
 import { together } from '../../core/together.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Shelf } from '../../ports/shelf.ts';
-import { letterFrom } from './letters.ts';
+import { readLetter } from './inbox.ts';
 import { differs, type Maps, type MapsNow, membersOf, type PartitionMap, type Wanted } from './maps.ts';
 import { drainedName, INBOXES, inboxFolder, messageOf } from './names.ts';
 import { readSeats, type SeatSeen, SeatWatch, SILENT_LEASES, sitDown } from './seats.ts';
@@ -167,7 +167,7 @@ export class Warden {
 
   async #moveOne(name: string, message: string, to: PartitionMap): Promise<void> {
     const { shelf } = this.#options;
-    const letter = letterFrom(await shelf.read(name, this.#stop.signal));
+    const letter = await readLetter(shelf, name, this.#stop.signal);
     if (letter !== undefined) {
       const member = memberOf(to.starts, partitionOf(letter.of));
       await shelf.put(inboxFolder({ map: to.number, member }) + message, { ...letter, receives: letter.receives + 1 });
