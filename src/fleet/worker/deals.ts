@@ -1,4 +1,7 @@
-/** Parts that wait for a lane of this process: of objects whose task is here first, then of those that it helps with. */
+/**
+ * Parts that wait for a lane of this process: of objects whose task is here first, then of those that it helps with. Of each of these one is on its way all
+ * the same: its span is claimed, so that its owner waits for it.
+ */
 import { type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PartRange } from '../../ports/queue.ts';
@@ -125,7 +128,7 @@ export class Deals {
   #dealable(): Deal | undefined {
     const may = (deal: Deal): boolean => deal.ready.length > 0 && this.#of(deal.options.upload.id).reduce((sum, { running }) => sum + running, 0) < deal.options.perHolder;
     const all = [...this.#open].filter(may);
-    return all.find(({ options }) => options.own) ?? all[0];
+    return all.find(({ options, running }) => !options.own && running === 0) ?? all.find(({ options }) => options.own) ?? all[0];
   }
 
   #fail(deal: Deal, error: BrigadeError): void {
