@@ -5,7 +5,7 @@ import type { Journal, TaskName } from '../../ports/journal.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import { failedOf, reasonOf, sealFailures } from '../failure-letter.ts';
 import type { SpecReference } from '../messages.ts';
-import { sendingId, type TaskCodec } from '../task-message.ts';
+import { messageId, type TaskCodec } from '../task-message.ts';
 import type { Known } from './known.ts';
 import { sendingOf } from './recorder.ts';
 
@@ -42,7 +42,7 @@ export class FailureTeller {
     if (failed.length === 0 || known.told) return;
     try {
       const body = await sealFailures(codec, { name, spec, run, worker, atMs: Math.max(0, Math.round(clock.now())), failed }, queue.limits.largestMessageBytes, (document) => journal.keep(document));
-      await queue.bury({ id: `failed-${spec.id.replaceAll(/[^A-Za-z0-9_-]/g, '-').slice(0, 60)}-${sendingId(name, sending)}`, body }, reasonOf({ failed }));
+      await queue.bury({ id: `failed-${messageId(spec.id, name, sending)}`, body }, reasonOf({ failed }));
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'bury');
       if (isKind(error, 'transient', 'throttled', 'cancelled')) throw error;
