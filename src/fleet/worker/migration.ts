@@ -198,11 +198,10 @@ export class FleetMigration implements Member, QuarantineMember {
   obey(orders: Orders): void {
     const was = this.#orders;
     this.#orders = orders;
-    if (orders.pause && !was.pause) {
-      this.#stopCopying.abort();
-      // Nobody waits in quarantine for the end of a pause: it keeps all other migrations of this process from work.
-      if (this.#options.quarantine.closed) void this.#tasks.release(PAUSED_MS, true);
-    }
+    // Nobody waits in quarantine for the end of a pause, or of a window in which nothing moves: it keeps all other migrations of this process from work.
+    const isAlone = this.#options.quarantine.closed && standsStill(orders);
+    if (isAlone || (orders.pause && !was.pause)) this.#stopCopying.abort();
+    if (isAlone) void this.#tasks.release(PAUSED_MS, true);
     if (orders.run !== undefined) this.#tasks.over(orders.run);
     this.#obeyed(orders);
     this.#goOn();
@@ -295,14 +294,16 @@ export class FleetMigration implements Member, QuarantineMember {
     await held.ack();
   }
 
+  /** While nothing is to be done it comes again seldomer and seldomer, so that the queue never takes it for poisoned. */
   #sendBack({ held, gone }: Work): Promise<void> {
-    return held.release(this.ended ? 0 : Math.max(this.#restMs(), CROWDED_MS)).finally(gone);
+    const delayMs = standsStill(this.#orders) ? elsewhereMs(held.delivery.receives) : CROWDED_MS;
+    return held.release(this.ended ? 0 : Math.max(this.#restMs(), delayMs)).finally(gone);
   }
 
   #openSuspects(): Suspects {
     const { worker, clock, quarantine, events } = this.#options;
     return new Suspects({
-      worker, clock, quarantine, journal: () => (this.#seat as Seat).journal, ending: this.#ending.signal, idle: ({ task }) => this.#orders.pause || this.resting || this.ended || this.#isOver(task),
+      worker, clock, quarantine, journal: () => (this.#seat as Seat).journal, ending: this.#ending.signal, idle: ({ task }) => standsStill(this.#orders) || this.resting || this.ended || this.#isOver(task),
       note: (text) => this.#note(`${this.spec.id}: ${text}`), ended: (outcome, item) => events.emit({ type: 'ended', outcome, size: item.size }),
       hands: {
         put: (...given) => this.#put(...given),
@@ -464,6 +465,10 @@ export class FleetMigration implements Member, QuarantineMember {
   #note(text: string): void {
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
+}
+
+function standsStill({ pause, rates }: Orders): boolean {
+  return pause || rates?.bandwidth === 0 || rates?.requests === 0;
 }
 
 function elsewhereMs(receives: number): number {

@@ -75,10 +75,11 @@ export class Suspects {
   /** Gives a task that came often to the copier, in whatever way it may have it. Never rejects. */
   async examine(work: Work): Promise<void> {
     await this.#safely(work, async () => {
-      const { hands } = this.#options;
+      const { hands, idle } = this.#options;
       if (work.known.begun.length < SUSPICIOUS) return this.#whole(work);
       const atWork = await this.#look(work);
-      if (this.#isOver(work)) return hands.giveBack(work);
+      // It took a while: a pause may have begun, or another run.
+      if (this.#isOver(work) || idle(work)) return hands.giveBack(work);
       if (atWork) return hands.leaveTo(work);
       if (leftOf(work).length === 0 || work.known.closed) return hands.finish(work);
       if (deathsOf(work.known).length < SUSPICIOUS) return this.#whole(work);
