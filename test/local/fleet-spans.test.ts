@@ -85,3 +85,15 @@ test('a holder that sends nothing says so all the same, and one that ends says n
   await there.catchUp();
   assert.equal(there.mark().get(SPAN.first), entries);
 });
+
+test('a span that is held through days in which nothing moves has room in its log for what is sent then', async () => {
+  const { clock, logs, claim } = scene();
+  const here = logs();
+  const held = await claim(here, 'patient', 0);
+  await clock.advance(3 * 24 * 3_600_000);
+  held?.part(part(6));
+  await held?.close();
+  assert.equal(here.holder('u', SPAN.first), undefined);
+  assert.equal(here.parts('u').get(6)?.token, 'p6');
+  assert.ok(here.entries(SPAN.first) < 600, `${here.entries(SPAN.first)} entries`);
+});

@@ -12,9 +12,16 @@ import type { SpanLogs } from './span-logs.ts';
 const TELL_MS = 5000;
 /** An entry that holds no part costs a write: so many silent turns come first. */
 const SILENT_TURNS = 3;
-/** So long between two entries, at most. */
-export const LONGEST_SILENCE_MS = TELL_MS * (SILENT_TURNS + 1);
 const MOST_PARTS = 64;
+const MANY_ENTRIES = 50;
+
+/** The more is said of a span the seldomer it is spoken of: its log has room for a thousand entries, and a window in which nothing moves lasts for hours. */
+const patience = (entries: number): number => 1 + (entries / MANY_ENTRIES) ** 2;
+
+/** So long between two entries, at most, where there are so many. */
+export function longestSilenceMs(entries: number): number {
+  return TELL_MS * (SILENT_TURNS + 1) * patience(entries);
+}
 
 export interface HeldSpanOptions {
   readonly logs: SpanLogs;
@@ -64,7 +71,7 @@ export class HeldSpan {
     this.stored.set(part.number, part);
     this.#gathered.push(part);
     if (this.#lost) throw new BrigadeError({ code: 'E_SPAN_TAKEN', kind: 'gone', op: 'putPart', message: 'somebody else took over this part of the object' });
-    if (this.#gathered.length >= MOST_PARTS) this.#write({}).catch(() => undefined); // gathered still: the next entry has them, and the last one fails
+    if (this.#gathered.length >= MOST_PARTS * this.#patience) this.#write({}).catch(() => undefined); // gathered still: the next entry has them, and the last one fails
   }
 
   /** All of it is stored. */
@@ -82,10 +89,15 @@ export class HeldSpan {
     await this.#write(word, close);
   }
 
+  get #patience(): number {
+    const { logs, span } = this.#options;
+    return patience(logs.entries(span.first));
+  }
+
   async #keep(): Promise<void> {
     const { clock } = this.#options;
     for (let silence = 0; ; ) {
-      await clock.sleep(TELL_MS, this.#ended.signal).catch(() => undefined);
+      await clock.sleep(TELL_MS * this.#patience, this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted || this.#lost) return;
       if (this.#gathered.length === 0 && silence++ < SILENT_TURNS) continue;
       silence = 0;

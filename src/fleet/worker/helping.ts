@@ -111,7 +111,7 @@ export class Helping {
     held.lost.addEventListener('abort', lose, { once: true });
     try {
       if (!await opened()) return await held.release(this.#options.restMs());
-      const helped = await ranges.help(taskNamed(id), callOf(body), held.delivery.receives > 1, () => this.#leaving, stop.signal);
+      const helped = await ranges.help(taskNamed(id), callOf(body), held.delivery.receives, () => this.#leaving, stop.signal);
       if (helped === 'back') return await held.release(this.#leaving ? 0 : BUSY.forMs);
       succeeded();
       await held.ack();

@@ -13,7 +13,7 @@ import type { Part, Upload } from '../../ports/storage.ts';
 import type { Call } from '../call-message.ts';
 import { Calling } from './calling.ts';
 import { Deals } from './deals.ts';
-import { type HeldSpan, LONGEST_SILENCE_MS } from './held-span.ts';
+import { type HeldSpan, longestSilenceMs } from './held-span.ts';
 import { Known } from './known.ts';
 import type { FleetRecorder } from './recorder.ts';
 import { SpanLogs } from './span-logs.ts';
@@ -37,6 +37,8 @@ const WAIT_MS = 500;
 /** Who is silent for longer is gone, or as good as. */
 const SILENCES = 3;
 const LEASES = 3;
+/** Deliveries of one call, after which it is over where somebody died of it. */
+const MOST_ANSWERS = 3;
 /** Who answered a call and finds no lane free for so long leaves it to others. */
 const BUSY_MS = 5000;
 
@@ -110,7 +112,7 @@ export class FleetRanges implements RangeQueue {
     const problems = logs.problems;
     const { leaseMs } = this.#options;
     const taking = this.#taking(here, {
-      logs, upload, pin, algorithm, perHolder, hand: 0, again, silenceMs: Math.max(LEASES * leaseMs, SILENCES * LONGEST_SILENCE_MS),
+      logs, upload, pin, algorithm, perHolder, hand: 0, again, silenceMs: (entries) => Math.max(LEASES * leaseMs, SILENCES * longestSilenceMs(entries)),
       missing: (span) => numbersOf(span).filter((number) => wanted.has(number) && logs.partSince(mark, upload.id, span.first, number) === undefined),
     });
     const calling = new Calling({ logs, random: this.#options.random, clock: this.#options.clock, call: (hand) => this.#options.call(known.name, { upload: upload.id, hand, pin, algorithm, spanBytes, perHolder, after: known.after }) });
@@ -130,22 +132,28 @@ export class FleetRanges implements RangeQueue {
   }
 
   /**
-   * Answers a call, until there is nothing left to take or the signal fires. `again`: whoever answered it before is gone. `leave`: no more is taken.
+   * Answers a call, until there is nothing left to take or the signal fires. `receives`: how often it was delivered; whoever answered it before is gone.
+   * `leave`: no more is taken. An object that may kill whoever touches it is left to its owner.
    * @throws what the journal throws, and what stops this worker
    */
-  async help(task: TaskName, call: Call, again: boolean, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
+  async help(task: TaskName, call: Call, receives: number, leave: () => boolean, signal: AbortSignal): Promise<Helped> {
     const { journal, clock } = this.#options;
     const known = new Known(task, call.after);
     await known.catchUp(journal(), signal);
     const found = known.uploads().find(({ upload }) => upload.id === call.upload);
-    if (known.closed || found === undefined || found.sourceToken !== call.pin.token) return 'done';
+    if (known.closed || found === undefined || found.sourceToken !== call.pin.token || known.begun.some(({ alone }) => alone)) return 'done';
     const { upload } = found;
     const logs = new SpanLogs({ journal, task, clock });
     const stored = new Set(found.parts.map(({ number }) => number));
+    if (receives > MOST_ANSWERS) {
+      await logs.catchUp(signal);
+      // Whoever had it last ended with a span in hand, and so may those before: nobody else is to, for the sake of a call.
+      if (logs.heldBy(upload.id, call.hand).length > 0) return 'done';
+    }
     this.#helping++;
     return this.#on(upload, (here) => {
       const taking = this.#taking(here, {
-        ...call, upload, logs, again, silenceMs: Infinity,
+        ...call, upload, logs, again: receives > 1, silenceMs: () => Infinity,
         missing: (span) => numbersOf(span).filter((number) => !stored.has(number) && logs.partSince(NOTHING, upload.id, span.first, number) === undefined),
       });
       return this.#help(taking, here, call, leave, signal);

@@ -86,6 +86,11 @@ export class SpanLogs {
     return this.#logs.get(first)?.uploads.get(upload)?.claimed ?? -1;
   }
 
+  /** So many entries of this span were read: the first ones. */
+  entries(first: number): number {
+    return this.#logs.get(first)?.next ?? 0;
+  }
+
   /** So long nothing was heard of this span. */
   silentMs(first: number): number {
     const log = this.#logs.get(first);

@@ -21,8 +21,8 @@ export interface TakingOptions extends Pick<PartRange, 'upload' | 'pin' | 'algor
   readonly again: boolean;
   /** Spans of this upload that this worker has, by whichever hand. */
   readonly mine: Set<number>;
-  /** Somebody who says nothing for so long is gone. Infinity: that is others' matter. */
-  readonly silenceMs: number;
+  /** Somebody who says nothing for so long, of a span with so many entries, is gone. Infinity: that is others' matter. */
+  readonly silenceMs: (entries: number) => number;
   readonly clock: Clock;
   /** Where parts of a held span are recorded. Answers the number that stands for it, and what ends that. */
   readonly open: (span: HeldSpan) => { readonly task: number; readonly close: () => void };
@@ -78,7 +78,7 @@ export class Taking {
     const { logs, upload, worker, mine, silenceMs } = this.#options;
     if (mine.has(first)) return false;
     const holder = logs.holder(upload.id, first);
-    if (holder === undefined || holder.worker === worker || logs.silentMs(first) > silenceMs) return true;
+    if (holder === undefined || holder.worker === worker || logs.silentMs(first) > silenceMs(logs.entries(first))) return true;
     return this.#left.get(first) === logs.claimed(upload.id, first);
   }
 
