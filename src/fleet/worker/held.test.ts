@@ -51,3 +51,15 @@ test('F095: after two heartbeats without an answer the message is somebody elseâ
   assert.equal(held.lost.aborted, true);
   assert.ok(events.some((event) => event.type === 'lease' && event.what === 'lost'));
 });
+
+test('a lease that is shorter than the queueâ€™s were when it was opened is prolonged in time', async () => {
+  const clock = simulatedClock();
+  const broker = new MemoryBroker({ clock, random: seededRandom(1), leaseMs: LEASE_MS });
+  const queue = openMemoryQueue(broker);
+  await queue.send([{ id: 'a', body: 'a' }]);
+  const [delivery] = await queue.receive(1, 0, new AbortController().signal) as readonly [MessageDelivery];
+  const held = new Held(delivery, { ...queue.limits, leaseMs: 10 * LEASE_MS }, () => LEASE_MS, { clock, events: { emit: () => undefined } });
+  await clock.advance(3 * LEASE_MS);
+  assert.equal(held.lost.aborted, false);
+  await held.ack();
+});

@@ -32,7 +32,8 @@ export class Held {
     this.#tell('taken');
     this.#wantedMs = wantedMs;
     this.#endMs = clock.monotonic() + longestLeaseMs * SHARE_OF_CEILING;
-    void this.#keep(leaseMs / BEATS);
+    // It may be shorter than the queue's were when it was opened.
+    void this.#keep(Math.min(leaseMs, delivery.leaseLeftMs()) / BEATS);
   }
 
   /** The lease is over, or about to be: nothing more is begun for this message. */
