@@ -53,9 +53,18 @@ for (const [what, queue, journal, line] of missing) {
 test('a run whose every worker is in trouble pauses with what they said, unless it is to wait', async () => {
   using folder = site();
   const journals = openJournals(join(folder.path, 'journals'), { env: {}, cwd: '/', clock: systemClock(), random: seededRandom(1) });
-  await (await journals.open('pair')).beat({ worker: 'w', beat: 1, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired' } });
-  await journals.close();
+  const journal = await journals.open('pair');
+  const stop = new AbortController();
+  const beating = (async () => {
+    for (let beat = 1; !stop.signal.aborted; beat++) {
+      await journal.beat({ worker: 'w', beat, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired' } });
+      await systemClock().sleep(100, stop.signal).catch(() => undefined);
+    }
+  })();
   const ended = await brigade(folder.path, ['coordinator', 'pair.yml', '--queue', 'memory:q', '--journal', 'journals', '--progress', 'none', '--on-pause', 'auto'], { env, clock: hurried(20) });
+  stop.abort();
+  await beating;
+  await journals.close();
   assert.equal(ended.exit, 5, ended.err);
   assert.match(ended.err, /paused: no worker can work: expired \[E_CREDENTIALS\].*\[E_FLEET_TROUBLE\]/);
 });

@@ -205,14 +205,22 @@ test('while every worker is in trouble that is what is told, until one of them w
 
 test('no worker can work: the run ends where the operator does not want to wait for that, with what they said', async (t) => {
   const ground = await planned(t, 10, 10);
-  await ground.journal.beat({ worker: 'a', beat: 1, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired', hint: 'renew them' } });
+  const beat = (count: number) => ground.journal.beat({ worker: 'a', beat: count, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_CREDENTIALS', message: 'expired', hint: 'renew them' } });
+  await beat(1);
   const patient = ground.crew({ patienceMs: () => 3_600_000 });
   let raised = false;
   patient.trouble.catch(() => { raised = true; });
   await until(() => ground.events.some(({ type }) => type === 'waiting'));
   assert.equal(raised, false);
   await patient.close();
-  await assert.rejects(ground.crew({ patienceMs: (code) => (code === 'E_CREDENTIALS' ? 0 : 3_600_000) }).trouble, { code: 'E_FLEET_TROUBLE', kind: 'premise', message: /expired \[E_CREDENTIALS\]/, hint: 'renew them' });
+  const strict = ground.crew({ patienceMs: (code) => (code === 'E_CREDENTIALS' ? 0 : 3_600_000) });
+  strict.trouble.catch(() => { raised = true; });
+  const told = (): number => ground.events.filter(({ type }) => type === 'waiting').length;
+  const before = told();
+  await until(() => told() > before);
+  assert.equal(raised, false, 'what a worker said before it was killed ends no run');
+  await beat(2);
+  await assert.rejects(strict.trouble, { code: 'E_FLEET_TROUBLE', kind: 'premise', message: /expired \[E_CREDENTIALS\]/, hint: 'renew them' });
 });
 
 test('F072: who was killed moments before the end: it is not idle until that is known, so that what it left is swept', async (t) => {

@@ -458,7 +458,7 @@ export class FleetCrew implements Crew {
     events.emit({ type: 'waiting', problem: trouble, sinceMs });
     // Workers may be on their way: whoever starts them looks at the same figures.
     if (trouble.code === 'E_NO_WORKERS') this.#once(trouble.code, `${trouble.message} (${trouble.hint ?? ''}) [${trouble.code}]`);
-    else if (sinceMs >= (this.#options.patienceMs?.(trouble.code) ?? Infinity)) this.#trouble.raise(nobodyWorks(trouble));
+    else if (this.#workers.areHeard && sinceMs >= (this.#options.patienceMs?.(trouble.code) ?? Infinity)) this.#trouble.raise(nobodyWorks(trouble));
   }
 
   #weigh(): void {

@@ -6,6 +6,8 @@ import type { Beat } from '../../ports/journal.ts';
 interface Seen {
   readonly beat: Beat;
   readonly changedMs: number;
+  /** It changed while somebody looked. */
+  readonly spoke: boolean;
 }
 
 /** A worker beats every 10 s. */
@@ -35,7 +37,7 @@ export class Workers {
     this.#seen = new Map(beats.map((beat) => {
       const known = before.get(beat.worker);
       // Of one that was never seen before nobody knows how old its beat is: it lives until it has been silent here.
-      return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now }];
+      return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now, spoke: known !== undefined }];
     }));
     for (const seen of this.#seen.values()) {
       // Also one that held nothing when it spoke last: it may have taken something since.
@@ -49,6 +51,11 @@ export class Workers {
   /** Whether of some worker it is not known that it lived then: it has not spoken since, nor been silent for so long that it counts as dead. */
   anyUnheard(sinceMs: number): boolean {
     return this.#lookedMs < sinceMs || [...this.#seen.values()].some((seen) => seen.changedMs < sinceMs && !this.#dead.has(seen));
+  }
+
+  /** Each of those that live was heard to speak: none of them is but a beat that somebody left who was killed. */
+  get areHeard(): boolean {
+    return [...this.#seen.values()].every(({ changedMs, spoke }) => spoke || this.#lookedMs - changedMs > SILENT_MS);
   }
 
   /** As of the last look: that nobody looked, because it takes long or the journal is away, silences nobody. */
