@@ -79,6 +79,8 @@ const PAUSED_MS = 10_000;
 const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
 /** What is in the way of a task that is done alone: somebody else may take it, or this worker a little later. */
 const CROWDED_MS = 5000;
+/** What falls at once falls sooner: a network that is away is noticed within a minute. */
+const PROVEN_MS = 90_000;
 /** Before a message that could not be prepared is tried again. */
 const AGAIN_MS = 5000;
 
@@ -107,6 +109,8 @@ export class FleetMigration implements Member, QuarantineMember {
   #goOn: () => void = () => undefined;
   #obeyed: (orders: Orders) => void = () => undefined;
   #trouble: { readonly error: BrigadeError; readonly problem: Problem; readonly forMs: number; readonly untilMs: number } | undefined;
+  /** Since when nothing was found wrong with its places. */
+  #openedMs: number | undefined;
   readonly #told = new Set<string>();
   #usedMs: number;
 
@@ -142,8 +146,10 @@ export class FleetMigration implements Member, QuarantineMember {
     return this.#tasks.begun;
   }
 
+  /** Told for as long as it rests, and until it has been open for a while without another fall: a task that would prove it may take hours. */
   get trouble(): Problem | undefined {
-    return this.#trouble?.problem;
+    const isOver = !this.resting && this.#openedMs !== undefined && this.#options.clock.monotonic() - this.#openedMs > PROVEN_MS;
+    return isOver ? undefined : this.#trouble?.problem;
   }
 
   get ended(): boolean {
@@ -350,6 +356,7 @@ export class FleetMigration implements Member, QuarantineMember {
     const deaf = this.#options.breakers.listen((place, breaker) => { if (opened.places?.includes(place) === true) this.#trip(breaker); });
     try {
       await this.#pass(opened);
+      this.#openedMs = this.#options.clock.monotonic();
       this.#obeyed = ({ workers, rates }) => {
         opened.setShare(workers);
         if (rates !== undefined) opened.setRates(rates);
@@ -389,6 +396,7 @@ export class FleetMigration implements Member, QuarantineMember {
   }
 
   #adopt({ error, forMs, untilMs }: Breaker): void {
+    this.#openedMs = undefined;
     this.#trouble = { error, problem: problemOf(error), forMs, untilMs };
   }
 

@@ -4,6 +4,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { openJournal } from '../../journal/index.ts'; // eslint-disable-line import-x/no-restricted-paths -- only tests come here: the fleet knows no driver
 import type { RunEvent } from '../../ports/events.ts';
+import type { Beat } from '../../ports/journal.ts';
 import type { Recorder, TaskQueue } from '../../ports/queue.ts';
 import { MemoryBroker, openMemoryQueue } from '../../queues/memory/index.ts'; // eslint-disable-line import-x/no-restricted-paths -- as above
 import { copied, createMemoryStore, hurried, pending, seededRandom, until } from '../coordinator/ground.test-kit.ts';
@@ -79,4 +80,40 @@ test('a bucket that refuses is asked by no migration of this worker but one, now
   await until(() => worked['one'] === 2 && worked['two'] === 5, 60_000);
   await until(() => broker.counts().waiting + broker.counts().inFlight + broker.counts().delayed === 0);
   assert.equal(broker.counts().dead, 0);
+});
+
+test('who works again for a while is in trouble no more, though no task is done to its end yet', async (t) => {
+  const clock = hurried(100);
+  const random = seededRandom(6);
+  const broker = new MemoryBroker({ clock, random });
+  const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
+  const journal = openJournal({ store: createMemoryStore({}), clock, random });
+  let begun = 0;
+  const copy = async (queue: TaskQueue, _: Recorder, signal: AbortSignal): Promise<void> => {
+    const [delivery] = await queue.receive(1, signal, 'small').catch(() => []);
+    if (delivery === undefined) return;
+    if (++begun > 1) await new Promise((resolve) => { signal.addEventListener('abort', resolve, { once: true }); });
+    await delivery.release(0);
+    if (begun === 1) throw new BrigadeError({ code: 'E_CREDENTIALS', kind: 'premise', message: 'expired' });
+  };
+  const spec = { id: 'one', sha256: await journal.keep(Buffer.from('one')) };
+  const body = await sealTask(codec, { name: { epoch: 1, seq: 0, task: 0 }, spec, run: 1, size: 'small', sending: 0, items: [pending(0)] }, 200_000, (document) => journal.keep(document));
+  await openMemoryQueue(broker).send([{ id: 'one', body }]);
+  const stop = new AbortController();
+  const working = runFleetWorker({
+    queue: openMemoryQueue(broker), codec, journals: async () => journal, open: async () => ({ copy, setShare: () => undefined, setRates: () => undefined, close: async () => undefined }),
+    worker: 'w', host: 'h', version: '1', clock, random, events: { emit: () => undefined }, drainMs: 0,
+  }, stop.signal);
+  t.after(async () => {
+    stop.abort();
+    await working;
+  });
+  let beat: Beat | undefined;
+  const look = (): Beat | undefined => {
+    void journal.beatOf('w').then((now) => { beat = now; });
+    return beat;
+  };
+  await until(() => look()?.trouble?.code === 'E_CREDENTIALS');
+  await until(() => look()?.trouble === undefined && (beat?.tasks ?? 0) === 1);
+  assert.equal(begun, 2);
 });
