@@ -73,6 +73,16 @@ test('what is left in the queue of a run that was given up is over: acknowledged
   assert.deepEqual([...await ground.closes(tasks)], tasks.map(() => 0));
 });
 
+test('messages of a run that was given up are over also where its migration cannot be opened any more', async (t) => {
+  const ground = await FleetGround.open(t, { source: filled(20) });
+  ground.onOpen = () => { throw new BrigadeError({ code: 'E_CREDENTIALS', kind: 'premise', message: 'these are no more' }); };
+  await ground.send(await ground.plan(5));
+  await ground.pen.control({ run: 2 });
+  ground.worker('a');
+  await ground.until(() => ground.left() === 0);
+  assert.equal(ground.broker.counts().dead, 0);
+});
+
 test('a run that is given up while its tasks are worked on: they end, in every hand', async (t) => {
   const ground = await FleetGround.open(t, { source: filled(30) });
   let begun = 0;

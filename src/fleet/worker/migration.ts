@@ -184,6 +184,11 @@ export class FleetMigration implements Member, QuarantineMember {
     const size = envelope.body.size as SizeClass;
     // It came while this process was frozen: somebody else has it.
     if (delivery.leaseLeftMs() <= 0) return false;
+    if (this.#isOver(envelope.body)) {
+      // Whether or not its migration can be opened. Where this fails, it comes again.
+      void delivery.ack().catch(() => undefined);
+      return true;
+    }
     const isTwin = this.#names.has(envelope.id);
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting && !this.#options.quarantine.closed;
     if (isTwin || (this.room(size) <= 0 && !tired)) {

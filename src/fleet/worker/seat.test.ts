@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createMemoryStore, seededRandom, simulatedClock } from '../coordinator/ground.test-kit.ts';
 import { openJournal } from '../../journal/index.ts'; // eslint-disable-line import-x/no-restricted-paths -- only tests come here: the fleet knows no driver
 import type { Control } from '../../ports/journal.ts';
-import { type Orders, Seat } from './seat.ts';
+import { type Member, type Orders, Seat } from './seat.ts';
 
 const EVENTS = { emit: (): void => undefined };
 
@@ -18,15 +18,16 @@ async function ground(control: Control) {
     const member: unknown = Reflect.get(target, name);
     return typeof member === 'function' ? member.bind(target) as unknown : member;
   } });
-  const sit = async (worker: string, processes = 1): Promise<{ seat: Seat; obeyed: Orders[] }> => {
+  const sit = async (worker: string, processes = 1): Promise<{ seat: Seat; obeyed: Orders[]; member: Member }> => {
     const seat = new Seat(watched, { spec: 'photos', worker, host: 'h', version: '1', processes, clock, events: EVENTS });
     await seat.open();
     const obeyed: Orders[] = [];
-    seat.join({ tasks: 0, begun: [], trouble: undefined, obey: (orders) => { obeyed.push(orders); } });
-    return { seat, obeyed };
+    const member: Member = { tasks: 0, begun: [], trouble: undefined, obey: (orders) => { obeyed.push(orders); } };
+    seat.join(member);
+    return { seat, obeyed, member };
   };
   const close = async (seats: readonly Seat[]): Promise<void> => { await Promise.all(seats.map((seat) => seat.close())); };
-  return { clock, pen, sit, close, looks: () => looks };
+  return { clock, journal, pen, sit, close, looks: () => looks };
 }
 
 const shares = (obeyed: readonly Orders[]): readonly number[] => obeyed.map(({ workers }) => workers);
@@ -55,4 +56,19 @@ test('processes of one machine know of each other from their first byte on; wher
   assert.deepEqual(shares(one.obeyed), [6, 1], 'what the coordinator says');
   assert.equal(looks(), 0);
   await close([one.seat]);
+});
+
+test('trouble is told where all that it does for a migration is in trouble, not for what an earlier run left', async () => {
+  const { journal, sit, close } = await ground({ pause: false, workers: 1 });
+  const { seat } = await sit('a');
+  const troubled = { tasks: 0, begun: [], trouble: { code: 'E_CREDENTIALS', message: 'gone' }, obey: (): void => undefined };
+  seat.join(troubled);
+  await seat.beat();
+  assert.equal((await journal.beatOf('a'))?.trouble, undefined);
+  const other = await sit('b');
+  other.seat.join(troubled);
+  other.seat.leave(other.member);
+  await other.seat.beat();
+  assert.equal((await journal.beatOf('b'))?.trouble?.code, 'E_CREDENTIALS');
+  await close([seat, other.seat]);
 });

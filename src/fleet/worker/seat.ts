@@ -122,7 +122,9 @@ export class Seat {
     const said = this.#beating.then(async () => {
       if (this.#stop.signal.aborted) return;
       const tasks = [...this.#members].reduce((sum, one) => sum + one.tasks, 0);
-      const trouble = [...this.#members].find((one) => one.trouble !== undefined)?.trouble;
+      // One of several, as of a run that was begun with other places, keeps nobody from the rest.
+      const troubles = [...this.#members].flatMap((one) => one.trouble ?? []);
+      const trouble = troubles.length === this.#members.size ? troubles[0] : undefined;
       const begun = [...this.#members].flatMap((one) => one.begun).slice(0, MOST_NAMED);
       await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }) });
     });
