@@ -23,7 +23,7 @@ import { type DirectoryFidelity, finishDirectories } from './directories.ts';
 import { knownRanges } from './known-ranges.ts';
 import type { PlanOptions, VerifyLevel } from './options.ts';
 import { plan } from './planner.ts';
-import { sweepFiles, sweepStrays, sweepUploads } from './sweeper.ts';
+import { sweepFiles, sweepStrays, sweepUploads, writtenSinceMs } from './sweeper.ts';
 import { type Verified, verifyRun } from './verifier.ts';
 import { problemOf } from './worker.ts';
 
@@ -248,8 +248,10 @@ class Coordinator {
   async #sweepLeftovers(): Promise<void> {
     const { run, crew } = this.#options;
     const context = { ...this.#options, run: run.number };
-    const died = Math.max(crew.diedMs?.() ?? 0, run.resumes > 0 ? this.#startedMs : 0);
-    await sweepStrays(context, run.startedMs, died > 0, this.#signal);
+    const sinceMs = writtenSinceMs(context.ledger, run);
+    const isFollowing = run.resumes > 0 || sinceMs < run.startedMs;
+    const died = Math.max(crew.diedMs?.() ?? 0, isFollowing ? this.#startedMs : 0);
+    await sweepStrays(context, sinceMs, died > 0, this.#signal);
     if (died > 0) await sweepFiles(context, died, this.#signal);
   }
 

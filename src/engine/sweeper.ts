@@ -1,12 +1,12 @@
 /**
  * What killed processes leave behind (F072): unfinished uploads cost money and hide, unfinished files take room. Only our own are touched:
- * uploads in our ledger; uploads begun during this run for a key that this run has settled (their answer was lost before the ledger knew the
+ * uploads in our ledger; uploads begun during this run, or one before it that was given up, for a key that this run has settled (their answer was lost before the ledger knew the
  * id); files of killed writers that nobody has changed since.
  */
 import { isKind } from '../core/errors.ts';
 import type { ItemState } from '../core/item.ts';
 import type { Events } from '../ports/events.ts';
-import type { Ledger } from '../ports/ledger.ts';
+import type { Ledger, Run } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
 
 export interface SweepContext {
@@ -32,6 +32,17 @@ export async function sweepUploads(context: SweepContext, signal: AbortSignal): 
   }
 }
 
+/** Since when nobody has swept: the start of this run, or of the first of the runs before it that were given up, which swept nothing. */
+export function writtenSinceMs(ledger: Pick<Ledger, 'run'>, run: Pick<Run, 'number' | 'startedMs'>): number {
+  let sinceMs = run.startedMs;
+  for (let number = run.number - 1; number > 0; number--) {
+    const before = ledger.run(number);
+    if (before?.state !== 'abandoned') break;
+    sinceMs = Math.min(sinceMs, before.startedMs);
+  }
+  return sinceMs;
+}
+
 /** Clocks of stores may be this far from ours without anybody having been warned (doctor warns from there on). */
 const SKEW_MS = 60_000;
 
@@ -41,12 +52,13 @@ const SKEW_MS = 60_000;
  */
 export async function sweepStrays(context: SweepContext, sinceMs: number, died: boolean, signal: AbortSignal): Promise<void> {
   const { ledger, run, destination, events } = context;
+  const isFollowing = sinceMs < (ledger.run(run)?.startedMs ?? 0);
   const { multipart } = destination;
   if (multipart === undefined || (destination.facts.names === 'posix' && !died)) return;
   const recorded = new Set(ledger.openUploads().map(({ upload }) => upload.id));
   try {
     for await (const { key, id, initiatedMs } of multipart.listUploads(signal)) {
-      const ours = !recorded.has(id) && initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS && isSettled(ledger.item(run, key)?.state);
+      const ours = !recorded.has(id) && initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS && isSettled(ledger.item(run, key)?.state, isFollowing);
       if (ours) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
     }
   } catch (error) {
@@ -55,8 +67,9 @@ export async function sweepStrays(context: SweepContext, sinceMs: number, died: 
   }
 }
 
-function isSettled(state: ItemState | undefined): boolean {
-  return state === 'copied' || state === 'failed' || state === 'skipped';
+/** `isFollowing`: what is unchanged now may have been written by the run before, which was given up. */
+function isSettled(state: ItemState | undefined, isFollowing: boolean): boolean {
+  return state === 'copied' || state === 'failed' || state === 'skipped' || (isFollowing && state === 'unchanged');
 }
 
 /** Files of writers that were killed before this moment (wall clock). */
