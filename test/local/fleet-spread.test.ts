@@ -1,6 +1,7 @@
 /** One object over many workers of a fleet: whose work it is, who helps, and what becomes of it when they die. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BrigadeError } from '../../src/core/errors.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/stores/memory/index.ts';
 import { FleetGround, tapped } from './fleet-ground.ts';
 
@@ -107,6 +108,37 @@ test('every call is lost: the owner sends the object alone', async (t) => {
   await assertWhole(ground, source);
   assert.equal(by().size, 1);
   assert.equal(puts.length, PARTS);
+});
+
+test('what a helper may not do costs the object nothing: the owner does it, or another one', async (t) => {
+  const { ground, source, by } = await scene(t, { slowMs: 1000, parts: 120 });
+  const tasks = await ground.plan(1);
+  ground.worker('owner');
+  await ground.pass(1000);
+  await ground.send(tasks);
+  await ground.until(() => by().size === 1);
+  ground.between((store) => tapped(store, async (call) => {
+    if (call === 'putPart') throw new BrigadeError({ code: 'E_ACCESS_DENIED', kind: 'object', op: 'putPart', message: 'this machine may not use that key' });
+  }));
+  for (const name of ['b', 'c']) ground.worker(name);
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.equal((await ground.ledger()).item(1, 'big')?.attempts, 1);
+  assert.deepEqual([...by().keys()], ['owner']);
+});
+
+test('a journal that does not answer for minutes costs an object that is shared no attempt', async (t) => {
+  const { ground, source, puts, tasks } = await under(t);
+  const { write, list, read } = ground.journalStore;
+  const away = (): Promise<never> => Promise.reject(new BrigadeError({ code: 'E_NETWORK', kind: 'transient', message: 'nobody answers' }));
+  Object.assign(ground.journalStore, { write: away, read: away, list: async function* () { await away(); yield* []; } });
+  const before = puts.length;
+  await ground.pass(180_000);
+  Object.assign(ground.journalStore, { write, list, read });
+  await ground.until(() => ground.closed(tasks));
+  await assertWhole(ground, source);
+  assert.equal((await ground.ledger()).item(1, 'big')?.attempts, 1);
+  assert.ok(puts.length - before < 200);
 });
 
 test('a queue that is purged in the middle takes calls with it, and nothing is lost', async (t) => {

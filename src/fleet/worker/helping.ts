@@ -113,7 +113,7 @@ export class Helping {
       if (!await opened()) return await held.release(this.#options.restMs());
       const helped = await ranges.help(taskNamed(id), callOf(body), held.delivery.receives, () => this.#leaving, stop.signal);
       if (helped === 'back') return await held.release(this.#leaving ? 0 : BUSY.forMs);
-      succeeded();
+      if (helped === 'done') succeeded();
       await held.ack();
     } catch (thrown) {
       // What is wrong with the journal its seat tells; what is wrong with the object its owner hears from the log of the span.

@@ -17,7 +17,7 @@ import { type HeldSpan, longestSilenceMs } from './held-span.ts';
 import { Known } from './known.ts';
 import type { FleetRecorder } from './recorder.ts';
 import { SpanLogs } from './span-logs.ts';
-import { Taking, type TakingOptions } from './taking.ts';
+import { isOfTheJournal, Taking, type TakingOptions } from './taking.ts';
 
 export interface FleetRangesOptions {
   readonly recorder: FleetRecorder;
@@ -49,7 +49,8 @@ interface AtWork {
   readonly takings: Set<Taking>;
 }
 
-type Helped = 'done' | 'back';
+/** `vain`: nothing more is to be done, and what was tried here failed. */
+type Helped = 'done' | 'back' | 'vain';
 
 export class FleetRanges implements RangeQueue {
   readonly #options: FleetRangesOptions;
@@ -180,7 +181,7 @@ export class FleetRanges implements RangeQueue {
       if (leave() || isBusy || !taking.low || !await taking.take(spans)) await this.#pause(taking, LOOK_MS, signal);
       return false;
     });
-    return helped;
+    return taking.error === undefined ? helped : 'vain';
   }
 
   /** Turn after turn, each after a look at the logs, until one says that it is over; what is on its way then ends, and is told. */
@@ -190,13 +191,24 @@ export class FleetRanges implements RangeQueue {
     try {
       while (!over) {
         if (signal.aborted) throw cancelled('spread');
-        await taking.logs.catchUp(signal);
-        taking.looked();
-        over = await turn();
+        if (await this.#look(taking, signal)) over = await turn();
       }
     } finally {
       takings.delete(taking);
       await taking.end(!over);
+    }
+  }
+
+  /** False: the journal does not answer now. What is on its way goes on meanwhile. */
+  async #look(taking: Taking, signal: AbortSignal): Promise<boolean> {
+    try {
+      await taking.logs.catchUp(signal);
+      taking.looked();
+      return true;
+    } catch (thrown) {
+      if (!isOfTheJournal(thrown)) throw thrown;
+      await this.#options.clock.sleep(LOOK_MS, signal);
+      return false;
     }
   }
 

@@ -30,6 +30,13 @@ export interface TakingOptions extends Pick<PartRange, 'upload' | 'pin' | 'algor
   readonly missing: (span: PartSpan) => readonly number[];
 }
 
+const AGAIN_MS = 5000;
+
+/** It does not answer, or not now: that says nothing of the object. */
+export function isOfTheJournal(thrown: unknown): boolean {
+  return isKind(thrown, 'transient', 'throttled');
+}
+
 export class Taking {
   /** Sent here, in this try. */
   readonly sent = new Map<number, Part>();
@@ -104,7 +111,8 @@ export class Taking {
     mine.add(first);
     const held = await HeldSpan.claim({ logs, upload: upload.id, span, numbers: this.missing(span), worker, hand, clock }).catch((thrown: unknown) => {
       mine.delete(first);
-      throw thrown;
+      if (!isOfTheJournal(thrown)) throw thrown;
+      return undefined;
     });
     if (held === undefined) {
       mine.delete(first);
@@ -130,15 +138,31 @@ export class Taking {
     try {
       await deals.deal({ task, upload, pin, algorithm, numbers: held.numbers, perHolder, own: hand === 0 }, this.#stop.signal);
       this.#keep(held);
-      await held.close();
+      await this.#tell(() => held.close());
     } catch (thrown) {
       this.#keep(held);
       const error = asBrigadeError(thrown, 'span');
       const matters = !held.lost && !isKind(error, 'cancelled');
       if (matters) this.#fail(error);
-      await held.release(matters ? errorFacts(error) : undefined);
+      // What is wrong where somebody helps need not be wrong where the owner is; what became of the object is so for all.
+      const told = matters && (hand === 0 || isKind(error, 'changed', 'gone', 'conflict'));
+      await this.#tell(() => held.release(told ? errorFacts(error) : undefined));
     } finally {
       close();
+    }
+  }
+
+  /** The journal is waited for: the parts stand, and are known here. Who has to leave leaves; others find out by its silence. */
+  async #tell(say: () => Promise<void>): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      try {
+        return await say();
+      } catch (thrown) {
+        if (!isOfTheJournal(thrown)) throw thrown;
+      }
+      if (this.#stop.signal.aborted) return;
+      await clock.sleep(AGAIN_MS, this.#stop.signal).catch(() => undefined);
     }
   }
 
