@@ -130,11 +130,13 @@ test('what a helper may not do costs the object nothing: the owner does it, or a
 test('a journal that does not answer for minutes costs an object that is shared no attempt', async (t) => {
   const { ground, source, puts, tasks } = await under(t);
   const { write, list, read } = ground.journalStore;
-  const away = (): Promise<never> => Promise.reject(new BrigadeError({ code: 'E_NETWORK', kind: 'transient', message: 'nobody answers' }));
+  let refused = 0;
+  const away = (): Promise<never> => { refused++; return Promise.reject(new BrigadeError({ code: 'E_NETWORK', kind: 'transient', message: 'nobody answers' })); };
   Object.assign(ground.journalStore, { write: away, read: away, list: async function* () { await away(); yield* []; } });
   const before = puts.length;
   await ground.pass(180_000);
   Object.assign(ground.journalStore, { write, list, read });
+  assert.ok(refused > 20, `${refused} requests while it was away`);
   await ground.until(() => ground.closed(tasks));
   await assertWhole(ground, source);
   assert.equal((await ground.ledger()).item(1, 'big')?.attempts, 1);
