@@ -219,6 +219,9 @@ describe('partitions', () => {
     const first = await coordinator(1);
     await send(first, 0, 40);
     store.put('inbox/00000001/0001/00000000000000-000000-torn', 'torn');
+    store.put('dead/torn', 'torn');
+    await first.bury({ id: 'letter', body: 'readable' }, 'why');
+    assert.deepEqual((await first.deadLetters(10)).map(({ body }) => body), ['readable']);
     await first.close();
     const second = await coordinator(2);
     await clock.advance(5 * LEASE_MS);

@@ -31,7 +31,7 @@ export interface Work {
 /** What is to be done with a message; each resolves when that is settled. */
 export interface Hands {
   /** To the copier: these of its items. `next`: what follows once they are done; absent: the task is done with them. */
-  put(work: Work, items: readonly Item[], begun: Begun, next?: () => Promise<void>): void;
+  put(work: Work, items: readonly Item[], begun: Begun | undefined, next?: () => Promise<void>): void;
   /** Not here, or not now. */
   giveBack(work: Work): Promise<void>;
   /** Somebody is at work on it. */
@@ -56,6 +56,9 @@ export interface SuspectsOptions {
 
 /** Of a worker whose beat did not change for so long nobody knows that it lives. */
 const SILENT_MS = 3 * BEAT_MS;
+
+/** Half of what a journal takes of one task. */
+const MANY_REPORTS = 500;
 
 /** Items that are not done, in key order. */
 export const leftOf = ({ task, known }: Pick<Work, 'task' | 'known'>): readonly Item[] => task.items.filter(({ key }) => !known.isDone(key));
@@ -89,7 +92,8 @@ export class Suspects {
 
   #whole(work: Work): void {
     const left = leftOf(work);
-    this.#options.hands.put(work, left, this.#begun(work, left, false));
+    // What may be told of a task has an end: one that was given back so often is nobody's death.
+    this.#options.hands.put(work, left, work.known.reports > MANY_REPORTS ? undefined : this.#begun(work, left, false));
   }
 
   /** Finds out who of those that began it is dead. Answers whether somebody is at work on it. */

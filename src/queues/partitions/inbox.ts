@@ -2,14 +2,12 @@
  * What one member has before it for as long as it sits: messages that it found in its inbox, who has them in hand, and when the others may be had again.
  * Leases of messages are this process's own affair, since nobody else reads this inbox; none outlasts the seat's.
  */
-import { isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Json } from '../../ports/journal.ts';
 import type { AckResult, MessageDelivery } from '../../ports/message-queue.ts';
 import type { Shelf } from '../../ports/shelf.ts';
 import { Lease, leaseLost } from '../lease.ts';
 import { overReceived } from '../outgoing.ts';
-import { bury, type Letter, letterFrom } from './letters.ts';
+import { believed, bury, type Letter, letterFrom } from './letters.ts';
 import { inboxFolder, messageOf, type SeatPlace } from './names.ts';
 
 /** The seat as its inbox sees it. */
@@ -255,13 +253,7 @@ export class Inbox {
 
 /** One that cannot be believed is none, and is taken away: its task is sent again. */
 export async function readLetter(shelf: Shelf, name: string, signal?: AbortSignal): Promise<Letter | undefined> {
-  let said: Json | undefined;
-  try {
-    said = await shelf.read(name, signal);
-  } catch (thrown) {
-    if (!isKind(thrown, 'premise') || thrown.code !== 'E_JOURNAL_DAMAGED') throw thrown;
-  }
-  const letter = letterFrom(said);
+  const letter = letterFrom(await believed(shelf, name, signal));
   if (letter === undefined) await shelf.remove(name);
   return letter;
 }

@@ -1,4 +1,5 @@
 /** A message as it lies on the shelf, and the dead ones among them. */
+import { isKind } from '../../core/errors.ts';
 import type { Json } from '../../ports/journal.ts';
 import type { DeadLetter } from '../../ports/message-queue.ts';
 import type { Shelf } from '../../ports/shelf.ts';
@@ -20,6 +21,16 @@ export function letterFrom(said: Json | undefined): Letter | undefined {
   return typeof id === 'string' && typeof of === 'string' && typeof body === 'string' && typeof receives === 'number' ? { id, of, body, receives } : undefined;
 }
 
+/** Undefined: there is nothing, or nothing that can be believed. */
+export async function believed(shelf: Shelf, name: string, signal?: AbortSignal): Promise<Json | undefined> {
+  try {
+    return await shelf.read(name, signal);
+  } catch (thrown) {
+    if (!isKind(thrown, 'premise') || thrown.code !== 'E_JOURNAL_DAMAGED') throw thrown;
+    return undefined;
+  }
+}
+
 /** Under the name that it had: who is killed in the middle and does it again makes one dead letter of it. */
 export async function bury(shelf: Shelf, message: string, letter: Letter, receives: number, reason: string): Promise<void> {
   await shelf.replace(DEAD + message, { ...letter, receives, reason: reasonLine(reason) });
@@ -30,7 +41,7 @@ export async function deadLetters(shelf: Shelf, most: number, send: (letter: Let
   const found: DeadLetter[] = [];
   for await (const name of shelf.names(DEAD, undefined, signal)) {
     if (found.length >= most) break;
-    const said = await shelf.read(name, signal);
+    const said = await believed(shelf, name, signal);
     const letter = letterFrom(said);
     if (letter === undefined) continue;
     const { reason } = said as { readonly reason?: Json };
