@@ -1,8 +1,9 @@
 /** What doctor found of a bucket stays true for a day: `<state>/doctor-cache.json`. No secrets: keys are hashes of references and options. */
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from './folder.ts';
+import { writeWhole } from './whole-file.ts';
 import type { Migration } from '../config/index.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DoctorLine } from './doctor-types.ts';
@@ -51,9 +52,7 @@ export class DoctorCache {
     if (warnings.some(({ name }) => name.endsWith(': bucket'))) return;
     const saved: Saved = { v: 1, entries: { ...Object.fromEntries(kept), [key]: { checkedMs: this.#clock.now(), lines: warnings, ...(probed === undefined ? {} : { probed }) } } };
     makeFolder(this.#stateDir);
-    const draft = `${this.#path}.${process.pid}`;
-    writeFileSync(draft, `${JSON.stringify(saved, null, 1)}\n`, { mode: 0o600 });
-    renameSync(draft, this.#path);
+    writeWhole(this.#path, saved, 0o600);
   }
 
   get #path(): string {

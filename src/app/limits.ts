@@ -2,13 +2,14 @@
  * The limits of a run while it works: what the migration file says, its timetable, and what an operator said meanwhile. The last stands in a
  * small file beside the ledger, which the coordinator looks at; it counts for one run, however often that is resumed.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Limits } from '../config/index.ts';
 import { isKind, usageError } from '../core/errors.ts';
 import { type InForce, type RateChange, ratesAt, sameRates, showMoment, type Timetable } from '../core/timetable.ts';
 import { showBandwidth, showCount } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
+import { writeWhole } from './whole-file.ts';
 
 export interface KeeperOptions {
   readonly limits: Limits;
@@ -96,9 +97,7 @@ export function writeChange(ledger: string, run: number, change: RateChange | un
     rmSync(path, { force: true });
     return;
   }
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify({ v: 1, run, ...change } satisfies Told)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  writeWhole(path, { v: 1, run, ...change } satisfies Told, 0o600);
 }
 
 /** `50 Mbit/s, 100 requests/s until mon 18:00 (mon-fri 08:00–18:00)`; undefined where nothing is limited and nothing will be. */

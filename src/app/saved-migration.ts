@@ -2,12 +2,13 @@
  * What `retry RUN` and `verify RUN` work from: beside each ledger stands `migration.json`, which names the migration file or, for an
  * ad-hoc copy, holds the whole migration. It has no secrets: credentials are references (design truth 13).
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Environment, loadMigration, type Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import { makeFolder } from './folder.ts';
 import { ledgerPath } from './state.ts';
+import { writeWhole } from './whole-file.ts';
 
 interface Saved {
   readonly v: 1;
@@ -22,9 +23,7 @@ function savedPath(stateDir: string, name: string): string {
 export function saveMigration(stateDir: string, migration: Migration): void {
   const path = savedPath(stateDir, migration.name);
   makeFolder(dirname(path));
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify({ v: 1, migration } satisfies Saved, null, 2)}\n`, { mode: 0o600 });
-  renameSync(draft, path);
+  writeWhole(path, { v: 1, migration } satisfies Saved, 0o600);
 }
 
 /** As it was at the start of the latest run; undefined where none was saved or it cannot be read as one. */

@@ -1,6 +1,7 @@
 /** What a coordinator said last of its fleet, for `brigade status`. */
 import type { Published } from '../app/fleet/published.ts';
 import { showCount, showDuration } from '../core/units.ts';
+import { countOf } from './summary.ts';
 
 /** As the metrics say it. Durations are milliseconds. Nothing where there is no fleet. */
 export function fleetStatus(published: Published | undefined): { readonly json: { readonly fleet?: object }; readonly text: string } {
@@ -15,11 +16,7 @@ function jsonOf({ atMs, run: _, perWorker, wanted, targetMs, ...signals }: Publi
 function textOf({ workers, backlog, perWorker, drainMs, wanted, targetMs, trouble }: Published): string {
   const each = workers === 0 || backlog === 0 ? '' : ` (${showCount(Math.ceil(perWorker))} each)`;
   const drain = drainMs === undefined || backlog === 0 ? '' : `, done in about ${showDuration(drainMs)}`;
-  const target = targetMs === undefined || backlog === 0 ? '' : `; ${many(wanted, 'worker')} would do it in ${showDuration(targetMs)}`;
+  const target = targetMs === undefined || backlog === 0 ? '' : `; ${countOf(wanted, 'worker')} would do it in ${showDuration(targetMs)}`;
   const hindrance = trouble === undefined ? '' : `trouble: ${trouble.message}${trouble.hint === undefined ? '' : `; ${trouble.hint}`} [${trouble.code}]\n`;
-  return `fleet: ${many(workers, 'worker')}, ${many(backlog, 'task')} to do${each}${drain}${target}\n${hindrance}`;
-}
-
-function many(count: number, what: string): string {
-  return `${showCount(count)} ${what}${count === 1 ? '' : 's'}`;
+  return `fleet: ${countOf(workers, 'worker')}, ${countOf(backlog, 'task')} to do${each}${drain}${target}\n${hindrance}`;
 }

@@ -2,15 +2,14 @@
 import { oneLine } from '../core/errors.ts';
 import type { Folded } from '../journal/index.ts';
 import type { Damage } from '../ports/journal.ts';
-
-const some = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+import { countOf } from './summary.ts';
 
 export function foldedLine({ plans, reports, strangers, damages }: Folded): string {
   const odd = [
-    ...(strangers === 0 ? [] : [`${some(strangers, 'report')} of tasks that no longer count`]),
+    ...(strangers === 0 ? [] : [`${countOf(strangers, 'report')} of tasks that no longer count`]),
     ...(damages.length === 0 ? [] : [`${damages.length} damaged: their tasks are in doubt, and done again`]),
   ];
-  return [`${some(plans, 'segment')} and ${some(reports, 'report')}`, ...odd].join('; ');
+  return [`${countOf(plans, 'segment')} and ${countOf(reports, 'report')}`, ...odd].join('; ');
 }
 
 export function damageLine({ key, kind, message, fix }: Damage): string {

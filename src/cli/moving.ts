@@ -1,6 +1,7 @@
 /** One run in this process, watched and summed up: `run`, `copy` and `retry` end here. */
 import { writeFileSync } from 'node:fs';
 import { accountOf } from '../app/account.ts';
+import { fanOut } from '../app/events.ts';
 import { runMigration, runOverFleet, type RunFlags, type RunResult, type Surroundings } from '../app/migrate.ts';
 import { ledgerPath } from '../app/state.ts';
 import { type Migration, showLocation } from '../config/index.ts';
@@ -53,7 +54,7 @@ export async function move(invocation: Invocation, migration: Migration, more: P
   const metrics = await metricsOf(invocation, migration);
   try {
     const result = await watched(invocation, migration, flags.drainMs, (watching, stopping) => {
-      const events = { emit: (event: Parameters<Watch['emit']>[0]) => { watching.emit(event); log.emit(event); metrics?.events.emit(event); }, each: log.each === true };
+      const events = fanOut([watching, log, ...(metrics === undefined ? [] : [metrics.events])]);
       return runHere(invocation, migration, flags, { env: io.env, clock: io.clock, random: io.random, events, signal: stopping.signal }, metrics);
     });
     log.ended(result.exit);

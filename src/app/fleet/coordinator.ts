@@ -1,4 +1,5 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
+import { hostname } from 'node:os';
 import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
 import type { Rates } from '../../core/timetable.ts';
 import { patienceMs } from '../../engine/coordinator.ts';
@@ -127,7 +128,7 @@ class FleetHands implements Hands {
     const { index, journal, pen, queue, codec, spec, window, around, board, version, stores, flags: { onPause } } = this.#parts;
     const crew = new FleetCrew({
       run: run.number, ledger: index, journalled: this.ledger, journal, pen, queue, codec, spec, window, events: around.events, clock: around.clock,
-      ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: thisProcess().host, version, clock: around.clock }) }),
+      ...(board === undefined ? {} : { board: new Board({ journal: board, migration: spec.id, host: hostname(), version, clock: around.clock }) }),
       fold: (into, all = false) => fold(journal, into, { all, reportsOnly: true, signal: around.signal }), quietMs: quietMs(this.#parts), patienceMs: (code) => patienceMs(onPause, code), leavesFiles: stores.destination.facts.names === 'posix',
       onFailure: (error) => this.#fail(error), signal: AbortSignal.any([around.signal, this.lost]),
     });

@@ -2,13 +2,14 @@
  * What a coordinator says of its fleet, for those who are not in its process: metrics, `brigade status`, autoscalers. It stands in a small file beside the
  * ledger that is written every few seconds; nothing depends on it.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { workersWanted } from '../../core/drain.ts';
 import { isKind } from '../../core/errors.ts';
 import type { Signals } from '../../fleet/coordinator/signals.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Meter } from '../../telemetry/meter.ts';
+import { writeWhole } from '../whole-file.ts';
 
 export interface Published extends Signals {
   /** Milliseconds since 1970, by the clock of the coordinator. */
@@ -56,10 +57,7 @@ function publishOnce({ ledger, run, clock, targetMs, read, hear }: PublishOption
   const published: Published = { atMs: clock.now(), run, ...signals, perWorker: signals.backlog / Math.max(1, signals.workers), wanted, ...target };
   hear?.(published);
   try {
-    const path = publishedPath(ledger);
-    const draft = `${path}.${process.pid}`;
-    writeFileSync(draft, `${JSON.stringify({ v: 1, ...published })}\n`, { mode: 0o600 });
-    renameSync(draft, path);
+    writeWhole(publishedPath(ledger), { v: 1, ...published }, 0o600);
   } catch (thrown) {
     // A full disk: the ledger beside it tells of that, and knows what to do.
     if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown;

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { usageError } from '../../core/errors.ts';
-import { type EndName, type LabFolder, writeWhole } from './folder.ts';
+import { type EndName, type LabFolder } from './folder.ts';
+import { writeWhole } from '../whole-file.ts';
 
 export interface LabKey {
   readonly access_key_id: string;

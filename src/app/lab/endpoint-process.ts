@@ -13,7 +13,8 @@ import { BrigadeError } from '../../core/errors.ts';
 import { type FaultProxy, startFaultProxy } from '../../faults/proxy.ts';
 import { readKey } from './access-key.ts';
 import { type Control, startControl } from './control.ts';
-import { type EndName, END_NAMES, isLab, type LabFolder, openLab, writeWhole } from './folder.ts';
+import { type EndName, END_NAMES, isLab, type LabFolder, openLab } from './folder.ts';
+import { writeWhole } from '../whole-file.ts';
 import { LiveFaults } from './live-faults.ts';
 
 export interface EndProcess {

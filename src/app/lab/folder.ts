@@ -10,10 +10,11 @@
  *   data/  logs/  what the endpoints keep and say
  *   reports/      what the migration files ask for
  */
-import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { usageError } from '../../core/errors.ts';
 import { makeFolder } from '../folder.ts';
+import { writeWhole } from '../whole-file.ts';
 
 export const END_NAMES = ['source', 'destination'] as const;
 export type EndName = (typeof END_NAMES)[number];
@@ -109,11 +110,4 @@ function readMark(dir: string): LabFacts | undefined {
 
 function writeMark(dir: string, facts: LabFacts): void {
   writeWhole(join(dir, MARK), { madeBy: MADE_BY, ...facts }, 0o644);
-}
-
-/** A JSON file that appears whole or not at all. */
-export function writeWhole(path: string, value: object, mode: number): void {
-  const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode });
-  renameSync(draft, path);
 }

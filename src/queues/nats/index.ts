@@ -10,6 +10,7 @@ import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core
 import type { Clock } from '../../ports/clock.ts';
 import type { MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import { mustFit, overReceived, reasonLine, sendFit } from '../outgoing.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { deadLetters } from './dead.ts';
 import { bury, delivery, type NatsContext } from './deliveries.ts';
 import { isMissing, natsError } from './errors.ts';
@@ -98,24 +99,6 @@ async function sendOne({ streams, queue, where }: NatsContext, { id, body }: Out
     const error = natsError(thrown, 'publish', where, signal);
     if (isKind(error, 'cancelled')) throw error;
     return error;
-  }
-}
-
-/** The client's own requests cannot be called back; nobody waits for them any longer. */
-async function unlessAborted<T>(work: Promise<T>, op: string, signal?: AbortSignal): Promise<T> {
-  if (signal === undefined) return work;
-  let leave = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    leave = () => reject(cancelled(op));
-    if (signal.aborted) leave();
-    signal.addEventListener('abort', leave, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-    // Told already, to whoever was first.
-    work.catch(() => undefined);
   }
 }
 

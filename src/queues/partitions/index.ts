@@ -11,6 +11,7 @@ import type { Clock, Random } from '../../ports/clock.ts';
 import type { MessageCounts, MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { Shelf } from '../../ports/shelf.ts';
 import { mustFit, sendFit } from '../outgoing.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { bury, deadLetters, type Letter } from './letters.ts';
 import { differs, LEASE_MS, Maps, type PartitionMap, type Wanted } from './maps.ts';
 import { Member } from './member.ts';
@@ -168,7 +169,7 @@ class PartitionQueue implements MessageQueue {
     // Nobody waits for it any more: it may be had again at once.
     void taking.then((deliveries) => { if (left) inbox.putBack(deliveries); }, () => undefined);
     try {
-      return await orAborted(taking, signal);
+      return await unlessAborted(taking, 'receive', signal);
     } catch (thrown) {
       left = true;
       if (!isKind(thrown, 'transient', 'throttled') || signal.aborted) throw thrown;
@@ -224,16 +225,3 @@ class PartitionQueue implements MessageQueue {
 }
 
 const failureOf = (thrown: unknown): BrigadeError => asBrigadeError(thrown, 'send');
-
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(cancelled('receive'));
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
-  aborted.catch(() => undefined); // the loser of the race
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}

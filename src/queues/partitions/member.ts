@@ -13,7 +13,7 @@ import type { Shelf } from '../../ports/shelf.ts';
 import { type Hold, Inbox, type Inherited } from './inbox.ts';
 import { type Maps, membersOf, type PartitionMap } from './maps.ts';
 import { beatName, behindTerm, drainedName, leftName, seatFolder, type SeatPlace, seatWordOf } from './names.ts';
-import { holderOf, readSeat, type SeatSeen, SeatWatch, SILENT_LEASES, sitDown } from './seats.ts';
+import { holderOf, outageMs, readSeat, type SeatSeen, SeatWatch, SILENT_LEASES, sitDown } from './seats.ts';
 
 export interface MemberOptions {
   readonly shelf: Shelf;
@@ -37,7 +37,6 @@ const BEATS = 3;
 const MAPLESS_MS = 2000;
 const MOST_WAIT_MS = 5000;
 const WAITS = 6;
-const LONGEST_OUTAGE_MS = 30_000;
 /** While a map is drained, what is in hand may be finished for so long; then it is given back. */
 const DRAIN_LEASES = 2;
 
@@ -92,7 +91,7 @@ export class Member {
         if (!isKind(error, 'transient', 'throttled')) this.#failure = error;
         else this.#say(`${this.#where}: its seat cannot be looked after: ${errorLine(error)}`);
         this.#options.changed();
-        await this.#pause(Math.min(LONGEST_OUTAGE_MS, 500 * 2 ** Math.min(outages++, 10)));
+        await this.#pause(outageMs(outages++));
       }
     }
   }

@@ -16,6 +16,10 @@ const NOBODY: SeatSeen = { term: 0, left: false, drained: false };
 
 /** So many leases without a new beat: by then its holder has stopped, by its own clock, a good while ago. */
 export const SILENT_LEASES = 1.5;
+const LONGEST_OUTAGE_MS = 30_000;
+
+/** After so many looks at the shelf, one after the other, that failed. */
+export const outageMs = (failures: number): number => Math.min(LONGEST_OUTAGE_MS, 500 * 2 ** Math.min(failures, 10));
 
 /** Every seat of a map that somebody sat in, by member. */
 export async function readSeats(shelf: Shelf, map: number, signal?: AbortSignal): Promise<ReadonlyMap<number, SeatSeen>> {

@@ -12,7 +12,7 @@ import type { Shelf } from '../../ports/shelf.ts';
 import { readLetter } from './inbox.ts';
 import { differs, type Maps, type MapsNow, membersOf, type PartitionMap, type Wanted } from './maps.ts';
 import { drainedName, INBOXES, inboxFolder, messageOf } from './names.ts';
-import { readSeats, type SeatSeen, SeatWatch, SILENT_LEASES, sitDown } from './seats.ts';
+import { outageMs, readSeats, type SeatSeen, SeatWatch, SILENT_LEASES, sitDown } from './seats.ts';
 import { memberOf, partitionOf } from './share.ts';
 
 export interface WardenOptions {
@@ -30,7 +30,6 @@ const TEND_MS = 5000;
 const DRAINING_MS = 1000;
 /** Waits of leases, for short ones. */
 const TENDS = 6;
-const LONGEST_OUTAGE_MS = 30_000;
 const VACANT_MS = 30_000;
 const MOVES = 16;
 
@@ -72,7 +71,7 @@ export class Warden {
   async #work(): Promise<void> {
     const { clock } = this.#options;
     for (let outages = 0; !this.#stop.signal.aborted; ) {
-      const ms = outages > 0 ? Math.min(LONGEST_OUTAGE_MS, 500 * 2 ** Math.min(outages, 10)) : this.#restMs();
+      const ms = outages > 0 ? outageMs(outages) : this.#restMs();
       await clock.sleep(ms, this.#stop.signal).catch(() => undefined);
       if (this.#stop.signal.aborted) return;
       try {
