@@ -6,8 +6,7 @@
  * never more rounds than a few times the number of objects, whoever else writes to the destination.
  */
 import type { Item, Problem } from '../core/item.ts';
-import type { Key } from '../core/key.ts';
-import { merge, NO_STREAM } from '../core/merge.ts';
+import { compareKeys, type Key } from '../core/key.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { KeyRange } from '../core/shard.ts';
 import type { Events } from '../ports/events.ts';
@@ -16,7 +15,7 @@ import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
 import { itemsIn, knownRanges } from './known-ranges.ts';
 import { runLanes } from './lanes.ts';
-import { listInOrder } from './lister.ts';
+import { EntryCursor } from './lister.ts';
 
 export interface ClosingContext {
   readonly destination: Store;
@@ -66,22 +65,41 @@ class Round {
   async close(range: KeyRange): Promise<void> {
     const { destination, ledger, run, sorter, events, prefix } = this.#context;
     const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
-    const entries = listInOrder(destination, { signal: this.#signal, sorter, onPage, prefix, bound: range, startAfter: range.after });
-    for await (const { a: item, b: entry } of merge(itemsIn(ledger, run, range), entries, NO_STREAM)) {
-      if (item === undefined || stands(item, entry)) continue;
-      const last = (item.undone ?? 0) >= MOST_AGAIN;
-      this.closed[last ? 'failed' : 'again']++;
-      this.#changes.push(last ? givenUp(item) : plannedAgain(item, entry));
-      if (this.#changes.length < CHANGES_AT_ONCE) continue;
-      this.save();
-      await ledger.room?.();
+    const entries = new EntryCursor(destination, { signal: this.#signal, sorter, onPage, prefix, bound: range, startAfter: range.after });
+    try {
+      for (const item of itemsIn(ledger, run, range)) {
+        while (isBefore(entries, item.key)) await entries.more();
+        const entry = entries.peek();
+        this.#hold(item, entry?.key === item.key ? entry : undefined);
+        if (this.#changes.length < CHANGES_AT_ONCE) continue;
+        this.save();
+        await ledger.room?.();
+      }
+    } finally {
+      await entries.close();
     }
+  }
+
+  #hold(item: Item, entry: ObjectEntry | undefined): void {
+    if (stands(item, entry)) return;
+    const last = (item.undone ?? 0) >= MOST_AGAIN;
+    this.closed[last ? 'failed' : 'again']++;
+    this.#changes.push(last ? givenUp(item) : plannedAgain(item, entry));
   }
 
   save(): void {
     this.#context.ledger.amend(this.#context.run, this.#changes);
     this.#changes = [];
   }
+}
+
+/** Takes what comes before this key; whether the listing must go on before it can be told that the key is in it or not. */
+function isBefore(entries: EntryCursor, key: Key): boolean {
+  for (let entry = entries.peek(); entry !== undefined; entry = entries.peek()) {
+    if (compareKeys(entry.key, key) >= 0) return false;
+    entries.take();
+  }
+  return !entries.isOver;
 }
 
 function stands(item: Item, entry: ObjectEntry | undefined): boolean {
