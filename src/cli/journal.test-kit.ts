@@ -45,7 +45,7 @@ export async function writeJournal(root: string, done: number): Promise<Written>
 /** As a coordinator sends it. */
 export function message(number: number, { key: sealing = KEY, sending = 0, after = 0, largest = 256 * 1024, spec = 'photos' } = {}, keep: Journal['keep'] = () => Promise.reject(new Error('too large'))): Promise<string> {
   const codec = messageCodec<FleetBodies>({ current: new Secret(sealing) }, FLEET_CHECKS);
-  return sealTask(codec, { name: task(number), spec: { id: spec, sha256: 'a'.repeat(64) }, run: 1, size: 'small', sending, after, items: [item(2 * number), item(2 * number + 1)] }, largest, keep);
+  return sealTask(codec, { name: task(number), spec: { id: spec, sha256: 'a'.repeat(64) }, run: 1, size: 'small', sending, after }, { items: [item(2 * number), item(2 * number + 1)] }, largest, keep);
 }
 
 /** As the owner of a large object sends it. */

@@ -27,6 +27,13 @@ export class ByteWriter {
     this.#length += bytes.length;
   }
 
+  /** A part of some bytes. */
+  part(bytes: Uint8Array, from: number, to: number): void {
+    this.#reserve(to - from);
+    // Mostly a few of them, for which a call out of JavaScript takes longer.
+    for (let at = from; at < to; at++) this.#buffer[this.#length++] = bytes[at] as number;
+  }
+
   hex(text: string): void {
     this.#reserve(text.length / 2);
     this.#length += this.#buffer.write(text, this.#length, 'hex');
@@ -79,6 +86,12 @@ export class ByteReader {
   bytes(length: number): Buffer {
     const from = this.#move(length);
     return this.#buffer.subarray(from, from + length);
+  }
+
+  /** The next bytes, into a buffer that has room for them. */
+  copy(length: number, target: Buffer, at: number): void {
+    const from = this.#move(length);
+    for (let i = 0; i < length; i++) target[at + i] = this.#buffer[from + i] as number;
   }
 
   hex(length: number): string {

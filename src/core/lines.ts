@@ -5,7 +5,7 @@
  *   count, dictionary, columns; each with its length before it (bytes.ts)
  */
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { keyFromBytes, keyToBytes } from './key.ts';
+import { KeyBytes } from './key-bytes.ts';
 import type { Evidence, Item, ItemState } from './item.ts';
 import type { Mutable } from './mutable.ts';
 import type { Checksum, ChecksumAlgorithm, Pin, Token } from './object.ts';
@@ -26,18 +26,19 @@ type Columns<T> = Record<(typeof COLUMNS)[number], T>;
 const DESTINATION = { absent: 0, sameAsSource: 1, own: 2 } as const;
 const FORM = { text: 0, digest: 1, digestOfParts: 2, quoted: 4 } as const;
 const ETAG = /^("?)([0-9a-f]{32})(?:-([1-9][0-9]{0,8}))?\1$/;
+const QUOTED_DIGEST = /^"[0-9a-f]{32}"$/;
 const PACKABLE = /^(?:[0-9a-f]{2})*$/;
 
 /** The bytes of these lines, not compressed yet. */
 export function packLines(lines: readonly Line[]): Buffer {
   const columns = Object.fromEntries(COLUMNS.map((name) => [name, new ByteWriter()])) as Columns<ByteWriter>;
   const words = new Map<string, number>();
-  let previous: Buffer = Buffer.alloc(0);
+  let [key, previous] = [new KeyBytes(), new KeyBytes()];
   for (const line of lines) {
-    const key = keyToBytes(line.item.key);
+    key.set(line.item.key);
     writeKey(columns, previous, key);
     writeLine(columns, words, line);
-    previous = key;
+    [key, previous] = [previous, key];
   }
   return join(lines.length, words, columns);
 }
@@ -47,14 +48,53 @@ export function unpackLines(plain: Buffer): Line[] {
   const reader = new ByteReader(plain);
   const count = reader.varint();
   const words = Array.from({ length: reader.varint() }, () => reader.text());
-  const columns = Object.fromEntries(COLUMNS.map((name) => [name, new ByteReader(reader.bytes(reader.varint()))])) as Columns<ByteReader>;
+  const columns = readColumns(reader);
   const lines: Line[] = [];
-  let key: Buffer = Buffer.alloc(0);
+  const key = new KeyBytes();
   for (let i = 0; i < count; i++) {
-    key = Buffer.concat([key.subarray(0, columns.shared.varint()), columns.suffix.bytes(columns.length.varint())]);
-    lines.push(readLine(columns, words, keyFromBytes(key)));
+    key.follow(columns.shared.varint(), columns.suffix, columns.length.varint());
+    lines.push(readLine(columns, words, key.text()));
   }
   return lines;
+}
+
+function readColumns(reader: ByteReader): Columns<ByteReader> {
+  return Object.fromEntries(COLUMNS.map((name) => [name, new ByteReader(reader.bytes(reader.varint()))])) as Columns<ByteReader>;
+}
+
+export const lineCount = (plain: Buffer): number => new ByteReader(plain).varint();
+
+/** What can be told of lines without taking them apart. */
+export interface Survey {
+  readonly firstKey: Buffer;
+  readonly lastKey: Buffer;
+  /** Each key comes after the one before it. */
+  readonly ascending: boolean;
+}
+
+/** Tells `each` of the lines what kind of thing it says. There must be one line at least. @throws RangeError as unpackLines */
+export function surveyLines(plain: Buffer, each: (state: ItemState, evidence: Evidence, size: number) => void): Survey {
+  const reader = new ByteReader(plain);
+  const count = reader.varint();
+  for (let words = reader.varint(); words > 0; words--) reader.text();
+  const columns = readColumns(reader);
+  for (let i = 0; i < count; i++) {
+    const shape = columns.shape.byte();
+    columns.shape.byte();
+    each(STATES[shape & 7] as ItemState, EVIDENCES[(shape >> 4) & 7] as Evidence, columns.size.varint());
+  }
+  return surveyKeys(columns, count);
+}
+
+function surveyKeys({ shared, length, suffix }: Columns<ByteReader>, count: number): Survey {
+  const key = new KeyBytes();
+  let [ascending, firstKey] = [true, Buffer.alloc(0)];
+  for (let i = 0; i < count; i++) {
+    const comesAfter = key.follow(shared.varint(), suffix, length.varint());
+    if (i === 0) firstKey = Buffer.from(key.view());
+    else ascending &&= comesAfter;
+  }
+  return { firstKey, lastKey: Buffer.from(key.view()), ascending };
 }
 
 function join(count: number, words: ReadonlyMap<string, number>, columns: Columns<ByteWriter>): Buffer {
@@ -70,13 +110,11 @@ function join(count: number, words: ReadonlyMap<string, number>, columns: Column
   return plain.view();
 }
 
-function writeKey(columns: Columns<ByteWriter>, previous: Buffer, key: Buffer): void {
-  const most = Math.min(previous.length, key.length);
-  let shared = 0;
-  while (shared < most && previous[shared] === key[shared]) shared++;
+function writeKey(columns: Columns<ByteWriter>, previous: KeyBytes, key: KeyBytes): void {
+  const shared = key.shared(previous);
   columns.shared.varint(shared);
   columns.length.varint(key.length - shared);
-  columns.suffix.bytes(key.subarray(shared));
+  key.writeFrom(shared, columns.suffix);
 }
 
 function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { item, lost }: Line): void {
@@ -91,7 +129,9 @@ function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { i
   writeChecksum(columns.checksum, item.checksum);
   columns.attempts.varint(item.attempts);
   if (item.undone !== undefined) columns.attempts.varint(item.undone);
-  for (const word of [item.code, item.storageClass, lost === undefined ? undefined : JSON.stringify(lost)]) columns.word.varint(wordNumber(words, word));
+  columns.word.varint(wordNumber(words, item.code));
+  columns.word.varint(wordNumber(words, item.storageClass));
+  columns.word.varint(lost === undefined ? 0 : wordNumber(words, JSON.stringify(lost)));
 }
 
 function readLine(columns: Columns<ByteReader>, words: readonly string[], key: string): Line {
@@ -109,7 +149,9 @@ function readLine(columns: Columns<ByteReader>, words: readonly string[], key: s
   if ((more & 3) === DESTINATION.own) item.destination = readToken(columns.token);
   const checksum = readChecksum(columns.checksum);
   if (checksum !== undefined) item.checksum = checksum;
-  const [code, storageClass, lost] = [0, 1, 2].map(() => words[columns.word.varint() - 1]);
+  const code = words[columns.word.varint() - 1];
+  const storageClass = words[columns.word.varint() - 1];
+  const lost = words[columns.word.varint() - 1];
   if (code !== undefined) item.code = code;
   if (storageClass !== undefined) item.storageClass = storageClass;
   return lost === undefined ? { item } : { item, lost: JSON.parse(lost) as string[] };
@@ -125,6 +167,12 @@ function wordNumber(words: Map<string, number>, word: string | undefined): numbe
 }
 
 function writeToken(column: ByteWriter, token: Token): void {
+  // What most stores answer for most objects, without the pieces of a match.
+  if (token.length === 34 && QUOTED_DIGEST.test(token)) {
+    column.byte(FORM.digest | FORM.quoted);
+    column.hex(token.slice(1, 33));
+    return;
+  }
   const etag = ETAG.exec(token);
   if (etag === null) {
     column.byte(FORM.text);

@@ -19,17 +19,17 @@ test('migrations whose names differ at their end, or in a character that no id h
 
 test('a task arrives as it was sent, byte for byte of its keys', async () => {
   const sent = task(1000);
-  const text = await sealTask(codec, sent, 256 * 1024, nothing);
+  const text = await sealTask(codec, sent, sent, 256 * 1024, nothing);
   assert.deepEqual(await taskOf(codec.open(text), nothing), sent);
   assert.ok(text.length < 60_000, `${text.length} characters for 1,000 objects`);
   const again = { ...task(2), after: 3 };
-  assert.deepEqual(await taskOf(codec.open(await sealTask(codec, again, 256 * 1024, nothing)), nothing), again);
+  assert.deepEqual(await taskOf(codec.open(await sealTask(codec, again, again, 256 * 1024, nothing)), nothing), again);
 });
 
 test('what does not fit goes by reference, and one whose document is not there yet is told as such', async () => {
   const kept = new Map<string, Buffer>();
   const sent = task(1000);
-  const text = await sealTask(codec, sent, 2048, async (document) => { kept.set('b'.repeat(64), Buffer.from(document)); return 'b'.repeat(64); });
+  const text = await sealTask(codec, sent, sent, 2048, async (document) => { kept.set('b'.repeat(64), Buffer.from(document)); return 'b'.repeat(64); });
   assert.ok(text.length < 1000);
   assert.deepEqual(await taskOf(codec.open(text), async (sha256) => kept.get(sha256)), sent);
   await assert.rejects(taskOf(codec.open(text), async () => undefined), { code: 'E_MESSAGE_DOCUMENT', kind: 'transient' });

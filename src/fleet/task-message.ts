@@ -10,6 +10,7 @@ import type { Item } from '../core/item.ts';
 import { packLines, unpackLines } from '../core/lines.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Journal, TaskName } from '../ports/journal.ts';
+import type { LeasedTask } from '../ports/ledger.ts';
 import { type CallBody, wrongCall } from './call-message.ts';
 import { type Content, isContent, isFields, isTaskId, keptIfLarge, taskId, taskNamed } from './content.ts';
 import { type FailureBody, wrongFailures } from './failure-letter.ts';
@@ -64,9 +65,9 @@ export function messageId(migration: string, name: TaskName, sending: number): s
 /** Of one sending: the same task sent again is another message. */
 export const sendingId = ({ epoch, seq, task }: TaskName, sending: number): string => `${epoch}-${seq}-${task}-${sending}`;
 
-/** The sealed message. By reference where it would be larger than `largestBytes`. */
-export async function sealTask(codec: TaskCodec, task: FleetTask, largestBytes: number, keep: Journal['keep'], signal?: AbortSignal): Promise<string> {
-  const packed = zstdCompressSync(packLines(task.items.map((item) => ({ item }))), LEVEL);
+/** The sealed message, of items that are packed if they are not already. By reference where it would be larger than `largestBytes`. */
+export async function sealTask(codec: TaskCodec, task: Omit<FleetTask, 'items'>, work: Pick<LeasedTask, 'items' | 'packed'>, largestBytes: number, keep: Journal['keep'], signal?: AbortSignal): Promise<string> {
+  const packed = work.packed === undefined ? zstdCompressSync(packLines(work.items.map((item) => ({ item }))), LEVEL) : Buffer.from(work.packed);
   const { spec, run, size, sending } = task;
   const after = task.after === undefined || task.after === 0 ? {} : { after: task.after };
   return keptIfLarge(packed, largestBytes, (items) => codec.seal({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, ...after, items } }), keep, signal);

@@ -45,9 +45,13 @@ const record: fc.Arbitrary<PlanRecord> = fc.oneof(
 /** Objects that came without a prototype are what they hold. */
 const plain = <T>(value: T): T => structuredClone(value);
 
+/** Tasks come out as columns. */
+const takenApart = (one: PlanRecord): PlanRecord =>
+  (one.type === 'plan' ? { ...one, page: { ...one.page, tasks: one.page.tasks.map(({ items, problems }) => ({ items, problems })) } } : one);
+
 test('what is packed into a segment comes out of it, whatever keys and texts are', () => {
   fc.assert(fc.property(report, (said) => assert.deepEqual(unpackReport(packReport(said)), plain(said))), { numRuns: 300 });
-  fc.assert(fc.property(fc.array(record, { maxLength: 4 }), (records) => assert.deepEqual(unpackPlan(packPlan('n', records)), plain(records))), { numRuns: 200 });
+  fc.assert(fc.property(fc.array(record, { maxLength: 4 }), (records) => assert.deepEqual(unpackPlan(packPlan('n', records)).map(takenApart), plain(records))), { numRuns: 200 });
 });
 
 const KEY = 'plan/00000001/0000000000';

@@ -1,9 +1,9 @@
 /** What stands in segments: a head of JSON for what occurs once, and columns (core/lines.ts) for what occurs for each object. */
 import { BrigadeError } from '../core/errors.ts';
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
+import { columnsOf, columnTask } from '../core/columns.ts';
 import { packLines, unpackLines, type Line } from '../core/lines.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
-import type { Key } from '../core/key.ts';
 import type { Mutable } from '../core/mutable.ts';
 import type { ItemChange, PlanRecord, Report } from '../ports/journal.ts';
 import type { PlannedTask } from '../ports/ledger.ts';
@@ -39,63 +39,63 @@ class Problems {
   }
 }
 
-interface PackedTask { readonly items: number; readonly problems: readonly (readonly [item: number, problem: number])[] }
+type Told = readonly (readonly [item: number, problem: number])[];
+/** The items of an amendment stand among those of the others, those of a planned task by themselves: so they go to the ledger as they are. */
+interface PackedChanges { readonly items: number; readonly problems: Told }
+interface PackedTask { readonly problems: Told }
 type PackedRecord =
   | Exclude<PlanRecord, { type: 'plan' | 'amend' }>
   | (Omit<Extract<PlanRecord, { type: 'plan' }>, 'page'> & { readonly page: { readonly tasks: readonly PackedTask[]; readonly shards: unknown; readonly listing: unknown } })
-  | (Omit<Extract<PlanRecord, { type: 'amend' }>, 'changes'> & { readonly changes: PackedTask });
+  | (Omit<Extract<PlanRecord, { type: 'amend' }>, 'changes'> & { readonly changes: PackedChanges });
 
 interface PlanHead { readonly nonce: string; readonly problems: readonly Problem[]; readonly records: readonly PackedRecord[] }
 
 /** `nonce` names the writer: no other one writes the same bytes. */
 export function packPlan(nonce: string, records: readonly PlanRecord[]): Buffer {
   const lines: Line[] = [];
+  const planned: Buffer[] = [];
   const problems = new Problems();
-  const pack = (items: readonly Item[], problemOf: (item: Item, at: number) => Problem | undefined): PackedTask => {
-    const told: (readonly [number, number])[] = [];
-    for (const [at, item] of items.entries()) {
-      lines.push({ item });
-      const number = problems.number(problemOf(item, at));
-      if (number > 0) told.push([at, number]);
-    }
-    return { items: items.length, problems: told };
-  };
+  const told = (items: readonly Item[], problemOf: (item: Item, at: number) => Problem | undefined): Told =>
+    items.map((item, at) => [at, problems.number(problemOf(item, at))] as const).filter(([, number]) => number > 0);
   const packed = records.map((record): PackedRecord => {
     if (record.type === 'plan') {
-      const tasks = record.page.tasks.map((task) => pack(task.items, (item) => task.problems.get(item.key)));
+      planned.push(...record.page.tasks.map(columnsOf));
+      const tasks = record.page.tasks.map((task) => ({ problems: task.problems.size === 0 ? [] : told(task.items, ({ key }) => task.problems.get(key)) }));
       return { ...record, page: { ...record.page, tasks } };
     }
-    if (record.type === 'amend') return { ...record, changes: pack(record.changes.map(({ item }) => item), (_, at) => record.changes[at]?.problem) };
-    return record;
+    if (record.type !== 'amend') return record;
+    lines.push(...record.changes.map(({ item }) => ({ item })));
+    return { ...record, changes: { items: record.changes.length, problems: told(record.changes.map(({ item }) => item), (_, at) => record.changes[at]?.problem) } };
   });
   const head: PlanHead = { nonce, problems: problems.list, records: packed };
-  return joinContent(head, packLines(lines));
+  return joinContent(head, packLines(lines), ...planned);
 }
 
 export function unpackPlan(content: Buffer): PlanRecord[] {
   const reader = new ByteReader(content);
   const head = JSON.parse(reader.text()) as PlanHead;
   const lines = unpackLines(reader.bytes(reader.varint()));
+  const problem = (number: number): Problem => head.problems[number - 1] as Problem;
   let next = 0;
-  const take = ({ items, problems }: PackedTask): ItemChange[] => {
-    const told = new Map(problems.map(([at, number]) => [at, head.problems[number - 1] as Problem]));
+  const changes = ({ items, problems }: PackedChanges): ItemChange[] => {
+    const told = new Map(problems);
     return Array.from({ length: items }, (_, at) => {
       const { item } = lines[next++] as Line;
-      const problem = told.get(at);
-      return problem === undefined ? { item } : { item, problem };
+      const number = told.get(at);
+      return number === undefined ? { item } : { item, problem: problem(number) };
     });
   };
+  const task = ({ problems }: PackedTask): PlannedTask => {
+    const columns = reader.bytes(reader.varint());
+    if (problems.length === 0) return columnTask(columns, new Map());
+    const { items } = columnTask(columns, new Map());
+    return columnTask(columns, new Map(problems.map(([at, number]) => [(items[at] as Item).key, problem(number)])));
+  };
   return head.records.map((record) => {
-    if (record.type === 'plan') return { ...record, page: { ...record.page, tasks: record.page.tasks.map((task) => plannedTask(take(task))) } } as PlanRecord;
-    if (record.type === 'amend') return { ...record, changes: take(record.changes) };
+    if (record.type === 'plan') return { ...record, page: { ...record.page, tasks: record.page.tasks.map(task) } } as PlanRecord;
+    if (record.type === 'amend') return { ...record, changes: changes(record.changes) };
     return record;
   });
-}
-
-function plannedTask(changes: readonly ItemChange[]): PlannedTask {
-  const problems = new Map<Key, Problem>();
-  for (const { item, problem } of changes) if (problem !== undefined) problems.set(item.key, problem);
-  return { items: changes.map(({ item }) => item), problems };
 }
 
 /** What an outcome has beside the columns of an item. */

@@ -69,6 +69,8 @@ export interface LeasedTask {
   readonly run: number;
   /** Still pending items, in key order. */
   readonly items: readonly Item[];
+  /** The same items as columns (core/lines.ts), zstd-compressed, where the ledger has them at hand so: `items` is made of them only when it is asked for. */
+  readonly packed?: Uint8Array;
   /** Somebody may have worked on it before without recording the end: look at the destination first (truth 9). */
   readonly inDoubt: boolean;
   readonly deliveries: number;

@@ -140,7 +140,7 @@ export class FleetGround {
     const { largestBytes = this.queue.limits.largestMessageBytes, ...rest } = more;
     await this.queue.send(await Promise.all(tasks.map(async ({ name, items }) => ({
       id: sendingId(name, sending),
-      body: await sealTask(codec, { name, spec: this.spec, run: 1, size: sizeClass(items[0]?.size ?? 0), sending, items, ...rest }, largestBytes, (document) => this.journal.keep(document)),
+      body: await sealTask(codec, { name, spec: this.spec, run: 1, size: sizeClass(items[0]?.size ?? 0), sending, ...rest }, { items }, largestBytes, (document) => this.journal.keep(document)),
     }))));
   }
 

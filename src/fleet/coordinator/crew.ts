@@ -362,7 +362,7 @@ export class FleetCrew implements Crew {
     const { ledger, journal, queue, codec, spec } = this.#options;
     const name = ledger.taskName(task.id);
     if (name === undefined) throw asBrigadeError(new Error(`task ${task.id} has no name`), 'feed');
-    const body = await sealTask(codec(), { name, spec, run: task.run, size, sending, after: ledger.reportsFolded(name), items: task.items }, queue.limits.largestMessageBytes, (document) => journal.keep(document, this.#stop.signal), this.#stop.signal);
+    const body = await sealTask(codec(), { name, spec, run: task.run, size, sending, after: ledger.reportsFolded(name) }, task, queue.limits.largestMessageBytes, (document) => journal.keep(document, this.#stop.signal), this.#stop.signal);
     return { id: messageId(spec.id, name, sending), body, affinity: `${spec.id} ${taskId(name)}` };
   }
 

@@ -49,7 +49,7 @@ test('a bucket that refuses is asked by no migration of this worker but one, now
   const send = async (name: string, task: number): Promise<void> => {
     const journal = journals.get(name) as ReturnType<typeof openJournal>;
     const spec = { id: name, sha256: await journal.keep(Buffer.from(name)) };
-    const body = await sealTask(codec, { name: { epoch: 1, seq: 0, task }, spec, run: 1, size: 'small', sending: 0, items: [pending(task)] }, 200_000, (document) => journal.keep(document));
+    const body = await sealTask(codec, { name: { epoch: 1, seq: 0, task }, spec, run: 1, size: 'small', sending: 0 }, { items: [pending(task)] }, 200_000, (document) => journal.keep(document));
     await openMemoryQueue(broker).send([{ id: `${name}-${task}`, body }]);
   };
   const stop = new AbortController();
@@ -97,7 +97,7 @@ test('who works again for a while is in trouble no more, though no task is done 
     if (begun === 1) throw new BrigadeError({ code: 'E_CREDENTIALS', kind: 'premise', message: 'expired' });
   };
   const spec = { id: 'one', sha256: await journal.keep(Buffer.from('one')) };
-  const body = await sealTask(codec, { name: { epoch: 1, seq: 0, task: 0 }, spec, run: 1, size: 'small', sending: 0, items: [pending(0)] }, 200_000, (document) => journal.keep(document));
+  const body = await sealTask(codec, { name: { epoch: 1, seq: 0, task: 0 }, spec, run: 1, size: 'small', sending: 0 }, { items: [pending(0)] }, 200_000, (document) => journal.keep(document));
   await openMemoryQueue(broker).send([{ id: 'one', body }]);
   const stop = new AbortController();
   const working = runFleetWorker({

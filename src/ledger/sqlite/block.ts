@@ -21,7 +21,12 @@ const MAX_PLAIN = 1 << 30;
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 export function encodeBlock(lines: readonly Line[]): Buffer {
-  const packed = zstdCompressSync(packLines(lines), LEVEL);
+  return seal(packLines(lines));
+}
+
+/** Of lines that are packed. */
+export function seal(plain: Buffer): Buffer {
+  const packed = zstdCompressSync(plain, LEVEL);
   const header = Buffer.alloc(HEADER);
   header[0] = MAGIC;
   header[1] = VERSION;
@@ -31,10 +36,16 @@ export function encodeBlock(lines: readonly Line[]): Buffer {
 
 /** Throws E_LEDGER_CORRUPT when a byte is not as it was written, E_LEDGER_NEWER for a version this build does not know. */
 export function decodeBlock(block: Uint8Array): Line[] {
-  return unpackLines(unseal(block));
+  return unpack(unseal(block));
 }
 
-function unseal(block: Uint8Array): Buffer {
+/** Of what stands in a block behind its header. */
+export function unpack(packed: Uint8Array): Line[] {
+  return unpackLines(zstdDecompressSync(packed, { maxOutputLength: MAX_PLAIN }));
+}
+
+/** The lines, still compressed. Throws as decodeBlock. */
+export function unseal(block: Uint8Array): Buffer {
   const buffer = Buffer.from(block.buffer, block.byteOffset, block.byteLength);
   if (buffer.length < HEADER || buffer[0] !== MAGIC) throw corrupt('a block does not start as one');
   if (buffer[1] !== VERSION) {
@@ -42,7 +53,7 @@ function unseal(block: Uint8Array): Buffer {
   }
   const packed = buffer.subarray(HEADER);
   if (crc32(packed) !== buffer.readUInt32LE(2)) throw corrupt('a block does not match its checksum');
-  return zstdDecompressSync(packed, { maxOutputLength: MAX_PLAIN });
+  return packed;
 }
 
 function corrupt(message: string): BrigadeError {

@@ -1,7 +1,7 @@
 /** The account as numbers: objects and bytes per state, objects per evidence, in the column order of the schema. */
 import { EVIDENCE } from '../../core/item.ts';
 import { EVIDENCES, STATES } from './block.ts';
-import type { Count, Evidence, Item, ItemState, Tally } from '../../core/item.ts';
+import type { Count, Evidence, ItemState, Tally } from '../../core/item.ts';
 import type { Line } from './block.ts';
 
 export const COUNT_COLUMNS: readonly string[] = [...STATES.flatMap((state) => [state, `${state}_bytes`]), ...EVIDENCES.map((_, i) => `evidence${i}`)];
@@ -10,13 +10,13 @@ export type Counts = number[];
 
 export const noCounts = (): Counts => COUNT_COLUMNS.map(() => 0);
 
-function addItem(counts: Counts, item: Item, sign: 1 | -1): void {
-  const at = STATES.indexOf(item.state) * 2;
+function addShape(counts: Counts, state: ItemState, evidence: Evidence, size: number, sign: 1 | -1): void {
+  const at = STATES.indexOf(state) * 2;
   counts[at] = (counts[at] ?? 0) + sign;
-  counts[at + 1] = (counts[at + 1] ?? 0) + sign * item.size;
-  if (item.state !== 'copied' && item.state !== 'unchanged') return;
-  const evidence = STATES.length * 2 + EVIDENCES.indexOf(item.evidence);
-  counts[evidence] = (counts[evidence] ?? 0) + sign;
+  counts[at + 1] = (counts[at + 1] ?? 0) + sign * size;
+  if (state !== 'copied' && state !== 'unchanged') return;
+  const proof = STATES.length * 2 + EVIDENCES.indexOf(evidence);
+  counts[proof] = (counts[proof] ?? 0) + sign;
 }
 
 /** What a step changes in the sums of its task and run. Applied in the same transaction as the items it sums. */
@@ -30,6 +30,11 @@ export class Change {
     this.#count(line, 1);
   }
 
+  /** Of an item that has no code. */
+  addPlain(state: ItemState, evidence: Evidence, size: number): void {
+    addShape(this.counts, state, evidence, size, 1);
+  }
+
   replace(before: Line, after: Line): void {
     this.#count(before, -1);
     this.#count(after, 1);
@@ -40,8 +45,8 @@ export class Change {
   }
 
   #count({ item, lost }: Line, sign: 1 | -1): void {
-    addItem(this.counts, item, sign);
-    for (const name of new Set(lost)) this.total(`lost:${name}`, sign);
+    addShape(this.counts, item.state, item.evidence, item.size, sign);
+    if (lost !== undefined) for (const name of new Set(lost)) this.total(`lost:${name}`, sign);
     if (item.state !== 'skipped' && item.state !== 'failed') return;
     const code = item.code ?? '';
     const sum = this.codes.get(`${item.state} ${code}`) ?? { state: item.state, code, objects: 0, bytes: 0 };

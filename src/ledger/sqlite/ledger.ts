@@ -1,9 +1,12 @@
 /** The writing half of the ledger: one coordinator, one connection. See ports/ledger.ts for what each call promises. */
+import { itemCount } from '../../core/columns.ts';
 import { BrigadeError } from '../../core/errors.ts';
-import { compareKeys, keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
+import { keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
 import { retryFailed } from '../../core/retry.ts';
+import { unpack } from './block.ts';
 import { Folding, type FoldSteps } from './folding.ts';
 import { CommitGroup } from './group.ts';
+import { disorder, planned, type Planned } from './planned.ts';
 import { LedgerReader } from './reader.ts';
 import { shardRow, totalRows } from './rows.ts';
 import { Tasks } from './tasks.ts';
@@ -212,29 +215,29 @@ export class SqliteLedger implements FoldTarget {
 
   #lease(id: number, holder: string): LeasedTask {
     this.#connection.sql('leaseTask').run(holder, id);
-    this.#tasks.open(id).reported.clear();
+    this.#tasks.lease(id);
     return this.#leased(id);
   }
 
   #leased(id: number): LeasedTask {
     const row = this.#connection.sql('task').get(id);
+    // In a fleet it goes on as it is, and comes back much later.
+    const packed = this.#isIndex ? this.#tasks.allPending(id) : undefined;
+    if (packed !== undefined) return packedTask(packed, { id, run: Number(row?.['run']), inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) });
     const task = this.#tasks.open(id);
     const items = [...task.lines.values()].map((line) => line.item).filter((item) => item.state === 'pending');
-    // In a fleet it comes back much later, with hundreds of others between: to keep them all would only fill the memory.
+    // With hundreds of others between: to keep them all would only fill the memory.
     if (this.#isIndex) this.#tasks.letGo(id);
     return { id, run: task.run, items, inDoubt: row?.['in_doubt'] === 1, deliveries: Number(row?.['deliveries']) };
   }
 
   /** Tasks must not overlap, or a key could be found twice. They come in any order: the neighbours in the order of keys tell. */
-  #refuseOverlap(run: number, items: readonly Item[]): void {
-    refuseDisorder(items);
-    const [first, last] = [items[0]?.key, items.at(-1)?.key];
-    if (first === undefined || last === undefined) return;
-    const before = this.#connection.sql('taskAt').get(run, keyToBytes(first));
-    const behind = this.#connection.sql('nextTask').get(run, keyToBytes(first));
-    const overlaps = (before !== undefined && compareKeys(keyFromBytes(before['last_key'] as Uint8Array), first) >= 0)
-      || (behind !== undefined && compareKeys(keyFromBytes(behind['first_key'] as Uint8Array), last) <= 0);
-    if (overlaps) throw disorder(`${showKey(first)} to ${showKey(last)} was planned already, or a part of it`);
+  #refuseOverlap(run: number, { firstKey, lastKey }: Planned): void {
+    const before = this.#connection.sql('taskAt').get(run, firstKey);
+    const behind = this.#connection.sql('nextTask').get(run, firstKey);
+    const overlaps = (before !== undefined && Buffer.compare(before['last_key'] as Uint8Array, firstKey) >= 0)
+      || (behind !== undefined && Buffer.compare(behind['first_key'] as Uint8Array, lastKey) <= 0);
+    if (overlaps) throw disorder(`${showKey(keyFromBytes(firstKey))} to ${showKey(keyFromBytes(lastKey))} was planned already, or a part of it`);
   }
 
   /** What the shards say they listed is what the tasks hold. */
@@ -286,8 +289,10 @@ export class SqliteLedger implements FoldTarget {
 
   #addPage(run: number, page: PlannedPage): void {
     for (const task of page.tasks) {
-      this.#refuseOverlap(run, task.items);
-      this.#tasks.add(run, task.items, task.problems);
+      if (itemCount(task) === 0) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'a task without items', op: 'addPlan' });
+      const facts = planned(task);
+      this.#refuseOverlap(run, facts);
+      this.#tasks.add(run, facts, task.problems);
     }
     for (const shard of page.shards) this.#connection.sql('setShard').run(run, ...shardRow(shard));
     if (page.listing.sealed) this.#proveHeld(run);
@@ -309,20 +314,13 @@ export class SqliteLedger implements FoldTarget {
   }
 }
 
+/** Its items are taken apart only for who asks for them. */
+function packedTask(packed: Uint8Array, task: Omit<LeasedTask, 'items' | 'packed'>): LeasedTask {
+  let items: readonly Item[] | undefined;
+  return { ...task, packed, get items() { return items ??= unpack(packed).map((line) => line.item); } };
+}
+
 /** Items a segment brings: what its transaction costs. */
 function weightOf(records: readonly PlanRecord[]): number {
-  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + task.items.length, 0) : record.type === 'verify' ? record.findings.length : 0), 0);
-}
-
-/** Items of a task are in key order, each key once. */
-function refuseDisorder(items: readonly Item[]): void {
-  let previous: Key | undefined;
-  for (const { key } of items) {
-    if (previous !== undefined && compareKeys(previous, key) >= 0) throw disorder(`${showKey(key)} was planned after ${showKey(previous)}`);
-    previous = key;
-  }
-}
-
-function disorder(message: string): BrigadeError {
-  return new BrigadeError({ code: 'E_LEDGER_ORDER', kind: 'internal', message, op: 'addPlan' });
+  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + itemCount(task), 0) : record.type === 'verify' ? record.findings.length : 0), 0);
 }

@@ -1,7 +1,7 @@
 /** Tasks and their items: loading, changing, folding. Every change keeps the sums beside it true; the caller holds the transaction. */
 import { BrigadeError } from '../../core/errors.ts';
 import { keyToBytes, showKey } from '../../core/key.ts';
-import { decodeBlock, encodeBlock } from './block.ts';
+import { decodeBlock, encodeBlock, unseal } from './block.ts';
 import { Change } from './counts.ts';
 import { settle } from './outcome.ts';
 import { damaged } from './faults.ts';
@@ -9,6 +9,7 @@ import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
+import type { Planned } from './planned.ts';
 
 export interface OpenTask {
   readonly id: number;
@@ -39,10 +40,14 @@ export function loadLines(connection: Connection, task: number): { lines: Map<Ke
 /** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
 function refuseOtherRange(connection: Connection, task: number, lines: ReadonlyMap<Key, Line>): void {
   const row = connection.sql('range').get(task);
-  const keys = [...lines.keys()];
+  let [first, last]: (Key | undefined)[] = [];
+  for (const key of lines.keys()) {
+    first ??= key;
+    last = key;
+  }
   const same = (key: Key | undefined, bytes: unknown): boolean => key !== undefined && keyToBytes(key).equals(bytes as Uint8Array);
   if (row === undefined) throw unknown(`task ${task}`); // pruned meanwhile
-  if (!same(keys[0], row['first_key']) || !same(keys.at(-1), row['last_key'])) throw damaged(`task ${task} does not hold the keys it should`, connection.path);
+  if (!same(first, row['first_key']) || !same(last, row['last_key'])) throw damaged(`task ${task} does not hold the keys it should`, connection.path);
 }
 
 export class Tasks {
@@ -71,6 +76,17 @@ export class Tasks {
     return task;
   }
 
+  /** Reports from now on are those of whoever leases it now. */
+  lease(id: number): void {
+    this.#cache.get(id)?.reported.clear();
+  }
+
+  /** The items as they stand on disk, where all of them are pending: most tasks are sent so, and need not be taken apart for it. */
+  allPending(id: number): Buffer | undefined {
+    const row = this.#connection.sql('allPending').get(id);
+    return row === undefined ? undefined : unseal(row['data'] as Uint8Array);
+  }
+
   /** Nobody is expected to ask for it soon: it is loaded again when somebody does. What was reported since it was leased is known here alone. */
   letGo(id: number): void {
     if (this.#cache.get(id)?.reported.size === 0) this.#drop(id);
@@ -83,18 +99,12 @@ export class Tasks {
   }
 
   /** A new task at the end of its run. */
-  add(run: number, items: readonly Item[], problems: ReadonlyMap<Key, Problem>): void {
-    const first = items[0];
-    const last = items.at(-1);
-    if (first === undefined || last === undefined) throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'a task without items', op: 'addPlan' });
-    const lines = items.map((item): Line => ({ item }));
-    const change = new Change();
-    for (const line of lines) change.add(line);
+  add(run: number, { firstKey, lastKey, change, block, loud }: Planned, problems: ReadonlyMap<Key, Problem>): void {
     const state = change.counts[0] === 0 ? 'done' : 'ready';
-    const { lastInsertRowid } = this.#connection.sql('addTask').run(run, state, keyToBytes(first.key), keyToBytes(last.key), ...change.counts);
+    const { lastInsertRowid } = this.#connection.sql('addTask').run(run, state, firstKey, lastKey, ...change.counts);
     const id = Number(lastInsertRowid);
-    this.#connection.sql('addBlock').run(id, encodeBlock(lines));
-    for (const item of items) this.#say({ run, id, told: false }, item, problems.get(item.key));
+    this.#connection.sql('addBlock').run(id, block);
+    for (const item of loud) this.#say({ run, id, told: false }, item, problems.get(item.key));
     this.#sumUp(run, change);
   }
 
