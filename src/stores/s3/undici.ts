@@ -10,6 +10,7 @@ import { KiB } from '../../core/units.ts';
 import { Aborts } from '../../core/aborts.ts';
 import { ConnectionBudget } from './connections.ts';
 import type { Closable, Connections } from './connections.ts';
+import { Deadlines, type Timed } from './deadlines.ts';
 import { cutShort, networkError } from './network.ts';
 import { collectBody, headersTimeoutOf, piecesOf, SWALLOW, tlsOptions } from './transport.ts';
 import type { HttpRequest, HttpResponse, ResponseBody, ResponseHeaders, Transport, TransportOptions } from './transport.ts';
@@ -17,8 +18,8 @@ import type { HttpRequest, HttpResponse, ResponseBody, ResponseHeaders, Transpor
 const HEADER_BLOCK = 16 * KiB;
 /** Bytes that may wait for the reader before the socket is paused. */
 const AHEAD = 256 * KiB;
-/** A body that is awaited whole and did not end within one to two of these is handed out as it comes, where its silence is watched. */
-const PATIENCE_MS = 200;
+/** A body that is awaited whole and did not end by then is handed out as it comes, where its silence is watched. */
+const PATIENCE_MS = 300;
 
 /** The parts of undici's handler interface that we use; its own type is wider and changes. */
 type Controller = Dispatcher.DispatchController;
@@ -43,7 +44,7 @@ class Line implements Closable {
 export function createUndiciTransport(options: TransportOptions, budget = new ConnectionBudget(options.connections)): Transport {
   const proxy = options.proxy === undefined ? undefined : createProxy(options, options.proxy);
   const lines = new Lines(options, budget);
-  const shared: Shared = { aborts: new Aborts(), patience: new Patience() };
+  const shared: Shared = { aborts: new Aborts(), deadlines: new Deadlines() };
   return {
     send: (request) => new Promise((resolve, reject) => {
       const exchange = new Exchange(request, shared, resolve, reject);
@@ -156,40 +157,13 @@ function asBody(body: Uint8Array | AsyncIterable<Uint8Array>): NonNullable<Dispa
 /** What all exchanges of a transport share, so that a small one costs neither a listener nor a timer of its own. */
 interface Shared {
   readonly aborts: Aborts;
-  readonly patience: Patience;
-}
-
-/** One coarse timer for all bodies that are awaited whole. */
-class Patience {
-  #fresh = new Set<Exchange>();
-  #old = new Set<Exchange>();
-  #timer: NodeJS.Timeout | undefined;
-
-  add(exchange: Exchange): void {
-    this.#fresh.add(exchange);
-    this.#timer ??= setInterval(() => this.#tick(), PATIENCE_MS);
-  }
-
-  delete(exchange: Exchange): void {
-    this.#fresh.delete(exchange);
-    this.#old.delete(exchange);
-  }
-
-  #tick(): void {
-    const late = this.#old;
-    this.#old = this.#fresh;
-    this.#fresh = new Set();
-    for (const exchange of late) exchange.giveUpWhole();
-    if (this.#old.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
+  readonly deadlines: Deadlines;
 }
 
 type Step = IteratorResult<Uint8Array, undefined>;
 const END: Step = { done: true, value: undefined };
 
-class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterator<Uint8Array, undefined> {
+class Exchange implements Dispatcher.DispatchHandler, ResponseBody, Timed, AsyncIterator<Uint8Array, undefined> {
   readonly #location: string;
   readonly #signal: AbortSignal | undefined;
   readonly #shared: Shared;
@@ -254,7 +228,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.#waiting += chunk.length;
     if (this.#waiting < AHEAD) return;
     controller.pause();
-    this.giveUpWhole();
+    this.late();
   }
 
   get isOver(): boolean {
@@ -293,7 +267,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.#reject?.(this.#error);
     this.#resolve = this.#reject = undefined;
     this.#takeReader()?.reject(this.#error);
-    this.giveUpWhole();
+    this.late();
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
@@ -322,17 +296,17 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     if (this.#state === 'failed' || this.#discarded || this.#waiting >= AHEAD) return undefined;
     return new Promise((resolve) => {
       this.#whole = resolve;
-      this.#shared.patience.add(this);
+      this.#shared.deadlines.set(this, PATIENCE_MS);
     });
   }
 
   /** Whoever awaits all of it is to read what there is, and what comes, piece by piece. */
-  giveUpWhole(): void {
+  late(): void {
     if (this.#whole !== undefined) this.#settleWhole(undefined);
   }
 
   #settleWhole(bytes: Uint8Array | undefined): void {
-    this.#shared.patience.delete(this);
+    this.#shared.deadlines.clear(this);
     this.#whole?.(bytes);
     this.#whole = undefined;
   }
@@ -363,7 +337,7 @@ class Exchange implements Dispatcher.DispatchHandler, ResponseBody, AsyncIterato
     this.#chunks = [];
     this.#waiting = 0;
     this.#takeReader()?.resolve(END);
-    this.giveUpWhole();
+    this.late();
     if (this.#state !== 'open') return;
     if (this.#remaining <= SWALLOW) this.#controller?.resume();
     else this.#stop(cancelled());

@@ -6,7 +6,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { KiB } from '../../../core/units.ts';
 import type { Closable } from '../connections.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
+import type { Deadlines, Timed } from '../deadlines.ts';
 import { MOST_HEAD } from './head.ts';
 
 /** Holds a head and what came with it. */

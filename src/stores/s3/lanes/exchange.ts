@@ -9,7 +9,7 @@ import type { LaneConnection, Served } from './connection.ts';
 import { Dechunker } from './dechunk.ts';
 import { endOfHead, HeadError, MOST_HEAD, parseHead, type Framing, type Head } from './head.ts';
 import type { Burst } from './burst.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
+import type { Deadlines, Timed } from '../deadlines.ts';
 import { Copies, InPlace, Ring, type Crumbs, type Inflow, type RingBuffers } from './inflow.ts';
 import { headOf, sendPieces } from './request.ts';
 
@@ -82,7 +82,7 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   #late = false;
   #flush: NodeJS.Timeout | undefined;
   /** Somebody awaits all of it. */
-  #whole: { tell(bytes: Uint8Array | undefined): void; readonly patience: NodeJS.Timeout } | undefined;
+  #whole: (Timed & { tell(bytes: Uint8Array | undefined): void }) | undefined;
   /** Silence that is put up with now, milliseconds. */
   #patienceMs = 0;
 
@@ -353,7 +353,10 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   whole(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     if (this.#phase === 'ended') return this.#takeAll();
     if (this.#phase !== 'body' || this.#discarded || this.#paused) return undefined;
-    return new Promise((resolve) => { this.#whole = { tell: resolve, patience: setTimeout(() => { this.#giveUpWhole(); }, PATIENCE_MS) }; });
+    return new Promise((resolve) => {
+      this.#whole = { tell: resolve, late: () => { this.#giveUpWhole(); } };
+      this.#around.deadlines.set(this.#whole, PATIENCE_MS);
+    });
   }
 
   #takeAll(): Uint8Array | undefined {
@@ -363,10 +366,10 @@ export class LaneExchange implements Served, ResponseBody, AsyncIterator<Uint8Ar
   /** Whoever awaits all of it gets it, or, where it is not there, is to read piece by piece. */
   #giveUpWhole(): void {
     if (this.#whole === undefined) return;
-    const { tell, patience } = this.#whole;
+    const whole = this.#whole;
     this.#whole = undefined;
-    clearTimeout(patience);
-    tell(this.#phase === 'ended' ? this.#takeAll() : undefined);
+    this.#around.deadlines.clear(whole);
+    whole.tell(this.#phase === 'ended' ? this.#takeAll() : undefined);
   }
 
   return(): Promise<Step> {

@@ -11,7 +11,7 @@ import type { HttpRequest, HttpResponse, Transport, TransportOptions } from '../
 import { LaneConnection, Outbox, type Target } from './connection.ts';
 import { LaneExchange, Odd, type Around } from './exchange.ts';
 import { Burst } from './burst.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../deadlines.ts';
 import { Crumbs, RingBuffers } from './inflow.ts';
 
 /** So many odd answers of an origin in a row, and its requests no longer come here. */
