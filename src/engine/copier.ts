@@ -76,9 +76,15 @@ export async function copyItem(context: CopyContext, task: Task, item: Item, sig
   return seal(await followVersions(context, task, item, progress, signal));
 }
 
+/** An earlier holder of the task may have written it. */
+function isInDoubt({ inDoubt, doubtful }: Task, { key }: Item): boolean {
+  return inDoubt && (doubtful?.has(key) ?? true);
+}
+
 /** Nothing is to be looked at before it is copied: most are, and they should not pay for those that are not. */
-function isPlain(task: Task, { code, storageClass }: Item): boolean {
-  return !task.inDoubt && code === undefined && (storageClass === undefined || !ARCHIVE_CLASSES.has(storageClass));
+function isPlain(task: Task, item: Item): boolean {
+  const { code, storageClass } = item;
+  return !isInDoubt(task, item) && code === undefined && (storageClass === undefined || !ARCHIVE_CLASSES.has(storageClass));
 }
 
 type Ending = Omit<Outcome, 'key' | 'attempts' | 'bytesSent' | 'ms'>;
@@ -101,13 +107,14 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
     if (settled !== undefined) return settled;
   }
   const compare = item.code === 'compare';
-  if (item.kind === 'directory' || (!task.inDoubt && !compare)) return undefined;
-  if (task.inDoubt) await context.destination.untie?.(item.key, signal);
+  const inDoubt = isInDoubt(task, item);
+  if (item.kind === 'directory' || (!inDoubt && !compare)) return undefined;
+  if (inDoubt) await context.destination.untie?.(item.key, signal);
   const pair = await comparable(context, item, compare, signal);
   if (pair === undefined) return undefined;
-  const mustKnow = task.inDoubt || context.options.compare === 'checksum';
+  const mustKnow = inDoubt || context.options.compare === 'checksum';
   const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
-  if (same?.equal) return { ...(task.inDoubt ? await adoptOwn(context, item.key, pair, same, signal) : adopted('unchanged', pair.there, same)), ...followed(item, versionOf(pair.here)) };
+  if (same?.equal) return { ...(inDoubt ? await adoptOwn(context, item.key, pair, same, signal) : adopted('unchanged', pair.there, same)), ...followed(item, versionOf(pair.here)) };
   return compare ? answerConflict(context, pair.here, pair.there) : undefined;
 }
 

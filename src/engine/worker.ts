@@ -12,6 +12,7 @@
 import type { BrigadeError} from '../core/errors.ts';
 import { asBrigadeError, cancelled, isKind } from '../core/errors.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
 import { type SizeClass, sizeClass } from '../core/pack.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
@@ -56,6 +57,13 @@ const NETWORK = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT']);
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const worker = new Worker(options, signal);
   await worker.run();
+}
+
+/** What is told of one task. */
+interface Telling {
+  readonly writer: OutcomeWriter;
+  /** Objects that were begun and have no outcome. */
+  readonly begun: Set<Key>;
 }
 
 class Worker {
@@ -142,11 +150,12 @@ class Worker {
   async #work(delivery: Delivery): Promise<void> {
     const { task, lost } = delivery;
     const writer = new OutcomeWriter(this.#options.recorder, task.id, this.#options.clock);
+    const begun = new Set<Key>();
     const ended = new AbortController();
     const beat = this.#heartbeat(delivery, ended.signal);
     const { signal, untie } = eitherOf(this.#stop.signal, lost);
     try {
-      await Promise.all((await Promise.all([this.#startItems(task, 'small', writer, signal), this.#startItems(task, 'large', writer, signal)])).flat());
+      await Promise.all((await Promise.all([this.#startItems(task, 'small', { writer, begun }, signal), this.#startItems(task, 'large', { writer, begun }, signal)])).flat());
       if (signal.aborted) await writer.flush();
       else await writer.close();
     } finally {
@@ -154,24 +163,26 @@ class Worker {
       ended.abort();
       await beat;
     }
-    if (signal.aborted) await delivery.release(0);
+    if (signal.aborted) await delivery.release(0, [...begun]);
     else await delivery.ack();
   }
 
-  async #startItems(task: Task, size: SizeClass, writer: OutcomeWriter, signal: AbortSignal): Promise<Promise<void>[]> {
+  async #startItems(task: Task, size: SizeClass, telling: Telling, signal: AbortSignal): Promise<Promise<void>[]> {
     const running: Promise<void>[] = [];
     for (const item of task.items.filter((one) => sizeClass(one.size) === size)) {
       const slots = this.#slots[size];
       const giveBack = slots.tryTake(1, signal) ?? await slots.take(1, signal).catch(() => undefined);
       if (giveBack === undefined) break;
-      running.push(this.#copyOne(task, item, writer, giveBack, signal));
+      running.push(this.#copyOne(task, item, telling, giveBack, signal));
     }
     return running;
   }
 
-  async #copyOne(task: Task, item: Item, writer: OutcomeWriter, giveBack: () => void, signal: AbortSignal): Promise<void> {
+  async #copyOne(task: Task, item: Item, { writer, begun }: Telling, giveBack: () => void, signal: AbortSignal): Promise<void> {
+    begun.add(item.key);
     try {
       this.#end(await this.#settle(task, item, signal), item, writer);
+      begun.delete(item.key);
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'item');
       // Of a task that is lost, and of no other: its items stay pending, whoever has it now.

@@ -79,6 +79,19 @@ export interface Begun {
   readonly dead?: readonly string[];
 }
 
+/**
+ * The last word of one delivery of a message: all that its holder did is over, and told. It says nothing of any other delivery, nor of another message of the
+ * same task. Whoever gets the message next, and finds such a word of each delivery before, knows which objects are in doubt: those that the words name.
+ */
+export interface GaveBack {
+  /** The queue's own name for it. */
+  readonly message: string;
+  /** Which delivery of it, from 1, as the queue counts. */
+  readonly delivery: number;
+  /** Begun, and of no known outcome. */
+  readonly begun: readonly Key[];
+}
+
 /** What a worker has to say of its work. */
 export interface Report {
   readonly worker: string;
@@ -96,6 +109,7 @@ export interface Report {
   readonly begun?: Begun;
   /** What it had begun is in its hands no more, and it lives: done so far, or given back. */
   readonly over?: true;
+  readonly gaveBack?: GaveBack;
   /** Its objects that failed, as the reports before this one say, lie among the dead letters. */
   readonly told?: true;
   /** In a report of a span: `close` says then that all of it is stored, and the report says nothing of the task. */

@@ -73,6 +73,8 @@ export interface LeasedTask {
   readonly packed?: Uint8Array;
   /** Somebody may have worked on it before without recording the end: look at the destination first (truth 9). */
   readonly inDoubt: boolean;
+  /** Of a task in doubt: these objects only, whoever had it before gave it back and said so. Absent: all of them. */
+  readonly doubtful?: ReadonlySet<Key>;
   readonly deliveries: number;
 }
 

@@ -87,6 +87,8 @@ export interface MessageLimits {
   readonly leasesVary: boolean;
   /** Deliveries after which the queue parks a message unasked: a far net (truth 10). */
   readonly mostReceives: number;
+  /** Whether `receives` leaves out no delivery, also when its holder was killed: so that each has a number that no other one has. */
+  readonly countsAll: boolean;
   /** Of one `receive`. */
   readonly mostPerReceive: number;
 }

@@ -5,6 +5,7 @@
 import type { LeasedTask, RecordedUpload } from './ledger.ts';
 import type { BrigadeError } from '../core/errors.ts';
 import type { Outcome } from '../core/item.ts';
+import type { Key } from '../core/key.ts';
 import type { ChecksumAlgorithm, Pin } from '../core/object.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Part, Upload } from './storage.ts';
@@ -20,8 +21,11 @@ export interface Delivery {
   extend(): Promise<void>;
   /** The outcomes are durable: the queue may forget the task. Never before (truth 9). */
   ack(): Promise<void>;
-  /** Not done here: this task, and no other one, comes back after `delayMs`. Called when nothing of it is being written by the caller any more. */
-  release(delayMs: number): Promise<void>;
+  /**
+   * Not done here: this task, and no other one, comes back after `delayMs`. Called when nothing of it is being written by the caller any more.
+   * `begun`: objects of it that were begun and have no outcome; absent: nobody knows.
+   */
+  release(delayMs: number, begun?: readonly Key[]): Promise<void>;
 }
 
 /** Parts of one upload, for one lane. Self-contained: whoever takes it needs nobody but the two stores and the recorder. */

@@ -2,6 +2,7 @@
 import type { Outcome } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Begun, Journal, Report, TaskName } from '../../ports/journal.ts';
+import type { MessageDelivery } from '../../ports/message-queue.ts';
 import type { RecordedUpload } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 
@@ -25,10 +26,16 @@ export class Known {
   /** By worker. */
   readonly #begun = new Map<string, Begun>();
   readonly #dead = new Set<string>();
+  /** Deliveries whose holders had their last word. */
+  readonly #givenBack = new Set<string>();
+  /** Who told something of the task, and not that it is over. */
+  readonly #unended = new Set<string>();
+  readonly #doubtful = new Set<Key>();
   #next = 0;
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
   #told = false;
+  #damaged = false;
 
   /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
   constructor(name: TaskName, after: number, sending = 0) {
@@ -90,6 +97,16 @@ export class Known {
     this.#dead.delete(worker);
   }
 
+  /**
+   * Which objects an earlier holder of this delivery's message may have written without a word; undefined: any. Known where each delivery before had its last
+   * word. Of other messages of the same task nobody knows: of them a fresh delivery does not know either, and the destination's guards see to it.
+   */
+  doubtful({ id, receives }: Pick<MessageDelivery, 'id' | 'receives'>): ReadonlySet<Key> | undefined {
+    if (this.sending > 0 || this.after > 0 || this.#damaged || this.#unended.size > 0) return undefined;
+    for (let delivery = 1; delivery < receives; delivery++) if (!this.#givenBack.has(wordOf(id, delivery))) return undefined;
+    return this.#doubtful;
+  }
+
   /** Reads the reports that were not read yet, in their order. One that is damaged says nothing: its objects are in doubt. */
   catchUp(journal: Journal, signal?: AbortSignal): Promise<void> {
     // Objects of one task ask side by side: one after the other, so that none of the reports is counted twice and the one behind it passed over.
@@ -105,7 +122,8 @@ export class Known {
       const reads = await Promise.all(Array.from({ length: width }, (_, i) => journal.readReport({ work: this.name, nth: from + i }, signal)));
       for (const read of reads) {
         if (read === undefined) return;
-        if (read.report !== undefined) this.#take(read.report, read.nth >= this.after);
+        if (read.report === undefined) this.#damaged = true;
+        else this.#take(read.report, read.nth >= this.after);
         this.#next++;
       }
       // Nothing of it is to be done, whatever else was said; but for what an operator is to hear.
@@ -146,6 +164,15 @@ export class Known {
     this.#closed ||= close;
     this.#told ||= report.told === true;
     this.#follow(report);
+    this.#remember(report);
+  }
+
+  #remember({ worker, outcomes, gaveBack }: Report): void {
+    for (const { key, state } of outcomes) if (state === 'pending') this.#doubtful.add(key);
+    if (gaveBack === undefined) return void this.#unended.add(worker);
+    this.#unended.delete(worker);
+    this.#givenBack.add(wordOf(gaveBack.message, gaveBack.delivery));
+    for (const key of gaveBack.begun) this.#doubtful.add(key);
   }
 
   /** Whoever gets further does not die of it: not there. */
@@ -154,4 +181,8 @@ export class Known {
     if (begun !== undefined) this.#begun.set(worker, begun);
     else if (over === true || parts.length > 0 || outcomes.some(({ state }) => state !== 'pending')) this.#begun.delete(worker);
   }
+}
+
+function wordOf(message: string, delivery: number): string {
+  return `${delivery} ${message}`;
 }

@@ -18,11 +18,12 @@ import type { Begun, Journal, TaskName } from '../../ports/journal.ts';
 import type { Call } from '../call-message.ts';
 import type { AnyEnvelope, Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
-import { type TaskBody, taskOf, type WorkBodies } from '../task-message.ts';
+import { type TaskBody, taskNamed, taskOf, type WorkBodies } from '../task-message.ts';
 import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
 import { Held } from './held.ts';
 import { Helping } from './helping.ts';
 import { Known } from './known.ts';
+import { lastWord } from './last-word.ts';
 import type { Quarantine, QuarantineMember } from './quarantine.ts';
 import { FleetRanges } from './ranges.ts';
 import { FleetRecorder, sendingOf } from './recorder.ts';
@@ -192,8 +193,10 @@ export class FleetMigration implements Member, QuarantineMember {
     const isTwin = this.#names.has(envelope.id);
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting && !this.#options.quarantine.closed;
     if (isTwin || (this.room(size) <= 0 && !tired)) {
+      const told = isTwin || size === 'large' || this.#seat === undefined ? undefined : this.#recorder.untouched(new Known(taskNamed(envelope.id), 0, envelope.body.sending), lastWord(delivery, [], Infinity));
+      const delayMs = isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2));
       // Where this fails, the lease runs out and it comes again.
-      void delivery.release(isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2))).catch(() => undefined);
+      void Promise.resolve(told).then(() => delivery.release(delayMs)).catch(() => undefined);
       return false;
     }
     this.#names.add(envelope.id);
@@ -286,7 +289,8 @@ export class FleetMigration implements Member, QuarantineMember {
   }
 
   #put({ held, task: { run, size, sending }, known, again, gone }: Work, items: readonly Item[], begun?: Begun, next?: () => Promise<void>): void {
-    this.#tasks.put({ held, run, size, sending, items, known, again, gone, ...(begun === undefined ? {} : { begun }), ...(next === undefined ? {} : { next }) });
+    const doubtful = again && this.#options.limits.countsAll ? known.doubtful(held.delivery) : undefined;
+    this.#tasks.put({ held, run, size, sending, items, known, again, gone, ...(doubtful === undefined ? {} : { doubtful }), ...(begun === undefined ? {} : { begun }), ...(next === undefined ? {} : { next }) });
   }
 
   async #finish({ held, task, known, gone }: Work): Promise<void> {
@@ -306,7 +310,8 @@ export class FleetMigration implements Member, QuarantineMember {
   }
 
   /** While nothing is to be done it comes again seldomer and seldomer, so that the queue never takes it for poisoned. */
-  #sendBack({ held, gone }: Work): Promise<void> {
+  async #sendBack({ held, task, known, gone }: Work): Promise<void> {
+    await this.#recorder.untouched(known, lastWord(held.delivery, [], task.items.length));
     const delayMs = standsStill(this.#orders) ? elsewhereMs(held.delivery.receives) : CROWDED_MS;
     return held.release(this.ended ? 0 : Math.max(this.#restMs(), delayMs)).finally(gone);
   }

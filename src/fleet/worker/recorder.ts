@@ -6,7 +6,7 @@
 import { BrigadeError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/item.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Begun, Journal, Report } from '../../ports/journal.ts';
+import type { Begun, GaveBack, Journal, Report } from '../../ports/journal.ts';
 import type { RecordedUpload, Recorder } from '../../ports/queue.ts';
 import type { Part, Upload } from '../../ports/storage.ts';
 import type { HeldSpan } from './held-span.ts';
@@ -18,6 +18,8 @@ const MOST_OUTCOMES = 5000;
 const PARTS_MS = 5000;
 const MOST_PARTS = 16;
 const MANY_REPORTS = 50;
+/** Whoever waits for the journal keeps the message from others. */
+const LAST_WORD_MS = 5000;
 
 export interface RecorderOptions {
   readonly journal: () => Journal;
@@ -32,6 +34,13 @@ export interface BookOptions {
   readonly begun?: Begun;
   /** Others of its objects follow: its end is not that of the task. */
   readonly goesOn?: boolean;
+}
+
+/** Of one delivery that goes back. */
+export interface LastWord {
+  readonly gaveBack: GaveBack;
+  /** It is worth a report of its own. */
+  readonly pays: boolean;
 }
 
 /** Why a report is written: there is something to tell; the task is given back; what was to be done is done. */
@@ -75,9 +84,24 @@ export class FleetRecorder implements Recorder {
     await this.#book(task).begin();
   }
 
-  /** The task is given back: what was gathered is in the journal. */
-  async giveBack(task: number): Promise<void> {
-    await this.#books.get(task)?.write('back');
+  /** The task is given back: what was gathered is in the journal, and with it the last word of this delivery, where there is one. */
+  async giveBack(task: number, word?: LastWord): Promise<void> {
+    await this.#books.get(task)?.write('back', word);
+  }
+
+  /** Nothing of it was begun here. Where that cannot be told now, whoever has it next is in doubt. */
+  async untouched(known: Known, word: LastWord): Promise<void> {
+    const { journal, worker, clock } = this.#options;
+    if (!word.pays || known.sending > 0) return;
+    const over = new AbortController();
+    void clock.sleep(LAST_WORD_MS, over.signal).then(() => over.abort(), () => undefined);
+    try {
+      await journal().report(known.name, { worker, outcomes: [], close: false, parts: [], ...sendingOf(known), gaveBack: word.gaveBack }, over.signal, known.reports);
+    } catch {
+      // The message goes back all the same.
+    } finally {
+      over.abort();
+    }
   }
 
   /** Nothing more is told of it here. */
@@ -137,6 +161,18 @@ interface Gathered {
 }
 
 const nothing = (): Gathered => ({ outcomes: [], parts: [], uploads: [], over: [] });
+
+function isEmpty({ outcomes, parts, uploads, over }: Gathered): boolean {
+  return outcomes.length + parts.length + uploads.length + over.length === 0;
+}
+
+function joined(a: Gathered, b: Gathered): Gathered {
+  return { outcomes: [...a.outcomes, ...b.outcomes], parts: [...a.parts, ...b.parts], uploads: [...a.uploads, ...b.uploads], over: [...a.over, ...b.over] };
+}
+
+function told({ outcomes, parts, uploads, over }: Gathered): Pick<Report, 'outcomes' | 'parts' | 'uploads' | 'uploadsOver'> {
+  return { outcomes, parts, ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
+}
 
 /** What there is to tell of one task. */
 class Book {
@@ -216,8 +252,8 @@ class Book {
   }
 
   /** One after the other; resolves when all that was gathered before stands. What could not be written is gathered still. */
-  write(occasion: Occasion): Promise<void> {
-    const written = this.#writing.then(() => this.#put(occasion));
+  write(occasion: Occasion, word?: LastWord): Promise<void> {
+    const written = this.#writing.then(() => this.#put(occasion, word));
     this.#writing = written.catch(() => undefined);
     return written;
   }
@@ -227,19 +263,18 @@ class Book {
     this.#timer = undefined;
   }
 
-  async #put(occasion: Occasion): Promise<void> {
+  async #put(occasion: Occasion, word?: LastWord): Promise<void> {
     this.rest();
-    const { outcomes, parts, uploads, over } = this.#gathered;
+    const gathered = this.#gathered;
     const close = occasion === 'end' && this.#how.goesOn !== true;
     const isOver = occasion !== 'more' && this.#begun && !close;
-    if (!close && !isOver && outcomes.length + parts.length + uploads.length + over.length === 0) return;
+    if (!close && !isOver && word?.pays !== true && isEmpty(gathered)) return;
     this.#gathered = nothing();
-    const optional = { ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}), ...(isOver ? { over: isOver } : {}) };
+    const optional = { ...(isOver ? { over: isOver } : {}), ...(word === undefined ? {} : { gaveBack: word.gaveBack }) };
     try {
-      await this.#report({ outcomes, close, parts, ...optional });
+      await this.#report({ ...told(gathered), close, ...optional });
     } catch (error) {
-      const since = this.#gathered;
-      this.#gathered = { outcomes: [...outcomes, ...since.outcomes], parts: [...parts, ...since.parts], uploads: [...uploads, ...since.uploads], over: [...over, ...since.over] };
+      this.#gathered = joined(gathered, this.#gathered);
       throw error;
     }
     if (close || isOver) this.#begun = false;

@@ -4,12 +4,14 @@
  */
 import { asBrigadeError, type BrigadeError, cancelled } from '../../core/errors.ts';
 import type { Item } from '../../core/item.ts';
+import type { Key } from '../../core/key.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Begun } from '../../ports/journal.ts';
 import type { Delivery, RangeQueue, TaskQueue } from '../../ports/queue.ts';
 import { taskId } from '../task-message.ts';
 import type { Held } from './held.ts';
 import type { Known } from './known.ts';
+import { lastWord } from './last-word.ts';
 import type { FleetRecorder } from './recorder.ts';
 
 export interface ReadyTask {
@@ -22,6 +24,8 @@ export interface ReadyTask {
   readonly known: Known;
   /** Somebody may have worked on it before. */
   readonly again: boolean;
+  /** On these only, as they said themselves. */
+  readonly doubtful?: ReadonlySet<Key>;
   /** Told in the journal before its first object is touched. */
   readonly begun?: Begun;
   /** What is done once these items are: the task goes on. Never rejects. */
@@ -130,8 +134,8 @@ export class FleetTasks implements TaskQueue {
   async release(delayMs: number, waiting: boolean): Promise<void> {
     const back = this.#givenBack;
     this.#givenBack = [];
-    if (waiting) back.push(...SIZES.flatMap((size) => this.#ready[size].splice(0)));
-    await Promise.all(back.map((task) => this.#letGo(task, delayMs)));
+    const untouched = waiting ? SIZES.flatMap((size) => this.#ready[size].splice(0)) : [];
+    await Promise.all([...back.map((task) => this.#letGo(task, delayMs)), ...untouched.map((task) => this.#letGo(task, delayMs, true))]);
   }
 
   /** Runs before this one are over: what waits is acknowledged; what is worked on ends, and its message, when it comes again, is found to be over. */
@@ -175,9 +179,9 @@ export class FleetTasks implements TaskQueue {
   }
 
   #delivery(id: number, ready: ReadyTask): Delivery {
-    const { held, run, items, again } = ready;
+    const { held, run, items, again, doubtful } = ready;
     return {
-      task: { id, run, items, inDoubt: again, deliveries: held.delivery.receives },
+      task: { id, run, items, inDoubt: again, deliveries: held.delivery.receives, ...(doubtful === undefined ? {} : { doubtful }) },
       lost: held.lost,
       extend: async () => {}, // held.ts keeps the lease, whatever the copier does
       ack: async () => {
@@ -186,9 +190,9 @@ export class FleetTasks implements TaskQueue {
         this.#options.succeeded(ready.size, held.heldMs);
         await this.#options.done(ready);
       },
-      release: async () => {
+      release: async (_, begun) => {
         try {
-          await this.#options.recorder.giveBack(id);
+          await this.#options.recorder.giveBack(id, begun === undefined ? undefined : lastWord(held.delivery, begun, items.length));
         } finally {
           this.#end(id);
           if (held.lost.aborted) await this.#letGo(ready, 0);
@@ -203,7 +207,8 @@ export class FleetTasks implements TaskQueue {
     this.#options.recorder.forget(id);
   }
 
-  async #letGo(task: ReadyTask, delayMs: number): Promise<void> {
+  async #letGo(task: ReadyTask, delayMs: number, untouched = false): Promise<void> {
+    if (untouched && !task.held.lost.aborted) await this.#options.recorder.untouched(task.known, lastWord(task.held.delivery, [], task.items.length));
     await task.held.release(delayMs);
     task.gone();
   }

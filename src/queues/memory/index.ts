@@ -16,7 +16,7 @@ export function openMemoryQueue(broker: MemoryBroker): MessageQueue {
     describe: WHERE,
     limits: {
       largestMessageBytes: LARGEST, longestDelayMs: LONGEST_DELAY_MS, longestLeaseMs: Number.POSITIVE_INFINITY,
-      leaseMs: broker.leaseMs, leasesVary: true, mostReceives: broker.mostReceives, mostPerReceive: 1000,
+      leaseMs: broker.leaseMs, leasesVary: true, mostReceives: broker.mostReceives, countsAll: true, mostPerReceive: 1000,
     },
     notes: ['memory: nothing outlives this process'],
     send: async (messages, signal) => {

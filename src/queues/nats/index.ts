@@ -52,7 +52,7 @@ export async function openNatsQueue(options: NatsOptions): Promise<MessageQueue>
     const streams = await findStreams(link, { queue, create, leaseMs, ...(replicas === undefined ? {} : { replicas }) }, where);
     const limits: MessageLimits = {
       largestMessageBytes: Math.min(LARGEST, streams.largestMessageBytes) - ROOM_FOR_HEADERS, longestDelayMs: LONGEST_DELAY_MS,
-      longestLeaseMs: Number.POSITIVE_INFINITY, leaseMs: streams.leaseMs, leasesVary: false, mostReceives, mostPerReceive: 256,
+      longestLeaseMs: Number.POSITIVE_INFINITY, leaseMs: streams.leaseMs, leasesVary: false, mostReceives, countsAll: true, mostPerReceive: 256,
     };
     return natsQueue({ link, clock, queue, where, limits, streams });
   } catch (thrown) {

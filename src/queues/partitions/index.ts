@@ -83,7 +83,7 @@ class PartitionQueue implements MessageQueue {
   get limits(): MessageLimits {
     return {
       largestMessageBytes: LARGEST, longestDelayMs: LONGEST_DELAY_MS, longestLeaseMs: Number.POSITIVE_INFINITY,
-      leaseMs: this.#leaseMs(), leasesVary: false, mostReceives: this.#options.mostReceives ?? 100, mostPerReceive: MOST_PER_RECEIVE,
+      leaseMs: this.#leaseMs(), leasesVary: false, mostReceives: this.#options.mostReceives ?? 100, countsAll: false, mostPerReceive: MOST_PER_RECEIVE,
     };
   }
 

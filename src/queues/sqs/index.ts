@@ -44,7 +44,7 @@ export async function openSqsQueue(options: SqsOptions): Promise<MessageQueue> {
     const pair = await findQueues(client, { queue, create, leaseMs, mostReceives });
     const limits: MessageLimits = {
       largestMessageBytes: pair.largestMessageBytes - ROOM_FOR_REASON, longestDelayMs: CEILING_MS, longestLeaseMs: CEILING_MS,
-      leaseMs, leasesVary: true, mostReceives: pair.mostReceives, mostPerReceive: BATCH,
+      leaseMs, leasesVary: true, mostReceives: pair.mostReceives, countsAll: true, mostPerReceive: BATCH,
     };
     return sqsQueue({ client, clock, url: pair.url, deadUrl: pair.deadUrl, where: `sqs:${pair.url}`, limits }, pair.notes);
   } catch (thrown) {
