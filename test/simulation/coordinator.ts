@@ -95,6 +95,8 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
         run: run.number, ledger: index, journalled: ledger, journal, pen, queue: bug.coordinatorQueue(world.queue(process)), codec: () => world.codec, spec, window: world.scenario.window, events, clock,
         fold: (into, all = false) => fold(journal, into, { all, reportsOnly: true, signal }), quietMs: world.scenario.guarded ? 0 : mostLeaseMs(world.queue(process).limits) + migration.transfer.stallTimeoutMs,
       });
+      const leading = crew;
+      world.crews.push(() => leading.signals());
       return await drive(world, process, ledger, run, crew);
     } finally {
       await ledger.close();

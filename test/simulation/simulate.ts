@@ -23,6 +23,8 @@ export interface Simulated {
   readonly calmMs: number;
   readonly landed: number;
   readonly blows: number;
+  /** Messages of all coordinators, and those of them that were not needed; absent where the queue was purged, so that its counts say nothing. */
+  readonly messages?: { readonly sent: number; readonly spurious: number };
   readonly lines: readonly string[];
   readonly notes: readonly string[];
 }
@@ -56,7 +58,13 @@ export async function simulate(seed: number, { bug, lines = false }: { readonly 
     remove();
   }
   const notes = world.processes.flatMap(({ name, notes: told }) => told.map((note) => `${name}: ${note}`));
-  return { seed, violations: world.violations, hash: world.traceHash(), happened: world.happened, simulatedMs: world.clock.monotonic(), calmMs, landed: world.objects.landed, blows: scenario.blows.length, lines: world.lines, notes };
+  return { seed, violations: world.violations, hash: world.traceHash(), happened: world.happened, simulatedMs: world.clock.monotonic(), calmMs, landed: world.objects.landed, blows: scenario.blows.length, ...messagesOf(world), lines: world.lines, notes };
+}
+
+function messagesOf({ scenario: { blows, second }, crews }: World): Pick<Simulated, 'messages'> {
+  if ([...blows, ...second?.blows ?? []].some(({ kind }) => kind === 'purge')) return {};
+  const told = crews.map((crew) => crew());
+  return { messages: { sent: told.reduce((sum, { sent }) => sum + sent, 0), spurious: told.reduce((sum, { spurious }) => sum + spurious, 0) } };
 }
 
 async function story(world: World, fleet: Fleet, dir: string, calmed: (ms: number) => void): Promise<void> {

@@ -47,6 +47,8 @@ export class World {
   readonly violated: Promise<void>;
   #violated: () => void = () => undefined;
   happened = 0;
+  /** What each crew says of its messages, also one that was killed. */
+  readonly crews: (() => { readonly sent: number; readonly spurious: number })[] = [];
   /** A worker died of what it read. */
   poisoned: () => void = () => undefined;
   /** The run that is wanted now. */
