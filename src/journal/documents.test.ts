@@ -55,6 +55,26 @@ test('a beat that is written anew whenever it is looked at is no end of whoever 
   assert.equal((await journal.beats()).length, 1);
 });
 
+test('a beat that cannot be read is that of somebody who lives: by its name, and by whether its bytes change', async () => {
+  const store = createMemoryStore({});
+  const journal = openJournal({ store, clock, random: seededRandom(1) });
+  const seen: (readonly [string, number, boolean])[] = [];
+  for (const count of [1, 2, 2]) {
+    await journal.beat(beat('w', count));
+    store.put('workers/w', (store.bytes('workers/w') as Buffer).subarray(0, -1));
+    const [one] = await journal.beats();
+    assert.ok(one !== undefined);
+    assert.deepEqual(await journal.beatOf('w'), one);
+    assert.match(one.unread ?? '', /segment workers\/w of the journal cannot be believed/);
+    seen.push([one.worker, one.beat, one.trouble === undefined]);
+  }
+  assert.deepEqual(seen.map(([worker]) => worker), ['w', 'w', 'w']);
+  assert.notEqual(seen[0]?.[1], seen[1]?.[1]);
+  assert.equal(seen[1]?.[1], seen[2]?.[1], 'it stands still');
+  await journal.leave('w');
+  assert.deepEqual(await journal.beats(), []);
+});
+
 test('a document that was damaged is none, and is put right by whoever keeps it again', async () => {
   const store = createMemoryStore({});
   const journal = openJournal({ store, clock, random: seededRandom(1) });

@@ -10,7 +10,7 @@ import { headOf, joinContent, packPlan, packReport, unpackPlan, unpackReport } f
 import { damage, decodeSegment, encodeSegment, isDamage, type Segment } from './frame.ts';
 import { Log, seal, sealOf, type Seal } from './log.ts';
 import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, spanFolder, workerKey, WORKERS } from './names.ts';
-import { ahead, listed, mend, putOnce, putOver, readListed, readSegment, unbelievable } from './shelf.ts';
+import { ahead, get, listed, mend, putOnce, putOver, readListed, readSegment, unbelievable } from './shelf.ts';
 
 export interface JournalOptions {
   /** Rely on it through stack(): a journal makes no retries but those that settle a doubt. Everything below its root is the journal's. */
@@ -202,16 +202,24 @@ class StoredJournal implements Journal {
 
   async beats(signal?: AbortSignal): Promise<readonly Beat[]> {
     const beats: Beat[] = [];
-    const read = ahead(listed(this.#store, WORKERS, undefined, signal), this.#options.width ?? WIDTH, ({ key }) => readSegment(this.#store, key, signal));
-    for await (const segment of read) {
-      if (segment !== undefined && !isDamage(segment) && segment.kind === 'W') beats.push(headOf<Beat>(segment.content));
+    for await (const beat of ahead(listed(this.#store, WORKERS, undefined, signal), this.#options.width ?? WIDTH, ({ key }) => this.#beatAt(key, signal))) {
+      if (beat !== undefined) beats.push(beat);
     }
     return beats;
   }
 
   async beatOf(worker: string, signal?: AbortSignal): Promise<Beat | undefined> {
-    const segment = await readSegment(this.#store, workerKey(worker), signal);
-    return segment === undefined || isDamage(segment) || segment.kind !== 'W' ? undefined : headOf<Beat>(segment.content);
+    return this.#beatAt(workerKey(worker), signal);
+  }
+
+  /** Of one that cannot be read its bytes stand for the count: whether they change is all that there is to see. */
+  async #beatAt(key: Key, signal: AbortSignal | undefined): Promise<Beat | undefined> {
+    const standing = await get(this.#store, key, signal);
+    if (standing === undefined) return undefined;
+    const segment = decodeSegment(key, standing.bytes);
+    if (!isDamage(segment) && segment.kind === 'W') return headOf<Beat>(segment.content);
+    const unread = isDamage(segment) ? segment.message : `segment ${key} of the journal is no beat`;
+    return { worker: key.slice(WORKERS.length), beat: createHash('sha256').update(standing.bytes).digest().readUIntBE(0, 6), host: 'unknown', version: 'unknown', tasks: 0, unread };
   }
 
   async leave(worker: string, signal?: AbortSignal): Promise<void> {

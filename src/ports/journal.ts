@@ -142,6 +142,10 @@ export interface Beat {
   readonly begun?: readonly string[];
   /** A premise that fails there, so that it cannot work on this migration: the coordinator tells of it, and asks the stores itself. */
   readonly trouble?: Problem;
+  /** Messages of the queue that are no tasks, as far as it knows: calls for help that it answers, or that it sent and that nobody answered yet. */
+  readonly calls?: number;
+  /** Why nothing of it can be believed but its name, and by another `beat` that somebody writes it: torn, or of a newer release. */
+  readonly unread?: string;
 }
 
 /** Who holds an epoch. */
@@ -235,9 +239,9 @@ export interface Journal {
   /** A document that was kept, proven by its name; undefined: there is none, or it cannot be believed. */
   document(sha256: string, signal?: AbortSignal): Promise<Buffer | undefined>;
   beat(beat: Beat, signal?: AbortSignal): Promise<void>;
-  /** Of all who were there and have not left. One that cannot be read is passed over. */
+  /** Of all who were there and have not left. */
   beats(signal?: AbortSignal): Promise<readonly Beat[]>;
-  /** Of this worker; undefined: it never was, has left, or cannot be read. One request. */
+  /** Of this worker; undefined: it never was, or has left. One request. */
   beatOf(worker: string, signal?: AbortSignal): Promise<Beat | undefined>;
   /** This worker is gone for good: by itself, or by a coordinator that heard nothing of it for long. */
   leave(worker: string, signal?: AbortSignal): Promise<void>;

@@ -110,6 +110,31 @@ test('every call is lost: the owner sends the object alone', async (t) => {
   assert.equal(puts.length, PARTS);
 });
 
+test('a queue that takes no calls, or has not answered yet, holds up nobody: the owner sends the object alone, and says once why', async (t) => {
+  for (const trouble of ['slow', 'refuses'] as const) {
+    const { ground, source, by } = await scene(t, { slowMs: 100 });
+    const tasks = await ground.plan(1);
+    await ground.send(tasks);
+    const { queue } = ground;
+    const bad: typeof queue = {
+      ...queue,
+      send: async (messages, signal) => {
+        if (trouble === 'refuses') return messages.map(({ id }) => ({ id, error: new BrigadeError({ code: 'E_ACCESS_DENIED', kind: 'premise', message: 'may not send' }) }));
+        await ground.clock.sleep(3_600_000, signal);
+        return messages.map(({ id }) => ({ id }));
+      },
+    };
+    for (const name of ['a', 'b']) ground.worker(name, { queue: bad });
+    const began = ground.clock.monotonic();
+    await ground.until(() => ground.closed(tasks));
+    assert.ok(ground.clock.monotonic() - began < 60_000, `${ground.clock.monotonic() - began} ms`);
+    await assertWhole(ground, source);
+    assert.equal(by().size, 1);
+    const told = ground.notes().filter((note) => note.includes('cannot be asked to help'));
+    assert.equal(told.length, trouble === 'slow' ? 0 : 1, told.join('\n'));
+  }
+});
+
 test('what a helper may not do costs the object nothing: the owner does it, or another one', async (t) => {
   const { ground, source, by } = await scene(t, { slowMs: 1000, parts: 120 });
   const tasks = await ground.plan(1);

@@ -149,6 +149,7 @@ async function* examineContent(migration: Migration, journal: Journal, signal: A
   if (claim.error !== undefined) yield failure('journal: coordinator', claim.error);
   else if (claim.value !== undefined) yield ok('journal: coordinator', `${claim.value.holder} since ${new Date(claim.value.sinceMs).toISOString()} (epoch ${claim.value.epoch})`);
   const beats = await settle(journal.beats(signal));
+  for (const { worker, unread } of beats.value ?? []) if (unread !== undefined) yield warn('journal: workers', `what ${worker} says cannot be read: ${unread}`, 'look which release it runs; what was torn is written anew by it, or goes with it');
   for (const { worker, host, trouble } of beats.value ?? []) if (trouble !== undefined) yield warn('journal: workers', `${worker} on ${host} cannot work on it: ${trouble.message}`, trouble.hint ?? 'put it right there; the worker looks again by itself');
 }
 

@@ -340,3 +340,24 @@ test('in a pause nobody is missed', async (t) => {
   assert.equal(crew.signals().trouble, undefined);
   assert.equal(crew.signals().paused, true);
 });
+
+test('F097: what is lost in a queue that is full of calls for help is sent again after its patience, not by the far net', async (t) => {
+  const ground = await planned(t, 40, 10);
+  const crew = ground.crew();
+  await until(() => crew.outstanding === 4);
+  ground.broker.purge();
+  await ground.queue.send(Array.from({ length: 100 }, (_, i) => ({ id: `call-${i}`, body: 'x' })));
+  const stop = new AbortController();
+  const speaking = (async () => {
+    for (let beat = 1; !stop.signal.aborted; beat++) {
+      await ground.journal.beat({ worker: 'owner', beat, host: 'h', version: '1', tasks: 1, calls: 100 });
+      await ground.clock.sleep(5000, stop.signal).catch(() => undefined);
+    }
+  })();
+  ending(t, async () => {
+    stop.abort();
+    await speaking;
+  });
+  // Its patience is over after 4 s of real time, the far net comes after 36 s.
+  await until(() => crew.resent === 4, 25_000);
+});

@@ -25,7 +25,7 @@ import { mostLeaseMs } from '../leases.ts';
 import { messageId, sealTask, type TaskCodec, taskId } from '../task-message.ts';
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
-import { formerCoordinators } from './epoch.ts';
+import { formerCoordinators, isCoordinators } from './epoch.ts';
 import { observing } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
 import { type Signals, Weights } from './signals.ts';
@@ -368,7 +368,8 @@ export class FleetCrew implements Crew {
 
   /**
    * A message that came twice may be in somebody's hands when its task is done: what that one writes is to be seen by the closing listing, what it
-   * reports is to be in the account, and uploads that it began are to be swept. So the queue is waited for, though not for good.
+   * reports is to be in the account, and uploads that it began are to be swept. So the queue is waited for, though not for good. Calls for help are not
+   * taken from its count here: how many there are is known to ten seconds, and who has one may be at work on the upload of a task that came twice.
    */
   async #calmDown(): Promise<void> {
     const { queue, clock } = this.#options;
@@ -428,7 +429,7 @@ export class FleetCrew implements Crew {
     const lease = mostLeaseMs(queue.limits);
     const isAnyLate = this.#outstanding.due(clock.monotonic(), lease, 0).length > 0;
     const others = isAnyLate ? await board?.others(this.#stop.signal) ?? 0 : 0;
-    const due = this.#outstanding.due(clock.monotonic(), lease, Math.max(0, counted - others));
+    const due = this.#outstanding.due(clock.monotonic(), lease, Math.max(0, counted - others - this.#workers.calls()));
     if (due.length === 0) return;
     this.#note(`${due.length} of ${this.#outstanding.size} tasks that were sent are not in the queue and nobody reported on them: sent again`);
     for (let from = 0; from < due.length; from += CLAIM) {
@@ -448,9 +449,9 @@ export class FleetCrew implements Crew {
     // One that has nothing to write would not notice otherwise.
     if (!await pen.isCurrent(this.#stop.signal)) throw usageError('E_JOURNAL_FENCED', `another coordinator took over from epoch ${pen.claim.epoch}`, 'stop this one; the other goes on with the run');
     const beats = await journal.beats(this.#stop.signal);
-    const gone = this.#workers.look(beats.filter(({ role }) => role !== 'coordinator'));
+    const gone = this.#workers.look(beats.filter((beat) => !isCoordinators(beat)));
     for (const worker of [...gone, ...formerCoordinators(beats, pen.claim.epoch)]) await journal.leave(worker, this.#stop.signal);
-    for (const { worker, trouble } of this.#workers.living()) if (trouble !== undefined) this.#once(`${worker} ${trouble.code}`, `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}`);
+    for (const { what, text } of this.#workers.news()) this.#once(what, text);
     const trouble = this.#hindrance();
     if (this.living > 0) this.#told.delete('E_NO_WORKERS');
     if (trouble === undefined) return;

@@ -6,9 +6,9 @@ import { openJournal } from '../../journal/index.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import { type EpochOptions, Pulse, takeEpoch } from './epoch.ts';
 
-function ground(): { readonly options: (holder: string, standby?: boolean) => EpochOptions; readonly events: RunEvent[] } {
+function ground(store = createMemoryStore({})): { readonly options: (holder: string, standby?: boolean) => EpochOptions; readonly events: RunEvent[] } {
   const clock = hurried(100);
-  const journal = openJournal({ store: createMemoryStore({}), clock, random: seededRandom(1) });
+  const journal = openJournal({ store, clock, random: seededRandom(1) });
   const events: RunEvent[] = [];
   return { events, options: (holder, standby = false) => ({ journal, holder, host: 'h', version: '1', standby, clock, events: { emit: (event) => { events.push(event); } } }) };
 }
@@ -39,6 +39,30 @@ test('one that stands by takes over when the beat stops, and the frozen one is f
   await waiting;
   assert.equal(taken, 2);
   await assert.rejects(async () => { for (let i = 0; i < 2; i++) await one.append([{ type: 'totals', run: 1, totals: {} }]); }, { code: 'E_JOURNAL_FENCED' });
+});
+
+test('a coordinator whose beat cannot be read is at work for as long as it is written', async () => {
+  const store = createMemoryStore({});
+  const { options } = ground(store);
+  const { journal, clock } = options('one');
+  await takeEpoch(options('one'), forever);
+  let writing = true;
+  const newer = (async () => {
+    for (let count = 1; writing; count++) {
+      await journal.beat({ worker: 'coordinator-1', role: 'coordinator', beat: count, host: 'h', version: '2', tasks: 0 });
+      const bytes = Buffer.from(store.bytes('workers/coordinator-1') as Buffer);
+      store.put('workers/coordinator-1', bytes.subarray(0, -1));
+      await clock.sleep(2000);
+    }
+  })();
+  try {
+    await until(() => store.bytes('workers/coordinator-1') !== undefined);
+    await assert.rejects(takeEpoch(options('two'), forever), { code: 'E_LOCKED_RUN' });
+  } finally {
+    writing = false;
+    await newer;
+  }
+  assert.equal((await takeEpoch(options('two'), forever)).claim.epoch, 2, 'it fell silent');
 });
 
 test('of two that stand by, one gets it', async () => {

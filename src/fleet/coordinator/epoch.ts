@@ -48,9 +48,14 @@ export async function takeEpoch(options: EpochOptions, signal: AbortSignal): Pro
 
 const nameOf = (epoch: number): string => `coordinator-${epoch}`;
 
+/** Of one that cannot be read its name says it. */
+export function isCoordinators({ role, worker, unread }: Beat): boolean {
+  return role === 'coordinator' || (unread !== undefined && /^coordinator-\d+$/.test(worker));
+}
+
 /** Beats of coordinators before this epoch, which were killed, or frozen and will find out: whoever looks who is there reads each of them. */
 export function formerCoordinators(beats: readonly Beat[], epoch: number): readonly string[] {
-  return beats.filter(({ role, worker }) => role === 'coordinator' && Number(worker.slice(nameOf(0).length - 1)) < epoch).map(({ worker }) => worker);
+  return beats.filter((beat) => isCoordinators(beat) && Number(beat.worker.slice(nameOf(0).length - 1)) < epoch).map(({ worker }) => worker);
 }
 
 async function isAtWork({ journal, clock, isGone }: EpochOptions, { epoch, holder }: Claim, signal: AbortSignal): Promise<boolean> {

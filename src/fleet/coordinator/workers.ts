@@ -8,6 +8,8 @@ interface Seen {
   readonly changedMs: number;
   /** It changed while somebody looked. */
   readonly spoke: boolean;
+  /** The least of its last two words. */
+  readonly calls: number;
 }
 
 /** A worker beats every 10 s. */
@@ -37,7 +39,7 @@ export class Workers {
     this.#seen = new Map(beats.map((beat) => {
       const known = before.get(beat.worker);
       // Of one that was never seen before nobody knows how old its beat is: it lives until it has been silent here.
-      return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now, spoke: known !== undefined }];
+      return [beat.worker, known?.beat.beat === beat.beat ? known : { beat, changedMs: now, spoke: known !== undefined, calls: Math.min(beat.calls ?? 0, known?.beat.calls ?? 0) }];
     }));
     for (const seen of this.#seen.values()) {
       // Also one that held nothing when it spoke last: it may have taken something since.
@@ -60,12 +62,29 @@ export class Workers {
 
   /** As of the last look: that nobody looked, because it takes long or the journal is away, silences nobody. */
   living(): readonly Beat[] {
-    return [...this.#seen.values()].filter(({ changedMs }) => this.#lookedMs - changedMs <= SILENT_MS).map(({ beat }) => beat);
+    return this.#alive().map(({ beat }) => beat);
+  }
+
+  #alive(): readonly Seen[] {
+    return [...this.#seen.values()].filter(({ changedMs }) => this.#lookedMs - changedMs <= SILENT_MS);
   }
 
   /** Tasks in their hands, as they said last. */
   busy(): number {
     return this.living().reduce((sum, { tasks }) => sum + tasks, 0);
+  }
+
+  /** Messages in the queue that are no tasks: as many as there are at least, since what is taken for a call and is none is a task that is sent in vain. */
+  calls(): number {
+    return this.#alive().reduce((sum, { calls }) => sum + calls, 0);
+  }
+
+  /** What there is to tell of those that live, each under the name of what is told once. */
+  news(): readonly { readonly what: string; readonly text: string }[] {
+    return this.living().flatMap(({ worker, trouble, unread }) => {
+      if (unread !== undefined) return [{ what: `${worker} unread`, text: `what worker ${worker} says cannot be read; it counts as one that lives for as long as it goes on: ${unread}` }];
+      return trouble === undefined ? [] : [{ what: `${worker} ${trouble.code}`, text: `worker ${worker} cannot work: ${trouble.message}${trouble.hint === undefined ? '' : ` (${trouble.hint})`}` }];
+    });
   }
 
   /** What keeps all of them from working, where none can. */

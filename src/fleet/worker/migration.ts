@@ -54,8 +54,8 @@ export interface MigrationOptions {
   /** Opens the seat at its journal, or finds it open. */
   readonly sit: () => Promise<Seat>;
   readonly open: (seat: Seat) => Promise<OpenMigration>;
-  /** Asks other workers to help with the object of this task; one that is lost is no harm. */
-  readonly call: (task: TaskName, call: Call) => Promise<void>;
+  /** Asks other workers to help with the object of this task; one that is lost is no harm. Answers whether the queue has it; never rejects. */
+  readonly call: (task: TaskName, call: Call, signal: AbortSignal) => Promise<boolean>;
   readonly limits: MessageLimits;
   /** Of all migrations of this process. */
   readonly quarantine: Quarantine;
@@ -92,6 +92,7 @@ export class FleetMigration implements Member, QuarantineMember {
   readonly #tasks: FleetTasks;
   readonly #leases: Leases;
   readonly #helping: Helping;
+  readonly #ranges: FleetRanges;
   readonly #suspects: Suspects;
   readonly #names = new Set<string>();
   readonly #preparing: Record<SizeClass, number> = { small: 0, large: 0 };
@@ -123,7 +124,7 @@ export class FleetMigration implements Member, QuarantineMember {
     const journal = (): Journal => (this.#seat as Seat).journal;
     this.#leases = new Leases(limits);
     this.#recorder = new FleetRecorder({ journal, worker, clock });
-    const ranges = new FleetRanges({ recorder: this.#recorder, journal, worker, leaseMs: limits.leaseMs, call, clock, random });
+    const ranges = this.#ranges = new FleetRanges({ recorder: this.#recorder, journal, worker, leaseMs: limits.leaseMs, call, clock, random });
     this.#tasks = new FleetTasks({
       recorder: this.#recorder, ranges, changed, succeeded: (size, ms) => this.#succeeded(size, ms), admits: ({ begun }) => !quarantine.closed || begun?.alone === true,
       refused: ({ held, gone }, error) => this.#refuse(held, error).finally(gone), done: (task) => this.#acknowledge(task.held, task, task.known).finally(task.gone),
@@ -141,6 +142,10 @@ export class FleetMigration implements Member, QuarantineMember {
   /** Those that are worked on; what waits is nobody's yet. */
   get tasks(): number {
     return this.#tasks.inWork + this.#helping.count;
+  }
+
+  get calls(): number {
+    return this.#helping.count + this.#ranges.called;
   }
 
   get begun(): readonly string[] {

@@ -24,8 +24,8 @@ export interface FleetRangesOptions {
   readonly journal: () => Journal;
   readonly worker: string;
   readonly leaseMs: number;
-  /** Sends a call, as well as it can: it is only a call. */
-  readonly call: (task: TaskName, call: Call) => Promise<void>;
+  /** Sends a call, as well as it can: it is only a call. Answers whether the queue has it; never rejects. */
+  readonly call: (task: TaskName, call: Call, signal: AbortSignal) => Promise<boolean>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -57,6 +57,7 @@ export class FleetRanges implements RangeQueue {
   readonly #deals: Deals;
   /** Uploads that are worked on here, by whichever hands. */
   readonly #uploads = new Map<string, AtWork>();
+  readonly #calling = new Set<Calling>();
   #helping = 0;
   #spans = 0;
 
@@ -68,6 +69,11 @@ export class FleetRanges implements RangeQueue {
   /** Calls that are answered here now. */
   get helping(): number {
     return this.#helping;
+  }
+
+  /** Calls of this worker that nobody answered yet. */
+  get called(): number {
+    return [...this.#calling].reduce((sum, { waiting }) => sum + waiting, 0);
   }
 
   get idleLanes(): number {
@@ -116,7 +122,8 @@ export class FleetRanges implements RangeQueue {
       logs, upload, pin, algorithm, perHolder, hand: 0, again, silenceMs: (entries) => Math.max(LEASES * leaseMs, SILENCES * longestSilenceMs(entries)),
       missing: (span) => numbersOf(span).filter((number) => wanted.has(number) && logs.partSince(mark, upload.id, span.first, number) === undefined),
     });
-    const calling = new Calling({ logs, random: this.#options.random, clock: this.#options.clock, call: (hand) => this.#options.call(known.name, { upload: upload.id, hand, pin, algorithm, spanBytes, perHolder, after: known.after }) });
+    const calling = new Calling({ logs, random: this.#options.random, clock: this.#options.clock, call: (hand, ended) => this.#options.call(known.name, { upload: upload.id, hand, pin, algorithm, spanBytes, perHolder, after: known.after }, ended) });
+    this.#calling.add(calling);
     const own = spans.filter((span) => numbersOf(span).some((number) => wanted.has(number)));
     const left = (): readonly PartSpan[] => own.filter((span) => taking.missing(span).length > 0);
     await this.#work(taking, here, signal, async () => {
@@ -125,9 +132,12 @@ export class FleetRanges implements RangeQueue {
       const now = left();
       if (now.length === 0) return true;
       const took = taking.low && await taking.take(now);
-      await calling.callFor(now.filter((span) => taking.isFree(span)).length);
+      calling.callFor(now.filter((span) => taking.isFree(span)).length);
       if (!took) await this.#pause(taking, taking.held > 0 ? LOOK_MS : WAIT_MS, signal);
       return false;
+    }).finally(() => {
+      calling.end();
+      this.#calling.delete(calling);
     });
     return own.flatMap((span) => numbersOf(span).flatMap((number) => taking.sent.get(number) ?? logs.partSince(mark, upload.id, span.first, number) ?? []).filter(({ number }) => wanted.has(number)));
   }

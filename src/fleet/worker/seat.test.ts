@@ -22,7 +22,7 @@ async function ground(control: Control) {
     const seat = new Seat(watched, { spec: 'photos', worker, host: 'h', version: '1', processes, clock, events: EVENTS });
     await seat.open();
     const obeyed: Orders[] = [];
-    const member: Member = { tasks: 0, begun: [], trouble: undefined, obey: (orders) => { obeyed.push(orders); } };
+    const member: Member = { tasks: 0, begun: [], calls: 0, trouble: undefined, obey: (orders) => { obeyed.push(orders); } };
     seat.join(member);
     return { seat, obeyed, member };
   };
@@ -61,7 +61,7 @@ test('processes of one machine know of each other from their first byte on; wher
 test('trouble is told where all that it does for a migration is in trouble, not for what an earlier run left', async () => {
   const { journal, sit, close } = await ground({ pause: false, workers: 1 });
   const { seat } = await sit('a');
-  const troubled = { tasks: 0, begun: [], trouble: { code: 'E_CREDENTIALS', message: 'gone' }, obey: (): void => undefined };
+  const troubled = { tasks: 0, begun: [], calls: 0, trouble: { code: 'E_CREDENTIALS', message: 'gone' }, obey: (): void => undefined };
   seat.join(troubled);
   await seat.beat();
   assert.equal((await journal.beatOf('a'))?.trouble, undefined);

@@ -25,6 +25,8 @@ export interface Member {
   /** Names of those that it told as begun. */
   readonly begun: readonly string[];
   readonly trouble: Problem | undefined;
+  /** Messages in the queue that are no tasks: calls that it answers, or that wait for an answer. */
+  readonly calls: number;
   obey(orders: Orders): void;
 }
 
@@ -125,8 +127,9 @@ export class Seat {
       // One of several, as of a run that was begun with other places, keeps nobody from the rest.
       const troubles = [...this.#members].flatMap((one) => one.trouble ?? []);
       const trouble = troubles.length === this.#members.size ? troubles[0] : undefined;
+      const calls = [...this.#members].reduce((sum, one) => sum + one.calls, 0);
       const begun = [...this.#members].flatMap((one) => one.begun).slice(0, MOST_NAMED);
-      await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }) });
+      await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }), ...(calls === 0 ? {} : { calls }) });
     });
     this.#beating = said.catch(() => undefined);
     return said;

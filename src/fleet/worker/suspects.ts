@@ -110,7 +110,8 @@ export class Suspects {
     const living = unknown.filter((one) => after.get(one) !== undefined && after.get(one)?.beat !== before.get(one)?.beat);
     for (const one of [worker, ...living]) known.lives(one);
     for (const one of unknown) if (!living.includes(one)) known.foundDead(one);
-    return living.some((one) => after.get(one)?.begun?.includes(taskId(known.name)) === true);
+    // Of one that lives and whose word cannot be read nobody knows what it does.
+    return living.some((one) => after.get(one)?.unread !== undefined || after.get(one)?.begun?.includes(taskId(known.name)) === true);
   }
 
   async #beats(workers: readonly string[]): Promise<ReadonlyMap<string, Beat | undefined>> {

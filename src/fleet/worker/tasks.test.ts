@@ -24,7 +24,7 @@ test('a task whose last word did not reach the journal is in nobody’s hand onc
   await queue.send([{ id: 'a', body: 'a' }]);
   const [delivery] = await queue.receive(1, 0, new AbortController().signal) as readonly [MessageDelivery];
   const recorder = new FleetRecorder({ journal: () => journal, worker: 'w', clock });
-  const ranges = new FleetRanges({ recorder, journal: () => journal, worker: 'w', leaseMs: queue.limits.leaseMs, call: async () => {}, clock, random });
+  const ranges = new FleetRanges({ recorder, journal: () => journal, worker: 'w', leaseMs: queue.limits.leaseMs, call: async () => false, clock, random });
   let gone = 0;
   const tasks = new FleetTasks({ recorder, ranges, changed: () => undefined, succeeded: () => undefined, admits: () => true, done: ({ held }) => held.ack(), refused: ({ held }) => held.release(0) });
   tasks.put({

@@ -9,10 +9,10 @@
 import { asBrigadeError, BrigadeError, errorLine, isKind } from '../../core/errors.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
-import type { Journal } from '../../ports/journal.ts';
+import type { Journal, TaskName } from '../../ports/journal.ts';
 import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import type { AnyEnvelope, SpecReference } from '../messages.ts';
-import { callBody } from '../call-message.ts';
+import { type Call, callBody } from '../call-message.ts';
 import { asWork, messageId, type TaskCodec, taskId, type WorkBodies } from '../task-message.ts';
 import { Breakers } from './breakers.ts';
 import { FailureTeller } from './teller.ts';
@@ -213,14 +213,25 @@ class FleetWorker {
     return new FleetMigration({
       spec, limits: queue.limits, quarantine: this.#quarantine, worker, clock, random, events, idleMs, breakers: this.#breakers, changed: () => this.#changed(),
       teller: new FailureTeller({ queue, codec, spec, worker, clock, note: (text) => this.#once(text, `${spec.id}: ${text}`) }),
-      call: async (task, call) => {
-        const body = codec.seal({ kind: 'call', id: taskId(task), spec, body: callBody(call) });
-        // Whoever calls goes on by itself; it calls again after a while.
-        await queue.send([{ id: `${messageId(spec.id, task, call.hand)}-call`, body }], this.#signal).catch(() => undefined);
-      },
+      call: (...given) => this.#call(spec, ...given),
       sit: () => this.#sit(spec.id),
       open: async ({ journal }) => open(await documentOf(journal, spec), journal, spec),
     });
+  }
+
+  /** Whoever calls goes on by itself; it calls again after a while. */
+  async #call(spec: SpecReference, task: TaskName, call: Call, signal: AbortSignal): Promise<boolean> {
+    const { queue, codec } = this.#options;
+    try {
+      const body = codec.seal({ kind: 'call', id: taskId(task), spec, body: callBody(call) });
+      const [sent] = await queue.send([{ id: `${messageId(spec.id, task, call.hand)}-call`, body }], AbortSignal.any([signal, this.#signal]));
+      if (sent?.error !== undefined) throw sent.error;
+      return true;
+    } catch (thrown) {
+      const error = asBrigadeError(thrown, 'call');
+      if (!isKind(error, 'cancelled')) this.#once(`call ${error.code}`, `${queue.describe}: others cannot be asked to help with large objects: ${errorLine(error)}: they are sent from here alone`);
+      return false;
+    }
   }
 
   #eventsOf(spec: string): Events {
