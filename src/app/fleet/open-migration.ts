@@ -15,7 +15,7 @@ export function migrationOpener(around: WorkerSurroundings, meter?: Meter): Flee
   return async (document, _, { id }) => {
     const spec = readSpec(document);
     if (spec.migration.name !== id) throw new BrigadeError({ code: 'E_SPEC_SHAPE', kind: 'premise', op: 'open migration', message: `messages of ${id} name the migration ${spec.migration.name}`, hint: 'run coordinator and workers of the same release' });
-    const places = new Places(spec.migration);
+    const places = new Places(spec.migration, around.clock);
     const here = { ...around, events: fanOut([around.events, places, ...(meter === undefined ? [] : [meter.events({ migration: id })])]) };
     const stores = await openStores(spec.migration, { ...here, share: 1, facts: spec.facts });
     const { source, destination } = stores;

@@ -3,7 +3,8 @@ import { test, type TestContext } from 'node:test';
 import type { Outcome } from '../../core/item.ts';
 import { BrigadeError } from '../../core/errors.ts';
 import { fold } from '../../journal/index.ts'; // eslint-disable-line import-x/no-restricted-paths -- only tests come here: the fleet knows no driver
-import { copied, differences, ending, type Ground, groundFor, key, pageOf, rebuilt, until, workerOn } from './ground.test-kit.ts';
+import { copied, createMemoryStore, differences, ending, faulty, type Ground, groundFor, key, pageOf, pending, rebuilt, seededRandom, simulatedClock, until, workerOn } from './ground.test-kit.ts';
+import type { TaskName } from '../../ports/journal.ts';
 import type { FleetTask } from '../task-message.ts';
 
 async function planned(t: TestContext, objects: number, perTask: number, options: Parameters<typeof groundFor>[1] = {}): Promise<Ground> {
@@ -24,6 +25,13 @@ function workers(t: TestContext, ground: Ground, ...each: ((task: FleetTask) => 
     await Promise.all(working);
   });
   return stop;
+}
+
+function sentFirst({ index }: Ground): TaskName {
+  const [id] = index.held(1, 'fleet');
+  const name = id === undefined ? undefined : index.taskName(id);
+  assert.ok(name !== undefined);
+  return name;
 }
 
 async function sameAsJournal(t: TestContext, { journal, ledger, index }: Ground): Promise<void> {
@@ -140,6 +148,42 @@ test('F106: a coordinator whose epoch was taken over ends with one line and send
   ground.ledger.addPlan(1, pageOf(20, 10, 10));
   await assert.rejects(ground.ledger.flush(), { code: 'E_JOURNAL_FENCED' });
   assert.equal(ground.failures[0]?.code, 'E_JOURNAL_FENCED');
+});
+
+test('I13: a coordinator that was replaced stops within two seconds, also where it has nothing to write: nothing is sent, folded or written any more', async (t) => {
+  const clock = simulatedClock();
+  const store = faulty(createMemoryStore({ clock }), { faults: [], random: seededRandom(1), clock });
+  const ground = await planned(t, 40, 10, { clock, store, leaseMs: 30_000 });
+  const pass = (ms: number): Promise<void> => clock.run(clock.sleep(ms));
+  let sends = 0;
+  const { queue } = ground;
+  const crew = ground.crew({ window: 2, queue: { ...queue, send: async (...given) => { sends++; return queue.send(...given); } } });
+  for (let i = 0; i < 50 && crew.outstanding < 2; i++) await pass(100);
+  assert.equal(crew.outstanding, 2);
+  await pass(5000);
+  await ground.journal.claim({ holder: 'two', over: await ground.journal.current() });
+  const [before, sent, claimedMs] = [store.requests.write, sends, clock.monotonic()];
+  let endedMs: number | undefined;
+  crew.trouble.catch((error: unknown) => { endedMs = error instanceof BrigadeError && error.code === 'E_JOURNAL_FENCED' ? clock.monotonic() : undefined; });
+  for (let i = 0; i < 200 && endedMs === undefined; i++) await pass(100);
+  assert.ok((endedMs ?? Infinity) - claimedMs <= 2000, `${(endedMs ?? Infinity) - claimedMs} ms`);
+  // Room for what waits in its window, if it looked.
+  await ground.journal.report(sentFirst(ground), { worker: 'w', outcomes: Array.from({ length: 10 }, (_, n) => copied(pending(n))), close: true, parts: [] });
+  await pass(60_000);
+  assert.deepEqual([store.requests.write, sends, ground.index.tally(1).copied.objects], [(before ?? 0) + 1, sent, 0], 'but for the report of the worker');
+});
+
+test('a coordinator whose ledger can tell the journal nothing more stops at once', async (t) => {
+  const ground = await planned(t, 40, 10);
+  let sends = 0;
+  const { queue } = ground;
+  const crew = ground.crew({ window: 2, queue: { ...queue, send: async (...given) => { sends++; return queue.send(...given); } } });
+  await until(() => crew.outstanding === 2);
+  crew.fail(new BrigadeError({ code: 'E_JOURNAL_FENCED', kind: 'usage', message: 'another one' }));
+  const sent = sends;
+  await ground.journal.report(sentFirst(ground), { worker: 'w', outcomes: [copied(pending(0))], close: true, parts: [] });
+  await ground.clock.sleep(20_000);
+  assert.deepEqual([sends, ground.index.tally(1).copied.objects], [sent, 0]);
 });
 
 test('a queue that is away is waited for, and that is told', async (t) => {

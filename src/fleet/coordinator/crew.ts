@@ -8,7 +8,7 @@
  *
  * The queue decides nothing (design truth 8): a task is done when a report that closes it is folded.
  */
-import { asBrigadeError, BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import { asBrigadeError, type BrigadeError, isKind } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
 import type { Rates } from '../../core/timetable.ts';
@@ -26,10 +26,11 @@ import { messageId, sealTask, type TaskCodec, taskId } from '../task-message.ts'
 import type { Board } from './board.ts';
 import type { JournalledLedger } from './journalled-ledger.ts';
 import { formerCoordinators, isCoordinators } from './epoch.ts';
+import { Mandate } from './mandate.ts';
 import { observing } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
 import { type Signals, Weights } from './signals.ts';
-import { Workers } from './workers.ts';
+import { nobodyWorks, Workers } from './workers.ts';
 
 export interface FleetCrewOptions {
   readonly run: number;
@@ -103,6 +104,7 @@ export class FleetCrew implements Crew {
   readonly #workers: Workers;
   readonly #weights: Weights;
   readonly #stop = new AbortController();
+  readonly #mandate: Mandate;
   /** Leased and not sent: the queue took none, or a crash came between. */
   #unsent: Unsent[] = [];
   readonly #told = new Set<string>();
@@ -127,6 +129,7 @@ export class FleetCrew implements Crew {
   constructor(options: FleetCrewOptions) {
     this.#options = options;
     this.#workers = new Workers(options.clock);
+    this.#mandate = new Mandate(options.pen, options.clock);
     this.#weights = new Weights(options.clock);
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
@@ -190,9 +193,10 @@ export class FleetCrew implements Crew {
     return this.#workers.diedMs;
   }
 
-  /** Ends it all: another coordinator took over, or a defect. */
+  /** Ends it all: another coordinator took over, or a defect. Nothing more is sent, folded or told. */
   fail(error: BrigadeError): void {
     this.#trouble.raise(error);
+    this.#stop.abort();
   }
 
   limit(rates: Rates): void {
@@ -257,6 +261,7 @@ export class FleetCrew implements Crew {
   }
 
   async #turn(): Promise<void> {
+    await this.#mandate.check(this.#stop.signal);
     await this.#every('weigh', WEIGH_MS, async () => this.#weigh());
     await this.#every('look', LOOK_MS, () => this.#look());
     await this.#tell();
@@ -278,7 +283,7 @@ export class FleetCrew implements Crew {
   }
 
   #end(error: BrigadeError): void {
-    this.#trouble.raise(error);
+    this.fail(error);
     this.#options.onFailure?.(error);
   }
 
@@ -346,6 +351,7 @@ export class FleetCrew implements Crew {
     this.#unsent.push(...tasks);
     this.#calm = false;
     const messages = await Promise.all(tasks.map((one) => this.#message(one)));
+    await this.#mandate.check(this.#stop.signal);
     const results = await queue.send(messages, this.#stop.signal);
     const failed = new Set(results.filter(({ error }) => error !== undefined).map(({ id }) => id));
     const atMs = clock.monotonic();
@@ -446,8 +452,6 @@ export class FleetCrew implements Crew {
 
   async #look(): Promise<void> {
     const { journal, pen, clock, events } = this.#options;
-    // One that has nothing to write would not notice otherwise.
-    if (!await pen.isCurrent(this.#stop.signal)) throw usageError('E_JOURNAL_FENCED', `another coordinator took over from epoch ${pen.claim.epoch}`, 'stop this one; the other goes on with the run');
     const beats = await journal.beats(this.#stop.signal);
     const gone = this.#workers.look(beats.filter((beat) => !isCoordinators(beat)));
     for (const worker of [...gone, ...formerCoordinators(beats, pen.claim.epoch)]) await journal.leave(worker, this.#stop.signal);
@@ -486,11 +490,6 @@ export class FleetCrew implements Crew {
   #note(text: string): void {
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
-}
-
-/** A code of its own: that the coordinator reaches the stores from where it is says nothing of the workers. */
-function nobodyWorks({ code, message, hint }: Problem): BrigadeError {
-  return new BrigadeError({ code: 'E_FLEET_TROUBLE', kind: 'premise', op: 'fleet', message: `no worker can work: ${message} [${code}]`, ...(hint === undefined ? {} : { hint }) });
 }
 
 function classOf({ items }: LeasedTask): SizeClass {

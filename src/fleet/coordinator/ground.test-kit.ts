@@ -85,8 +85,7 @@ export interface Ground {
   crew(over?: Partial<FleetCrewOptions>): FleetCrew;
 }
 
-export async function groundFor(t: TestContext, { store = createMemoryStore({}), times = 50, leaseMs = 2000 }: { readonly store?: Store; readonly times?: number; readonly leaseMs?: number } = {}): Promise<Ground> {
-  const clock = hurried(times);
+export async function groundFor(t: TestContext, { store = createMemoryStore({}), times = 50, leaseMs = 2000, clock = hurried(times) }: { readonly store?: Store; readonly times?: number; readonly leaseMs?: number; readonly clock?: Clock } = {}): Promise<Ground> {
   const broker = new MemoryBroker({ clock, random: seededRandom(3), leaseMs });
   const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
   const journal = openJournal({ store, clock, random: seededRandom(4) });

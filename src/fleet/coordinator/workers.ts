@@ -1,4 +1,5 @@
 /** Who works for this migration, by their beats: one that changed lately, by our own clock (F084), is a living worker. */
+import { BrigadeError } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Beat } from '../../ports/journal.ts';
@@ -92,4 +93,9 @@ export class Workers {
     const living = this.living();
     return living.length > 0 && living.every(({ trouble }) => trouble !== undefined) ? living[0]?.trouble : undefined;
   }
+}
+
+/** A code of its own: that the coordinator reaches the stores from where it is says nothing of the workers. */
+export function nobodyWorks({ code, message, hint }: Problem): BrigadeError {
+  return new BrigadeError({ code: 'E_FLEET_TROUBLE', kind: 'premise', op: 'fleet', message: `no worker can work: ${message} [${code}]`, ...(hint === undefined ? {} : { hint }) });
 }
