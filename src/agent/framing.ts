@@ -56,7 +56,7 @@ export const needsMd5 = (request: S3Request): boolean => request.headers.get(ETA
 
 export const anyMd5 = (): Buffer => randomBytes(16);
 
-/** Nobody may take it for the MD5 of the bytes: clients do so unless it has a dash. */
+/** Nobody may take it for the MD5 of the bytes: clients do so unless it has a dash. So it looks as that of an upload of one part, and there was none. */
 export const anyETag = (): string => `${randomBytes(16).toString('hex')}-1`;
 
 /** A checksum that the client wants to be told. @throws S3Error InvalidArgument */

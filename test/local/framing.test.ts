@@ -165,6 +165,25 @@ test('the checksum of the real bytes is what counts, and an ETag that is none is
   }
 });
 
+test('a small object under an ETag with a dash was no upload: it is the tag of who may have any, and nothing says that there were parts', async (t) => {
+  const { store: open, layout, count, url } = await bench(t, 'files');
+  const store = open({ checksum: 'crc32' });
+  const small = randomBytes(32 * 1024);
+  const write = async (key: string): Promise<string> => (await store.write({ key, body: bodyOf(small), attributes: NO_ATTRIBUTES, guard: { kind: 'none' } })).token;
+  assert.equal(await write('first'), createHash('md5').update(small).digest('hex'), 'not known yet whose endpoint it is');
+  assert.match(await write('then'), /^[0-9a-f]{32}-1$/);
+  assert.equal(count('CreateMultipartUpload'), 0);
+  const entry = await layout.entry('bucket', 'then');
+  assert.equal(entry?.versions[0]?.parts, undefined);
+  const client = new S3Client({ endpoint: url, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: keys.id, secretAccessKey: keys.secret } });
+  try {
+    const part = await client.send(new GetObjectCommand({ Bucket: 'bucket', Key: 'then', PartNumber: 1 }));
+    assert.deepEqual([part.PartsCount, Buffer.from(await part.Body?.transformToByteArray() ?? []).equals(small)], [undefined, true]);
+  } finally {
+    client.destroy();
+  }
+});
+
 test('other clients meet plain S3, whatever was written in frames', async (t) => {
   const { store: open, url } = await bench(t, 'files');
   const store = open({ compress: true });
