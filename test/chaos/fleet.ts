@@ -8,18 +8,18 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { readPublished } from '../../src/app/fleet/published.ts';
 import { ledgerPath } from '../../src/app/state.ts';
 import { parseSize } from '../../src/config/units.ts';
 import { MiB } from '../../src/core/units.ts';
 import { inspectLedger } from '../../src/ledger/sqlite/index.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
-import { startNats, startVersitygw, type NatsServer, type Server } from '../servers/harness/index.ts';
+import { startVersitygw, type Server } from '../servers/harness/index.ts';
+import { type Engine, natsEngine } from './engine.ts';
 import { bucketAt, makeBucket, type Place, reconcile, seedSource, type Verdict, violations } from './judge.ts';
 import { claimOf, type Claim, kill, type Migration, writeMigration } from './product.ts';
 
@@ -41,6 +41,9 @@ export interface FleetResult {
   readonly rounds: number;
   readonly objects: number;
   readonly extraVersions: number;
+  /** Messages of all rounds, and those that were sent again without need. */
+  readonly sent: number;
+  readonly spurious: number;
   readonly seconds: number;
   readonly violations: readonly string[];
 }
@@ -48,13 +51,15 @@ export interface FleetResult {
 type Blow = 'worker' | 'coordinator' | 'purge' | 'change';
 
 const bin = fileURLToPath(new URL('../../bin/brigade.cjs', import.meta.url));
-const QUEUE = 'chaos';
 const LEASE = '6s';
 const BANDWIDTH = '32 MiB/s';
 const PACE = { leastMs: 200, mostMs: 2500 };
 const PER_ROUND = 60;
 /** In peace something must be done within this time, however busy the machine is: how long all of it takes says nothing. */
 const STILL_MS = 300_000;
+/** Of rounds in which the queue was not purged; of fewer messages a share says nothing. */
+const MOST_SPURIOUS = 0.01;
+const MANY_MESSAGES = 100;
 
 interface Process {
   readonly pid: number;
@@ -65,19 +70,22 @@ interface Process {
 export class Fleet {
   readonly dir: string;
   readonly #server: Server;
-  readonly #nats: NatsServer;
+  readonly #engine: Engine;
   readonly #migration: Migration;
   readonly #env: NodeJS.ProcessEnv;
   #state = 0;
+  #purged = false;
+  /** Of coordinators that are gone. */
+  #sent = { sent: 0, spurious: 0 };
   coordinator: Process;
   readonly workers: Process[];
 
-  constructor(options: Pick<FleetOptions, 'workers'>, dir: string, ground: { readonly server: Server; readonly nats: NatsServer; readonly source: Place; readonly destination: Place }) {
+  constructor(options: Pick<FleetOptions, 'workers'>, dir: string, ground: { readonly server: Server; readonly engine: Engine; readonly source: Place; readonly destination: Place }) {
     this.dir = dir;
     this.#server = ground.server;
-    this.#nats = ground.nats;
+    this.#engine = ground.engine;
     this.#migration = writeMigration({ dir, name: 'chaos', source: ground.source, destination: ground.destination, options: { limits: { bandwidth: BANDWIDTH }, batch: { objects: 100, span: 16 * MiB }, transfer: { multipart_threshold: 16 * MiB, part_size: 8 * MiB } } });
-    this.#env = { ...this.#migration.env, BRIGADE_MESSAGE_KEY: randomBytes(32).toString('hex') };
+    this.#env = { ...this.#migration.env, ...ground.engine.env, BRIGADE_MESSAGE_KEY: randomBytes(32).toString('hex') };
     this.coordinator = this.#startCoordinator();
     this.workers = Array.from({ length: options.workers }, () => this.#startWorker());
   }
@@ -92,7 +100,7 @@ export class Fleet {
   }
 
   get #places(): string[] {
-    return ['--queue', `nats:${QUEUE}@${this.#nats.endpoint}?create=true&lease=${LEASE}`, '--journal', this.journal];
+    return ['--queue', this.#engine.queue(LEASE), '--journal', this.journal];
   }
 
   #stateDir(): string {
@@ -128,6 +136,8 @@ export class Fleet {
     if (this.coordinator.over()) return false;
     kill(this.coordinator.pid, 'SIGKILL');
     const code = await this.coordinator.ended;
+    this.#sent = this.messages();
+    rmSync(this.#figures(), { force: true });
     if (code !== null) return false;
     this.coordinator = this.#startCoordinator();
     return true;
@@ -137,6 +147,8 @@ export class Fleet {
   async change(): Promise<boolean> {
     if (this.coordinator.over()) return false;
     const before = this.coordinator;
+    // What it says in the next two seconds is not counted.
+    this.#sent = this.messages();
     this.#state++;
     this.coordinator = this.#startCoordinator();
     await sleep(2000);
@@ -146,12 +158,24 @@ export class Fleet {
   }
 
   async purge(): Promise<void> {
-    const connection = await connect({ servers: this.#nats.endpoint });
-    try {
-      await (await jetstreamManager(connection)).streams.purge(QUEUE).catch((error: unknown) => { if (!String(error).includes('not found')) throw error; });
-    } finally {
-      await connection.close();
-    }
+    this.#purged = true;
+    await this.#engine.purge();
+  }
+
+  /** The queue was told to forget everything: its counts say nothing of what was missing then. */
+  get wasPurged(): boolean {
+    return this.#purged;
+  }
+
+  /** Messages of all coordinators, and those that were sent again without need, as each of them said last. */
+  messages(): { readonly sent: number; readonly spurious: number } {
+    const now = readPublished(ledgerPath(this.#stateDir(), this.#migration.name), 1);
+    return { sent: this.#sent.sent + (now?.sent ?? 0), spurious: this.#sent.spurious + (now?.spurious ?? 0) };
+  }
+
+  /** Where a coordinator says how it stands: the next one on this machine begins anew. */
+  #figures(): string {
+    return join(dirname(ledgerPath(this.#stateDir(), this.#migration.name)), 'fleet.json');
   }
 
   /** What `brigade ledger check` says. */
@@ -240,9 +264,9 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
   const todo = blowsOf(options);
   const done = { worker: 0, coordinator: 0, purge: 0, change: 0 };
   const found: string[] = [];
-  let [rounds, objects, extraVersions] = [0, 0, 0];
+  let [rounds, objects, extraVersions, sent, spurious] = [0, 0, 0, 0, 0];
   const source: Place = { kind: 'folder', path: join(dir, 'source') };
-  const [server, nats] = await Promise.all([startVersitygw({ versioning: true }), startNats()]);
+  const [server, engine] = await Promise.all([startVersitygw({ versioning: true }), natsEngine()]);
   try {
     await seedSource(source, { seed: options.seed, objects: options.objects, large: options.large });
     await makeBucket(bucketAt(server, 'journal'));
@@ -251,15 +275,19 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
       mkdirSync(place);
       const destination = bucketAt(server, `destination-${rounds}`, true);
       await makeBucket(destination);
-      const fleet = new Fleet(options, place, { server, nats, source, destination });
+      const fleet = new Fleet(options, place, { server, engine, source, destination });
       try {
         const before = todo.length;
         const code = await play(fleet, todo, random, done, PER_ROUND);
         const wrong = code === 0 ? await judged(fleet, source, destination, dir) : { found: [`the run ended with ${code}\n${fleet.logTail()}`], objects: 0, extra: 0 };
         objects += wrong.objects;
         extraVersions += wrong.extra;
+        const messages = fleet.messages();
+        sent += messages.sent;
+        spurious += messages.spurious;
+        if (!fleet.wasPurged && messages.sent >= MANY_MESSAGES && messages.spurious > messages.sent * MOST_SPURIOUS) wrong.found.push(`${messages.spurious} of ${messages.sent} messages were sent again without need`);
         found.push(...wrong.found.map((line) => `round ${rounds}: ${line}`));
-        options.log?.(`round ${rounds}: ${before - todo.length} blows, ${wrong.objects} objects, ${wrong.found.length === 0 ? 'ok' : wrong.found.join('; ')}`);
+        options.log?.(`round ${rounds}: ${before - todo.length} blows, ${wrong.objects} objects, ${messages.spurious} of ${messages.sent} messages sent again without need${fleet.wasPurged ? ' (purged)' : ''}, ${wrong.found.length === 0 ? 'ok' : wrong.found.join('; ')}`);
       } catch (error) {
         found.push(`round ${rounds}: ${error instanceof Error ? error.message : String(error)}`);
       } finally {
@@ -267,11 +295,11 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
       }
     }
   } finally {
-    await Promise.all([server.stop(), nats.stop()]);
+    await Promise.all([server.stop(), engine.stop()]);
     if (found.length === 0) rmSync(dir, { recursive: true, force: true });
     else options.log?.(`kept: ${dir}`);
   }
-  return { done, rounds, objects, extraVersions, seconds: (performance.now() - started) / 1000, violations: found };
+  return { done, rounds, objects, extraVersions, sent, spurious, seconds: (performance.now() - started) / 1000, violations: found };
 }
 
 /** What the oracle and the journal hold against a run that has ended well. */
@@ -282,8 +310,8 @@ export async function judged(fleet: Fleet, source: Place, destination: Place, di
   return { found: [...judge(verdict, claim), ...(differs === undefined ? [] : [differs])], objects: verdict.source.objects, extra: verdict.versions.extra };
 }
 
-export function fleetSummary({ seed }: FleetOptions, { done, rounds, objects, extraVersions, seconds, violations: found }: FleetResult): string {
-  return `fleet seed ${seed}: ${done.worker + done.coordinator} kills (${done.worker} worker, ${done.coordinator} coordinator), ${done.purge} purges, ${done.change} coordinators on other machines, in ${rounds} rounds, ${objects} objects, ${found.length} violations, ${extraVersions} extra versions, ${seconds.toFixed(0)} s`;
+export function fleetSummary({ seed }: FleetOptions, { done, rounds, objects, extraVersions, sent, spurious, seconds, violations: found }: FleetResult): string {
+  return `fleet seed ${seed}: ${done.worker + done.coordinator} kills (${done.worker} worker, ${done.coordinator} coordinator), ${done.purge} purges, ${done.change} coordinators on other machines, in ${rounds} rounds, ${objects} objects, ${found.length} violations, ${extraVersions} extra versions, ${spurious} of ${sent} messages sent again without need, ${seconds.toFixed(0)} s`;
 }
 
 async function main(): Promise<void> {

@@ -12,7 +12,8 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { systemRandom } from '../../../src/telemetry/random.ts';
 import { Fleet, judged } from '../../chaos/fleet.ts';
 import { bucketAt, makeBucket, type Place, seedSource } from '../../chaos/judge.ts';
-import { startNats, startVersitygw } from '../harness/index.ts';
+import { type Engine, natsEngine, sqsEngine } from '../../chaos/engine.ts';
+import { startVersitygw } from '../harness/index.ts';
 
 const LARGE = 512 * MiB;
 const PART = 8 * MiB;
@@ -45,11 +46,13 @@ async function toldIn(journal: Journal): Promise<Told> {
   return { parts, workers, owner };
 }
 
-test('I2 I4 F072 F097: one object over five workers; a helper, the coordinator and the owner are killed; it stands whole, nothing is left open, few parts are sent twice', async (t) => {
+const ENGINES: Readonly<Record<string, () => Promise<Engine>>> = { nats: natsEngine, sqs: sqsEngine };
+
+for (const [name, start] of Object.entries(ENGINES)) test(`I2 I4 F072 F097: one object over five workers and ${name}; a helper, the coordinator and the owner are killed; it stands whole, nothing is left open, few parts are sent twice`, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'brigade-spread-'));
-  const [server, nats] = await Promise.all([startVersitygw({ versioning: true }), startNats()]);
+  const [server, engine] = await Promise.all([startVersitygw({ versioning: true }), start()]);
   t.after(async () => {
-    await Promise.all([server.stop(), nats.stop()]);
+    await Promise.all([server.stop(), engine.stop()]);
     rmSync(dir, { recursive: true, force: true });
   });
   const source: Place = { kind: 'folder', path: join(dir, 'source') };
@@ -58,7 +61,7 @@ test('I2 I4 F072 F097: one object over five workers; a helper, the coordinator a
   await Promise.all([makeBucket(bucketAt(server, 'journal')), makeBucket(destination)]);
   const place = join(dir, 'round-0');
   mkdirSync(place);
-  const fleet = new Fleet({ workers: 5 }, place, { server, nats, source, destination });
+  const fleet = new Fleet({ workers: 5 }, place, { server, engine, source, destination });
   const journals = openJournals(fleet.journal, { env: fleet.migration.env, cwd: dir, clock: systemClock(), random: systemRandom() });
   try {
     const look = async (): Promise<Told> => toldIn(await journals.open('chaos', 'read'));
