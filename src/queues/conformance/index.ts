@@ -3,10 +3,10 @@
  * nothing of order or of how often a task comes: deliveries may be repeated, and that must be harmless.
  */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
 import type { Outcome } from '../../core/item.ts';
 import type { Delivery, Recorder, TaskQueue } from '../../ports/queue.ts';
 import type { Upload } from '../../ports/storage.ts';
+import { type Checks, describeChecks } from './checks.ts';
 
 export interface OpenedQueue {
   /** As one worker sees it. */
@@ -43,7 +43,7 @@ async function finish(recorder: Recorder, delivery: Delivery): Promise<void> {
   await delivery.ack();
 }
 
-const CHECKS: Readonly<Record<string, (opened: OpenedQueue) => Promise<void>>> = {
+const CHECKS: Checks<OpenedQueue> = {
   'every task comes, with all its items, and none when all are done': async ({ queue, recorder, offer, copied }) => {
     offer([['a', 'b'], ['c'], ['d', 'e']]);
     for (let i = 0; i < 3; i++) await finish(recorder, await receiveOne(queue));
@@ -141,16 +141,5 @@ const CHECKS: Readonly<Record<string, (opened: OpenedQueue) => Promise<void>>> =
 };
 
 export function describeQueue(subject: QueueSubject): void {
-  void describe(`queue ${subject.name}`, () => {
-    for (const [title, check] of Object.entries(CHECKS)) {
-      void test(title, async () => {
-        const opened = await subject.create();
-        try {
-          await check(opened);
-        } finally {
-          await opened.cleanup();
-        }
-      });
-    }
-  });
+  describeChecks(`queue ${subject.name}`, CHECKS, () => subject.create());
 }

@@ -3,10 +3,10 @@
  * more. A driver's test file is one call. Order, and that a message comes only once, is promised by nobody.
  */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../../core/errors.ts';
 import type { DeadLetter, MessageDelivery, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
+import { type Checks, describeChecks } from './checks.ts';
 
 export interface OpenedMessages {
   /** A queue of its own for this test, with leases of `leaseMs` and three receives at most. */
@@ -104,9 +104,8 @@ async function consume(queue: MessageQueue, seen: Map<string, number>, enough: (
 /** JSON as it may be in a task: escapes, all planes, every kind of space. */
 const AWKWARD = JSON.stringify({ key: 'a//b/../%41+\u0001\u00e9e\u0301\u{1f4a7}\ufffd', text: ' "\\\n\t\r ' });
 
-type Check = (opened: OpenedMessages) => Promise<void>;
 
-const DELIVERY: Readonly<Record<string, Check>> = {
+const DELIVERY: Checks<OpenedMessages> = {
   'a message arrives byte for byte, is acknowledged and is gone': async ({ queue }) => {
     await sendAll(queue, [message('a', AWKWARD)]);
     const delivery = await receiveOne(queue);
@@ -187,7 +186,7 @@ const DELIVERY: Readonly<Record<string, Check>> = {
   },
 };
 
-const LEASES: Readonly<Record<string, Check>> = {
+const LEASES: Checks<OpenedMessages> = {
   'F095: when a lease ends the message comes again, to anybody, with one more receive': async (opened) => {
     const { queue, leaseMs } = opened;
     await sendAll(queue, [message('a')]);
@@ -244,7 +243,7 @@ const LEASES: Readonly<Record<string, Check>> = {
   },
 };
 
-const DEAD: Readonly<Record<string, Check>> = {
+const DEAD: Checks<OpenedMessages> = {
   'what is parked keeps its bytes and its reason, is looked at without being lost, and is redriven': async (opened) => {
     const { queue } = opened;
     await sendAll(queue, [message('a', AWKWARD)]);
@@ -296,7 +295,7 @@ const DEAD: Readonly<Record<string, Check>> = {
   },
 };
 
-const TROUBLE: Readonly<Record<string, Check>> = {
+const TROUBLE: Checks<OpenedMessages> = {
   'counts: what waits, what is in flight': async ({ queue }) => {
     await sendAll(queue, numbered(5));
     await receiveOne(queue);
@@ -339,16 +338,5 @@ const TROUBLE: Readonly<Record<string, Check>> = {
 };
 
 export function describeMessages(subject: MessagesSubject): void {
-  void describe(`messages over ${subject.name}`, () => {
-    for (const [title, check] of Object.entries({ ...DELIVERY, ...LEASES, ...DEAD, ...TROUBLE })) {
-      void test(title, async () => {
-        const opened = await subject.create();
-        try {
-          await check(opened);
-        } finally {
-          await opened.cleanup();
-        }
-      });
-    }
-  });
+  describeChecks(`messages over ${subject.name}`, { ...DELIVERY, ...LEASES, ...DEAD, ...TROUBLE }, () => subject.create());
 }

@@ -6,7 +6,7 @@ import { Lease } from '../lease.ts';
 import { reasonLine } from '../outgoing.ts';
 import { natsError } from './errors.ts';
 import type { Link } from './link.ts';
-import { deadSubject, type Streams } from './streams.ts';
+import { deadSubject, NANOS_PER_MS, type Streams } from './streams.ts';
 
 export interface NatsContext {
   readonly link: Link;
@@ -23,7 +23,6 @@ export const RECEIVES = 'Brigade-Receives';
 const CONFIRM_MS = 5_000;
 /** An answer may have been on its way for this long, so the lease is taken to have begun that much earlier. */
 const TRANSIT_MS = 1000;
-const NANOS_PER_MS = 1e6;
 
 /** `asked`: when the pull left; the lease began between that and now. */
 export function delivery(context: NatsContext, message: Msg, asked: number): MessageDelivery {

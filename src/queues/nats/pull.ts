@@ -3,6 +3,7 @@ import type { Msg } from '@nats-io/transport-node';
 import { cancelled } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Link } from './link.ts';
+import { NANOS_PER_MS } from './streams.ts';
 
 export interface PullRequest {
   readonly subject: string;
@@ -19,7 +20,6 @@ export interface Pulled {
 
 /** An answer that is this late does not come: the request went to a server that is no more. */
 const GRACE_MS = 5_000;
-const NANOS = 1e6;
 
 /** @throws what the client says of a refused subscription; cancelled when the signal has fired before */
 export async function pull({ nc, newInbox, onBreak }: Link, clock: Clock, { subject, batch, waitMs }: PullRequest, signal: AbortSignal): Promise<Pulled> {
@@ -27,7 +27,7 @@ export async function pull({ nc, newInbox, onBreak }: Link, clock: Clock, { subj
   const messages: Msg[] = [];
   const late = new AbortController();
   const inbox = newInbox();
-  const body = waitMs > 0 ? { batch, expires: Math.ceil(waitMs * NANOS) } : { batch, no_wait: true };
+  const body = waitMs > 0 ? { batch, expires: Math.ceil(waitMs * NANOS_PER_MS) } : { batch, no_wait: true };
   const { promise: over, resolve: finish, reject: fail } = Promise.withResolvers<Pulled['end']>();
   const subscription = nc.subscribe(inbox, {
     callback: (error, message) => {

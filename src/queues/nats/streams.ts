@@ -5,7 +5,8 @@ import { isMissing, natsError } from './errors.ts';
 import type { Link } from './link.ts';
 
 export const CONSUMER = 'workers';
-const NANOS_PER_MS = 1e6;
+/** JetStream counts time in nanoseconds. */
+export const NANOS_PER_MS = 1e6;
 /** Within it the same message id is stored once: longer than any send is tried again for. */
 const DUPLICATES_MS = 120_000;
 const API_MS = 5_000;

@@ -10,6 +10,7 @@ import { describeMessages, MOST_RECEIVES } from '../../../src/queues/conformance
 import { type NatsOptions, openNatsQueue } from '../../../src/queues/nats/index.ts';
 import { systemClock } from '../../../src/telemetry/clock.ts';
 import { type NatsServer, startNats } from '../harness/index.ts';
+import { Opened } from './opened.ts';
 
 const LEASE_MS = 1000;
 let server: NatsServer;
@@ -18,17 +19,8 @@ let crashed = false;
 const freshName = (): string => `queue-${++made}`;
 const forever = (): AbortSignal => new AbortController().signal;
 
-const opened: MessageQueue[] = [];
-/** Closed at the end, whatever becomes of its test: an open one would keep this process alive. */
-async function open(how: NatsOptions): Promise<MessageQueue> {
-  const queue = await openNatsQueue(how);
-  opened.push(queue);
-  return queue;
-}
-
-async function closeAll(): Promise<void> {
-  for (const queue of opened.splice(0)) await queue.close();
-}
+const opened = new Opened(openNatsQueue);
+const open = (how: NatsOptions): Promise<MessageQueue> => opened.open(how);
 
 function options(queue: string, more: Partial<NatsOptions> = {}): NatsOptions {
   return { queue, servers: [server.endpoint], clock: systemClock(), leaseMs: LEASE_MS, mostReceives: MOST_RECEIVES, create: true, ...more };
@@ -52,7 +44,7 @@ const mend = async (): Promise<void> => {
 
 before(async () => { server = await startNats(); });
 after(async () => {
-  await closeAll();
+  await opened.closeAll();
   await server?.stop();
 });
 
@@ -69,7 +61,7 @@ describeMessages({
       },
       cleanup: async () => {
         await mend();
-        await closeAll();
+        await opened.closeAll();
       },
     };
   },

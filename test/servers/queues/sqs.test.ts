@@ -9,6 +9,7 @@ import { openSqsQueue, type SqsOptions } from '../../../src/queues/sqs/index.ts'
 import { systemClock } from '../../../src/telemetry/clock.ts';
 import { type Server, startMoto } from '../harness/index.ts';
 import { type Relay, startRelay } from './relay.ts';
+import { Opened } from './opened.ts';
 
 const LEASE_MS = 2000;
 let moto: Server;
@@ -19,17 +20,8 @@ const keys: Credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: new Sec
 const credentials: CredentialSource = { describe: 'the test', resolve: async () => keys, invalidate: () => undefined };
 const freshName = (): string => `queue-${++made}`;
 
-const opened: MessageQueue[] = [];
-/** Closed at the end, whatever becomes of its test: an open one would keep this process alive. */
-async function open(how: SqsOptions): Promise<MessageQueue> {
-  const queue = await openSqsQueue(how);
-  opened.push(queue);
-  return queue;
-}
-
-async function closeAll(): Promise<void> {
-  for (const queue of opened.splice(0)) await queue.close();
-}
+const opened = new Opened(openSqsQueue);
+const open = (how: SqsOptions): Promise<MessageQueue> => opened.open(how);
 
 function options(queue: string, more: Partial<SqsOptions> = {}): SqsOptions {
   return { queue, region: 'us-east-1', endpoint: `http://127.0.0.1:${relay.port}`, credentials, clock: systemClock(), leaseMs: LEASE_MS, mostReceives: MOST_RECEIVES, create: true, ...more };
@@ -51,7 +43,7 @@ before(async () => {
   relay = await startRelay(Number(new URL(moto.endpoint).port));
 });
 after(async () => {
-  await closeAll();
+  await opened.closeAll();
   await relay?.cut();
   await moto?.stop();
 });
@@ -68,7 +60,7 @@ describeMessages({
       mend: () => relay.mend(),
       cleanup: async () => {
         await relay.mend();
-        await closeAll();
+        await opened.closeAll();
       },
     };
   },
