@@ -185,3 +185,31 @@ test('what is worked on alone keeps nothing else for long: tasks of a worker tha
   await ground.until(() => ground.left() === 0);
   assert.equal((await ground.ledger()).tally(1).copied.objects, 199);
 });
+
+test('who began a task and lives, though its beats cannot be read here, is left at work on it, and is no death', async (t) => {
+  const ground = await FleetGround.open(t, { source: filled(10), leaseMs: 9000 });
+  const tasks = await ground.plan(10);
+  const { name: work, items } = tasks[0] as Planned;
+  const ghosts = ['newer-1', 'newer-2'];
+  let writing = true;
+  const beating = (async () => {
+    for (let beat = 1; writing; beat++) {
+      for (const worker of ghosts) {
+        await ground.journal.beat({ worker, beat, host: 'h', version: '9', tasks: 1 });
+        ground.journalStore.put(`workers/${worker}`, (ground.journalStore.bytes(`workers/${worker}`) as Buffer).subarray(0, -1));
+      }
+      await ground.clock.sleep(10_000);
+    }
+  })();
+  for (const worker of ghosts) await ground.journal.report(work, { worker, outcomes: [], close: false, parts: [], begun: { first: keyOf(0), last: keyOf(9), objects: items.length, alone: false } });
+  await ground.send(tasks);
+  const [delivery] = await ground.clock.run(ground.queue.receive(1, 1000, new AbortController().signal));
+  await delivery?.release(0);
+  ground.worker('w');
+  await ground.pass(5 * 60_000);
+  assert.deepEqual([await ground.closes(tasks), ground.notes().filter((note) => note.includes('died'))], [[0], []]);
+  writing = false;
+  await ground.until(() => ground.closed(tasks), 3_600_000, SELDOM_MS);
+  await beating;
+  assert.equal((await ground.ledger()).tally(1).copied.objects, 10);
+});
