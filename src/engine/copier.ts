@@ -25,7 +25,7 @@ import { type Equality, sameContent, type Version, versionOf } from './content.t
 import { copyBuffered, copyStreamed } from './copy-whole.ts';
 import { copyInParts } from './copy-parts.ts';
 import { copyOnServer } from './copy-server.ts';
-import { type CopyOptions, SIZE_IN_DOUBT, VERSIONS } from './options.ts';
+import { COMPARE_BY_READING, type CopyOptions, SIZE_IN_DOUBT, VERSIONS } from './options.ts';
 
 export interface CopyContext {
   readonly source: Store;
@@ -106,16 +106,19 @@ async function settleWithoutCopy(context: CopyContext, task: Task, item: Item, s
     const settled = await settleBySize(context, item, signal);
     if (settled !== undefined) return settled;
   }
-  const compare = item.code === 'compare';
+  const compare = item.code === 'compare' || item.code === COMPARE_BY_READING;
   const inDoubt = isInDoubt(task, item);
   if (item.kind === 'directory' || (!inDoubt && !compare)) return undefined;
   if (inDoubt) await context.destination.untie?.(item.key, signal);
   const pair = await comparable(context, item, compare, signal);
   if (pair === undefined) return undefined;
-  const mustKnow = inDoubt || context.options.compare === 'checksum';
-  const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow ? 'if needed' : 'never', signal });
+  const same = await sameContent(context.source, pair.here, context.destination, pair.there, { read: mustKnow(context, task, item) ? 'if needed' : 'never', signal });
   if (same?.equal) return { ...(inDoubt ? await adoptOwn(context, item.key, pair, same, signal) : adopted('unchanged', pair.there, same)), ...followed(item, versionOf(pair.here)) };
   return compare ? answerConflict(context, pair.here, pair.there) : undefined;
+}
+
+function mustKnow({ options }: CopyContext, task: Task, item: Item): boolean {
+  return isInDoubt(task, item) || item.code === COMPARE_BY_READING || options.compare === 'checksum';
 }
 
 /** Listed with another size, but both ends are the versions that were copied: the objects' own sizes decide (F022). */
@@ -298,7 +301,8 @@ async function currentVersion(source: Store, version: Version, signal: AbortSign
   return versionOf(await source.head(version.key, { signal }));
 }
 
-async function headOrNone(store: Store, at: { readonly key: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
+/** Undefined: there is definitively none. */
+export async function headOrNone(store: Store, at: { readonly key: string }, signal: AbortSignal): Promise<ObjectInfo | undefined> {
   try {
     return await store.head(at.key, { checksum: true, signal });
   } catch (error) {

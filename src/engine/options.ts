@@ -42,3 +42,5 @@ export const ATTEMPTS = 5;
 export const VERSIONS = 3;
 /** Code of a pending item of which only the listed size differs from what was copied: sizes of listings may lie (F022). */
 export const SIZE_IN_DOUBT = 'size';
+/** Code of a pending item that is compared by its bytes where no checksum decides: of what no ledger knows, every repeated message would write it anew. */
+export const COMPARE_BY_READING = 'compare by reading';

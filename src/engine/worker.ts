@@ -49,9 +49,10 @@ export interface WorkerOptions {
 const RETRY_BASE_MS = 1000;
 const RETRY_CAP_MS = 30_000;
 /** Of these another try would say the same. A copy answers the last three itself; a range leaves them to its owner. */
-const FINAL = ['object', 'unsupported', 'internal', 'usage', 'changed', 'gone', 'conflict'] as const;
+export const FINAL = ['object', 'unsupported', 'internal', 'usage', 'changed', 'gone', 'conflict'] as const;
 const PAUSES: ReadonlySet<string> = new Set(['cancelled', 'premise', 'throttled']);
-const NETWORK = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT']);
+/** Of these it is asked whether the store is there at all. */
+export const NETWORK: ReadonlySet<string> = new Set(['E_NETWORK', 'E_DNS', 'E_CONNECT', 'E_TIMEOUT']);
 
 /** Runs until the signal fires (resolves) or a premise fails (rejects with it). Tasks not finished are given back. */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
@@ -216,7 +217,7 @@ class Worker {
         await this.#rethrowIfPremise(error, signal);
         attempts++;
         if (attempts >= ATTEMPTS || isKind(error, ...FINAL)) return given(attempts, error);
-        const waitMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (attempts - 1)) * (0.5 + random.next() / 2);
+        const waitMs = pauseMs(attempts, random);
         events.emit({ type: 'retry', side: 'destination', op: 'copy', problem: problemOf(error), waitMs });
         await clock.sleep(waitMs, signal);
       }
@@ -235,6 +236,11 @@ class Worker {
       if (!ended.aborted) await delivery.extend().catch((error: unknown) => this.#fail(asBrigadeError(error, 'extend')));
     }
   }
+}
+
+/** Before the try that follows so many. */
+export function pauseMs(attempts: number, random: Random): number {
+  return Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (attempts - 1)) * (0.5 + random.next() / 2);
 }
 
 /** Fires with either of them. `untie`: nothing of it stays on the one that lives longer. */

@@ -148,7 +148,7 @@ test('a report that a listing did not show is asked for before a later one of th
 function hidden(journal: Journal): Journal {
   return {
     current: (...given) => journal.current(...given), claim: (...given) => journal.claim(...given), report: (...given) => journal.report(...given), hasReport: (...given) => journal.hasReport(...given),
-    readControl: (...given) => journal.readControl(...given), plans: (...given) => journal.plans(...given), fences: (...given) => journal.fences(...given), reports: (...given) => journal.reports(...given), spanReports: (...given) => journal.spanReports(...given), readReport: (...given) => journal.readReport(...given),
+    readControl: (...given) => journal.readControl(...given), plans: (...given) => journal.plans(...given), fences: (...given) => journal.fences(...given), reports: (...given) => journal.reports(...given), spanReports: (...given) => journal.spanReports(...given), plainReports: (...given) => journal.plainReports(...given), readReport: (...given) => journal.readReport(...given),
     bind: (...given) => journal.bind(...given), rebind: (...given) => journal.rebind(...given), binding: (...given) => journal.binding(...given), keep: (...given) => journal.keep(...given), document: (...given) => journal.document(...given), beat: (...given) => journal.beat(...given), beats: (...given) => journal.beats(...given), beatOf: (...given) => journal.beatOf(...given), leave: (...given) => journal.leave(...given),
   };
 }

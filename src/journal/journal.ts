@@ -9,7 +9,7 @@ import type { Store } from '../ports/storage.ts';
 import { headOf, joinContent, packPlan, packReport, unpackPlan, unpackReport } from './content.ts';
 import { damage, decodeSegment, encodeSegment, isDamage, type Segment } from './frame.ts';
 import { Log, seal, sealOf, type Seal } from './log.ts';
-import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, spanFolder, workerKey, WORKERS } from './names.ts';
+import { BINDING, documentKey, epochKey, epochOf, EPOCHS, logPrefix, PLAIN, reportFolder, reportKey, reportOf, REPORTS, segmentKey, segmentOf, spanFolder, workerKey, WORKERS } from './names.ts';
 import { ahead, get, listed, mend, putOnce, putOver, readListed, readSegment, unbelievable } from './shelf.ts';
 
 export interface JournalOptions {
@@ -137,6 +137,10 @@ class StoredJournal implements Journal {
 
   reports(from?: SegmentPlace, known: (place: ReportPlace) => boolean = () => false, signal?: AbortSignal): AsyncIterable<ReadReport> {
     return this.#reports(REPORTS, from === undefined ? undefined : reportFolder(from), known, signal);
+  }
+
+  plainReports(known: (place: ReportPlace) => boolean = () => false, signal?: AbortSignal): AsyncIterable<ReadReport> {
+    return this.#reports(PLAIN, undefined, known, signal);
   }
 
   spanReports(task: TaskName, known: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport> {

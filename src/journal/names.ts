@@ -5,6 +5,7 @@
  *   plan/<epoch>/<seq>, control/<epoch>/<seq>  the two logs
  *   reports/<epoch>/<seq>/<task>-<nth>         of a whole task
  *   reports/<epoch>/<seq>/<task>.<part>-<nth>  of the span of parts from this one on
+ *   plain/<seq>/<task>-<nth>                   of a plain message: hashes of what its queue calls it
  *   binding                                    whose journal it is
  *   documents/<sha256>                         what segments and messages refer to
  *   workers/<name>                             who is there
@@ -12,7 +13,7 @@
  */
 import type { Key } from '../core/key.ts';
 import type { Random } from '../ports/clock.ts';
-import type { ReportPlace, SegmentPlace, TaskName } from '../ports/journal.ts';
+import { PLAIN_EPOCH, type ReportPlace, type SegmentPlace, type TaskName } from '../ports/journal.ts';
 
 export type LogName = 'plan' | 'control';
 
@@ -22,10 +23,13 @@ const TASK = 6;
 const PART = 5;
 const NTH = 3;
 const REPORT = /^reports\/(\d{8})\/(\d{10})\/(\d{6})(?:\.(\d{5}))?-(\d{3,})$/;
+const PLAIN_TASK = 9;
+const PLAIN_REPORT = /^plain\/(\d{10})\/(\d{9})(?:\.(\d{5}))?-(\d{3,})$/;
 const SEGMENT = /^(?:plan|control)\/(\d{8})\/(\d{10})$/;
 
 export const EPOCHS = 'epochs/';
 export const REPORTS = 'reports/';
+export const PLAIN = 'plain/';
 export const BINDING = 'binding';
 export const WORKERS = 'workers/';
 
@@ -50,21 +54,24 @@ export function segmentOf(key: Key): SegmentPlace | undefined {
 }
 
 /** What every report of the tasks of one segment begins with. */
-export const reportFolder = ({ epoch, seq }: SegmentPlace): Key => `${REPORTS}${digits(epoch, EPOCH)}/${digits(seq, SEQ)}/`;
+export const reportFolder = ({ epoch, seq }: SegmentPlace): Key => (epoch === PLAIN_EPOCH ? `${PLAIN}${digits(seq, SEQ)}/` : `${REPORTS}${digits(epoch, EPOCH)}/${digits(seq, SEQ)}/`);
+
+const taskPrefix = (task: TaskName): Key => reportFolder(task) + digits(task.task, task.epoch === PLAIN_EPOCH ? PLAIN_TASK : TASK);
 
 /** What every report of spans of this task begins with. */
-export const spanFolder = (task: TaskName): Key => `${reportFolder(task)}${digits(task.task, TASK)}.`;
+export const spanFolder = (task: TaskName): Key => `${taskPrefix(task)}.`;
 
 export function reportKey({ work, nth }: ReportPlace): Key {
   const part = work.firstPart === undefined ? '' : `.${digits(work.firstPart, PART)}`;
-  return `${reportFolder(work)}${digits(work.task, TASK)}${part}-${digits(nth, NTH)}`;
+  return `${taskPrefix(work)}${part}-${digits(nth, NTH)}`;
 }
 
 export function reportOf(key: Key): ReportPlace | undefined {
-  const found = REPORT.exec(key);
-  if (found === null) return undefined;
-  const work = { epoch: Number(found[1]), seq: Number(found[2]), task: Number(found[3]), ...(found[4] === undefined ? {} : { firstPart: Number(found[4]) }) };
-  return { work, nth: Number(found[5]) };
+  const planned = REPORT.exec(key);
+  const [epoch, [, seq, task, part, nth]] = planned === null ? [PLAIN_EPOCH, PLAIN_REPORT.exec(key) ?? []] : [Number(planned[1]), planned.slice(1)];
+  if (seq === undefined) return undefined;
+  const work = { epoch, seq: Number(seq), task: Number(task), ...(part === undefined ? {} : { firstPart: Number(part) }) };
+  return { work, nth: Number(nth) };
 }
 
 /** Negative: `a` comes first. */

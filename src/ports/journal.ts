@@ -29,6 +29,12 @@ export interface TaskName extends SegmentPlace {
   readonly task: number;
 }
 
+/**
+ * Epochs begin at 1. Under this one stand plain messages, which no coordinator planned: their reports lie apart (`plainReports`), no ledger folds them, and
+ * `seq` and `task` are what the queue calls the message, hashed.
+ */
+export const PLAIN_EPOCH = 0;
+
 /** What a report is of: a task, or with `firstPart` a span of parts of the one object of a task. */
 export interface WorkName extends TaskName {
   /** From 1. */
@@ -104,6 +110,8 @@ export interface Report {
   readonly uploads?: readonly { readonly upload: Upload; readonly sourceToken: string }[];
   /** Those that it completed or aborted. */
   readonly uploadsOver?: readonly string[];
+  /** Of a plain message: what the queue calls it. */
+  readonly message?: string;
   /** Which sending of the task it answers; absent: the first. So it is known whether a later one was needed. */
   readonly sending?: number;
   readonly begun?: Begun;
@@ -221,6 +229,8 @@ export interface Journal {
   fences(signal?: AbortSignal): Promise<ReadonlyMap<number, number>>;
   /** Reports of tasks from this segment on, but for those that `known` says need not be read. Nearly in order: of the same work, a later one may come without the one before it. */
   reports(from?: SegmentPlace, known?: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
+  /** Reports of plain messages, but for those that `known` says need not be read; those of one message in their order as far as a listing shows them. */
+  plainReports(known?: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
   /** Reports of spans of this task, but for those that `known` says need not be read; in their order as far as a listing shows them. */
   spanReports(task: TaskName, known: (place: ReportPlace) => boolean, signal?: AbortSignal): AsyncIterable<ReadReport>;
   /** One report; undefined: there is none. */

@@ -32,7 +32,7 @@ export interface SendResult {
 export type AckResult = 'acknowledged' | 'late';
 
 export interface MessageDelivery {
-  /** The queue's own name for the message, for logs. */
+  /** The queue's own name for the message: the same at each delivery, and of no other message that it ever had. */
   readonly id: string;
   readonly body: string;
   /** How often it was delivered, this time included; approximate. Deliveries are not attempts (truth 10). */

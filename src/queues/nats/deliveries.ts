@@ -29,11 +29,12 @@ export function delivery(context: NatsContext, message: Msg, asked: number): Mes
   const { clock, limits, where } = context;
   const since = Math.max(asked, clock.monotonic() - Math.min(TRANSIT_MS, limits.leaseMs / 10));
   const lease = new Lease(clock, since, limits.leaseMs);
-  const { sequence, receives } = place(message.reply ?? '');
+  const { sequence, receives, storedNs } = place(message.reply ?? '');
   const body = message.string();
   const ack = () => acknowledge(context, message, lease);
   return {
-    id: String(sequence), body, receives, ack,
+    // A stream that is made anew counts from 1 again.
+    id: `${sequence}@${storedNs}`, body, receives, ack,
     leaseLeftMs: () => lease.leftMs(),
     extend: async (leaseMs) => {
       lease.grant(leaseMs, where);
@@ -96,8 +97,8 @@ export async function bury({ link, streams, queue, where }: NatsContext, body: s
  * `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.…`, or since 2.11 `$JS.ACK.<domain>.<account>.<stream>.…` with at least eleven tokens
  * (NATS ADR-15).
  */
-export function place(reply: string): { readonly sequence: number; readonly receives: number } {
+export function place(reply: string): { readonly sequence: number; readonly receives: number; readonly storedNs: string } {
   const tokens = reply.split('.');
   const at = tokens.length >= 11 ? 6 : 4;
-  return { receives: Number(tokens[at]), sequence: Number(tokens[at + 1]) };
+  return { receives: Number(tokens[at]), sequence: Number(tokens[at + 1]), storedNs: tokens[at + 3] ?? '' };
 }

@@ -5,9 +5,9 @@ import { natsError } from './errors.ts';
 import { isStuck } from './streams.ts';
 
 test('how often and what was delivered is in the reply subject, of old servers and of new ones', () => {
-  assert.deepEqual(place('$JS.ACK.tasks.workers.3.1204.77.1763755200000000000.12'), { receives: 3, sequence: 1204 });
-  assert.deepEqual(place('$JS.ACK._.AbCdEf.tasks.workers.3.1204.77.1763755200000000000.12'), { receives: 3, sequence: 1204 });
-  assert.deepEqual(place('$JS.ACK.hub.AbCdEf.tasks.workers.3.1204.77.1763755200000000000.12.token'), { receives: 3, sequence: 1204 });
+  assert.deepEqual(place('$JS.ACK.tasks.workers.3.1204.77.1763755200000000000.12'), { receives: 3, sequence: 1204, storedNs: '1763755200000000000' });
+  assert.deepEqual(place('$JS.ACK._.AbCdEf.tasks.workers.3.1204.77.1763755200000000000.12'), { receives: 3, sequence: 1204, storedNs: '1763755200000000000' });
+  assert.deepEqual(place('$JS.ACK.hub.AbCdEf.tasks.workers.3.1204.77.1763755200000000000.12.token'), { receives: 3, sequence: 1204, storedNs: '1763755200000000000' });
 });
 
 test('F100: stuck is when messages wait, nothing is in flight, and nothing moved for two leases', () => {
