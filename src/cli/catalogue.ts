@@ -1,7 +1,7 @@
 /** Every command with its arguments and options, as data: the parser, --help, completion and docs/cli.md are made from it. Imports nothing heavy. */
 import { EXIT, type ExitCode } from '../core/exit-code.ts';
 import type { CommandModule } from './invocation.ts';
-import { FLEET_OPTIONS, fleetCommands, METRICS } from './fleet-commands.ts';
+import { ACCEPT_PLAIN, FLEET_OPTIONS, fleetCommands, JOURNAL, METRICS } from './fleet-commands.ts';
 import { labCommands } from './lab-commands.ts';
 
 export interface ArgumentSpec {
@@ -100,7 +100,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'run', summary: 'run a migration, or go on with one',
     about: 'An unfinished run is resumed where it was; after a finished one a delta run begins. Several files, or a folder of *.yml, run side by side, one process and one ledger each: what happens to one does not touch another.',
     args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
-    options: [...BEGINNING, ...RUNNING, METRICS, ...FLEET_OPTIONS, { flags: '--workers <n>', description: 'with --queue and --journal: copying processes of the fleet on this machine, for a first try; more join with brigade worker', value: 'count', standard: 'one a core' }],
+    options: [...BEGINNING, ...RUNNING, METRICS, ...FLEET_OPTIONS, { flags: '--workers <n>', description: 'with --queue and --journal: copying processes of the fleet on this machine, for a first try; more join with brigade worker', value: 'count', standard: 'one a core' }, ACCEPT_PLAIN],
     examples: ['brigade run media.yml', 'brigade run pairs/', 'brigade run media.yml --dry-run'], exits: MOVING, load: () => import('./commands/run.ts'),
   },
   {
@@ -157,9 +157,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ['brigade verify media', 'brigade verify media --level full'], exits: [EXIT.clean, EXIT.someFailed, EXIT.usage, EXIT.verifyDiffers, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/verify.ts'),
   },
   {
-    name: 'report', summary: 'the account of a run, for people, programs and auditors', about: 'text and json: the account; csv and ndjson: one row per object.', args: [RUN_ARG],
-    options: [{ flags: '-o, --format <format>', description: 'form of the report', choices: ['text', 'json', 'csv', 'ndjson'], standard: 'text' }, { flags: '--output <file>', description: 'write it there instead of stdout; an existing file is replaced' }],
-    examples: ['brigade report media', 'brigade report media@1 -o csv --output media.csv'], exits: LOOKING, load: () => import('./commands/report.ts'),
+    name: 'report', summary: 'the account of a run, for people, programs and auditors', about: 'text and json: the account; csv and ndjson: one row per object. With --plain: of the plain messages that workers took (--accept-plain-messages), from the journal; there is no run of them, and NAME is the migration.', args: [RUN_ARG],
+    options: [{ flags: '-o, --format <format>', description: 'form of the report', choices: ['text', 'json', 'csv', 'ndjson'], standard: 'text' }, { flags: '--output <file>', description: 'write it there instead of stdout; an existing file is replaced' }, { flags: '--plain', description: 'of plain messages; with --journal' }, JOURNAL],
+    examples: ['brigade report media', 'brigade report media@1 -o csv --output media.csv', 'brigade report media --plain --journal s3://journals/fleet/'], exits: LOOKING, load: () => import('./commands/report.ts'),
   },
   {
     name: 'ledger backup', summary: 'copy a ledger, also while a run works on it', args: [{ name: 'NAME', description: 'the migration', required: true }, { name: 'TARGET', description: 'the file to write; must not exist', required: true }], options: [],

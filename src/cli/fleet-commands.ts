@@ -8,6 +8,8 @@ export const MESSAGE_KEY: OptionSpec = { flags: '--message-key <reference>', des
 /** What makes a run one of a fleet. */
 export const FLEET_OPTIONS: readonly OptionSpec[] = [QUEUE, JOURNAL, MESSAGE_KEY];
 
+export const ACCEPT_PLAIN: OptionSpec = { flags: '--accept-plain-messages', description: 'workers also take messages of another producer, without a seal: {"source_bucket":…,"dest_bucket":…,"keys":[…]}, for migrations between two buckets that are offered in the journal’s place; see docs/fleet.md' };
+
 const NAME = { name: 'NAME', description: 'the migration', required: true };
 const LOOKING: readonly ExitCode[] = [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm];
 
@@ -40,10 +42,19 @@ export function fleetCommands(shared: { readonly format: OptionSpec; readonly ru
         { flags: '--partition <share>', description: 'in a fleet without a queue (--queue partitions:N at its coordinators): which of its N members this is, K/N, or K-L/N for a process each' },
         { flags: '--processes <n>', description: 'copying processes', value: 'count', standard: 'one a core' },
         { flags: '--spot-notice <when>', description: 'heed the notice that AWS gives before it takes a spot machine back, or before an Auto Scaling group ends one: it drains in the time that is left; auto is on where EC2’s metadata service answers', choices: ['auto', 'on', 'off'], standard: 'auto' },
+        ACCEPT_PLAIN,
         ...shared.running.filter(({ flags }) => /--(?:drain|log-file|verbose)\b/.test(flags)),
       ],
       examples: ['brigade worker --queue sqs:brigade --journal s3://fleet-journal/', "brigade worker --queue 'nats:brigade@nats://queue:4222' --journal /mnt/journal --processes 4", 'brigade worker --partition 2/7 --journal s3://fleet-journal/'],
       exits: [EXIT.clean, EXIT.usage, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/worker.ts'),
+    },
+    {
+      name: 'offer', summary: 'let plain messages mean a migration',
+      about: 'For workers with --accept-plain-messages, behind a producer that fills the queue itself: nothing is listed and nothing planned. Both stores are asked what workers must know of them; the migration and its offer, sealed with the message key, are written to the journal’s place. A coordinator offers what it coordinates by itself. After a change of the file, or of the key, offer it again.',
+      args: [{ name: 'FILE|DIR', description: 'migration files, or folders of them', required: true, variadic: true }],
+      options: [JOURNAL, MESSAGE_KEY, { flags: '--withdraw', description: 'take the offer back instead' }],
+      examples: ['brigade offer media.yml --journal s3://fleet-journal/', 'brigade offer media.yml --journal s3://fleet-journal/ --withdraw'],
+      exits: [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal], load: () => import('./commands/offer.ts'),
     },
     {
       name: 'ledger rebuild', summary: 'make the ledger of a migration anew from its journal',

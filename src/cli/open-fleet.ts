@@ -2,6 +2,7 @@
 import { fleetHands } from '../app/fleet/coordinator.ts';
 import { openJournals } from '../app/fleet/journal.ts';
 import { type FreshKeys, messageKeys } from '../app/fleet/message-key.ts';
+import { offer } from '../app/fleet/offers.ts';
 import { openQueue } from '../app/fleet/queue.ts';
 import type { OpenFleet } from '../app/migrate.ts';
 import { fanOut } from '../app/events.ts';
@@ -43,7 +44,7 @@ export async function openFleet(invocation: Invocation, migration: Migration, ev
     const ended = new AbortController();
     void keys.keepFresh(AbortSignal.any([signal, ended.signal]), events);
     const board = await journals.board(queue.describe);
-    const gather = fleetHands({ queue, journal, board, codec: () => keys.codec, version: productVersion(), standby: options.has('standby'), window, ...(target === undefined ? {} : { targetMs: parseDuration(target) }), ...(metrics === undefined ? {} : { onPublished: metrics.hear }) });
+    const gather = fleetHands({ queue, journal, board, codec: () => keys.codec, offer: async (spec, offered) => offer(await journals.offers(), keys.codec, spec, offered), version: productVersion(), standby: options.has('standby'), window, ...(target === undefined ? {} : { targetMs: parseDuration(target) }), ...(metrics === undefined ? {} : { onPublished: metrics.hear }) });
     return {
       gather,
       close: async () => {

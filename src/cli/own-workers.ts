@@ -10,7 +10,7 @@ import { oneLine, usageError } from '../core/errors.ts';
 import type { Invocation } from './invocation.ts';
 import type { StopSignal } from './io.ts';
 
-const HANDED_ON = ['journal', 'message-key', 'drain', 'verbose', 'log-file'];
+const HANDED_ON = ['journal', 'message-key', 'drain', 'verbose', 'log-file', 'accept-plain-messages'];
 const MAIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
 const PATIENCE_MS = 30_000;
 /** Who lived so long had begun: what ended it may spare the next one. */
@@ -125,6 +125,7 @@ function whichWorkers(options: Invocation['options']): readonly string[] {
   if (!/^partitions\b/.test(queue)) return [...options.written(['queue']), ...(workers === undefined ? [] : ['--processes', String(workers)])];
   const members = Number(/^partitions:(\d+)/.exec(queue)?.[1] ?? NaN);
   if (!(members > 0)) throw usageError('E_USAGE', 'does not say how many partitions', 'write --queue partitions:4', '--queue');
+  if (options.has('accept-plain-messages')) throw usageError('E_USAGE', 'stands beside partitions', 'plain messages come by SQS or NATS: give --queue such a one', '--accept-plain-messages');
   if (workers !== undefined && workers !== members) throw usageError('E_USAGE', `is ${workers}, and there are ${members} partitions`, 'leave it out: each partition has one process', '--workers');
   return ['--partition', `1-${members}/${members}`];
 }

@@ -6,7 +6,7 @@ import type { Json } from './messages.ts';
 export type Content = string | { readonly document: string };
 
 const HEX_SHA256 = /^[0-9a-f]{64}$/;
-const TASK_ID = /^[1-9]\d*\/\d+\/\d+$/;
+const TASK_ID = /^(?:0|[1-9]\d*)\/\d+\/\d+$/;
 /** For what stands around the content, escapes included. */
 const ROOM = 2048;
 

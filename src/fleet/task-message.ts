@@ -15,6 +15,7 @@ import { type CallBody, wrongCall } from './call-message.ts';
 import { type Content, isContent, isFields, isTaskId, keptIfLarge, taskId, taskNamed } from './content.ts';
 import { type FailureBody, wrongFailures } from './failure-letter.ts';
 import type { AnyEnvelope, Codec, Json, SpecReference } from './messages.ts';
+import { type OfferBody, wrongOffer } from './offer-message.ts';
 
 export interface FleetTask {
   readonly name: TaskName;
@@ -37,16 +38,20 @@ export type TaskBody = {
   /** Base64 of zstd of columns, or a document that holds the same bytes. */
   readonly items: Content;
 };
-/** `task` asks for work, `call` for help with a large object; `failed` tells an operator, among the dead letters, of objects that failed (failure-letter.ts). */
-export type FleetBodies = { readonly task: TaskBody; readonly call: CallBody; readonly failed: FailureBody };
-export type WorkBodies = Omit<FleetBodies, 'failed'>;
+/**
+ * `task` asks for work, `call` for help with a large object; `failed` tells an operator, among the dead letters, of objects that failed (failure-letter.ts);
+ * `offer` lies in the journal's place, for plain messages (offer-message.ts).
+ */
+export type FleetBodies = { readonly task: TaskBody; readonly call: CallBody; readonly failed: FailureBody; readonly offer: OfferBody };
+export type WorkBodies = Omit<FleetBodies, 'failed' | 'offer'>;
 export type TaskCodec = Codec<FleetBodies>;
 
 export { taskId, taskNamed };
 
 /** What asks for work. @throws object E_MESSAGE_SHAPE for what does not */
 export function asWork(envelope: AnyEnvelope<FleetBodies>): AnyEnvelope<WorkBodies> {
-  if (envelope.kind !== 'failed') return envelope;
+  if (envelope.kind === 'task' || envelope.kind === 'call') return envelope;
+  if (envelope.kind === 'offer') throw new BrigadeError({ code: 'E_MESSAGE_SHAPE', kind: 'object', op: 'open message', message: 'this is no task: it offers a migration to plain messages, and has its place at the journal', hint: 'look who copies it into the queue' });
   throw new BrigadeError({ code: 'E_MESSAGE_SHAPE', kind: 'object', op: 'open message', message: 'this is no task: it tells of objects that failed, among the dead letters', hint: 'look what sends dead letters back to the queue; a failed object is tried again by brigade retry' });
 }
 
@@ -54,7 +59,7 @@ const MOST_BYTES = 64 * 1024 * 1024;
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 /** What `messageCodec` needs to know of the messages of a fleet. */
-export const FLEET_CHECKS = { task: wrongTask, call: wrongCall, failed: wrongFailures };
+export const FLEET_CHECKS = { task: wrongTask, call: wrongCall, failed: wrongFailures, offer: wrongOffer };
 
 /** Of one sending of one migration's task. Names may be longer than an id leaves room for, and have characters that it may not: so they are told apart by their hash. */
 export function messageId(migration: string, name: TaskName, sending: number): string {

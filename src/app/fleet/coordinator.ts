@@ -28,6 +28,8 @@ export interface FleetTools {
   readonly board?: Journal;
   /** Asked at each sending: keys may have been rotated. */
   readonly codec: () => TaskCodec;
+  /** Offers the migration to plain messages, which name buckets and no migration. */
+  readonly offer?: (spec: SpecReference, migration: HandsOptions['migration']) => Promise<unknown>;
   readonly version: string;
   /** Takes over from a coordinator that is at work once that is gone; else it is refused. */
   readonly standby: boolean;
@@ -55,6 +57,7 @@ export function fleetHands(tools: FleetTools): GatherHands {
       if (adopt) await journal.rebind(index.binding, signal);
       await catchUp(journal, options);
       const spec: SpecReference = { id: migration.name, sha256: await journal.keep(specDocument(migration, stores.probed), signal) };
+      await tools.offer?.(spec, migration);
       return new FleetHands({ ...tools, ...options, pen, pulse, spec });
     } catch (thrown) {
       await pulse.end();

@@ -8,7 +8,8 @@ import type { Key } from '../../core/key.ts';
 import { type FailedObject, type FailureBody, failuresOf } from '../../fleet/failure-letter.ts';
 import { type FleetBodies, type FleetTask, type TaskBody, type TaskCodec, taskId, taskNamed, taskOf } from '../../fleet/task-message.ts';
 import type { AnyEnvelope, Envelope } from '../../fleet/messages.ts';
-import type { Journal, TaskName } from '../../ports/journal.ts';
+import { looksPlain } from '../../fleet/plain-message.ts';
+import { type Journal, PLAIN_EPOCH, type TaskName } from '../../ports/journal.ts';
 import type { DeadLetter, MessageQueue } from '../../ports/message-queue.ts';
 import type { Journals } from './journal.ts';
 
@@ -82,6 +83,7 @@ export async function* explainDeadLetters(queue: MessageQueue, how: Explaining):
 async function explain(letter: DeadLetter, { codec, journals, signal }: Explaining): Promise<ExplainedLetter> {
   const claim = claimOf(letter.body);
   const unopened = (why: string): ExplainedLetter => ({ letter, state: 'unopened', why, failures: [], ...(claim === undefined ? {} : { claim }) });
+  if (looksPlain(letter.body)) return unopened('a plain message, which nobody sealed and no coordinator sends again: once its reason is mended, --only unopened --redrive');
   if (codec === undefined) return unopened('no --message-key was given, so nothing in it is proven');
   let envelope: AnyEnvelope<FleetBodies>;
   try {
@@ -92,6 +94,7 @@ async function explain(letter: DeadLetter, { codec, journals, signal }: Explaini
     return unopened(`${message} [${code}]`);
   }
   if (envelope.kind === 'call') return { letter, state: 'done', why: `it asked for help with an object of task ${envelope.id} of ${envelope.spec.id}: nothing is lost with it`, failures: [], ...(claim === undefined ? {} : { claim }) };
+  if (envelope.kind === 'offer') return unopened('it is the offer of a migration, and no message');
   const explained = envelope.kind === 'task' ? await standing(envelope, journals, signal) : await toldBy(envelope, journals, signal);
   return { letter, ...explained };
 }
@@ -101,7 +104,7 @@ type Standing = Omit<ExplainedLetter, 'letter' | 'claim'>;
 /** What failed, and whether it is failed still. */
 async function toldBy(envelope: Envelope<'failed', FailureBody>, journals: Journals | undefined, signal: AbortSignal): Promise<Standing> {
   const { id, spec, body: { run, worker, atMs, objects } } = envelope;
-  const journal = await journalOf(spec.id, journals, signal);
+  const journal = await journalOf(spec.id, journals, signal, taskNamed(id).epoch === PLAIN_EPOCH);
   const failed = await failuresOf(envelope, documentsOf(journal), signal);
   const task = { migration: spec.id, run, task: id };
   const told = { worker, atMs, objects };
@@ -131,12 +134,12 @@ async function standing(envelope: Envelope<'task', TaskBody>, journals: Journals
   return { state: 'open', why: reports === 0 ? 'nobody reported anything of its task; the coordinator sends it again' : `its task is not done (${told}); the coordinator sends it again`, task, failures };
 }
 
-/** Undefined: none of this migration here. */
-async function journalOf(migration: string, journals: Journals | undefined, signal: AbortSignal): Promise<Journal | undefined> {
+/** Undefined: none of this migration here. `unclaimed`: also where no coordinator ever was. */
+async function journalOf(migration: string, journals: Journals | undefined, signal: AbortSignal, unclaimed = false): Promise<Journal | undefined> {
   if (journals === undefined) return undefined;
   try {
     const journal = await journals.open(migration, 'read');
-    return await journal.current(signal) === undefined ? undefined : journal;
+    return !unclaimed && await journal.current(signal) === undefined ? undefined : journal;
   } catch (thrown) {
     if (thrown instanceof BrigadeError && (thrown.code === 'E_NO_ROOT' || thrown.code === 'E_CONFIG')) return undefined;
     throw thrown;

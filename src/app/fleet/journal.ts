@@ -49,12 +49,15 @@ export interface Journals {
   board(queue: string): Promise<Journal>;
   /** Of partitions, which all migrations share: a folder beside theirs that no migration can be named as. Measured as `open` does. */
   shelf(): Promise<Shelf>;
+  /** What is offered to plain messages, by migration: another such folder. */
+  offers(): Promise<Shelf>;
   /** Lets writers race on the journal's store. @throws usage E_JOURNAL_GUARDS */
   prove(migration: string, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
 const PARTITIONS = '_partitions';
+const OFFERS = '_offers';
 
 type JournalPlace = S3Location | FileLocation;
 
@@ -140,6 +143,10 @@ class StoredJournals implements Journals {
 
   async shelf(): Promise<Shelf> {
     return openShelf(await this.#store(PARTITIONS, 'write'));
+  }
+
+  async offers(): Promise<Shelf> {
+    return openShelf(await this.#store(OFFERS, 'write'));
   }
 
   async #store(folder: string, use: JournalUse): Promise<Store> {

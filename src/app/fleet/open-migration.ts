@@ -2,8 +2,10 @@
 import { BrigadeError } from '../../core/errors.ts';
 import type { FleetWorkerOptions, OpenMigration } from '../../fleet/worker/worker.ts';
 import type { Meter } from '../../telemetry/meter.ts';
+import { lookInto } from '../../engine/look.ts';
 import { copyTasks, probeStores } from '../copying.ts';
 import { fanOut } from '../events.ts';
+import { planOptions } from '../options.ts';
 import { openStores, type OpenStores, type StoreDeps } from '../stores.ts';
 import { Places } from './places.ts';
 import { readSpec, type Spec } from './spec.ts';
@@ -19,7 +21,10 @@ export function migrationOpener(around: WorkerSurroundings, meter?: Meter): Flee
     const here = { ...around, events: fanOut([around.events, places, ...(meter === undefined ? [] : [meter.events({ migration: id })])]) };
     const stores = await openStores(spec.migration, { ...here, share: 1, facts: spec.facts });
     const { source, destination } = stores;
-    return { ...copying(spec, stores, here), places: places.all, blame: (error) => places.blame(error), probe: (signal) => probeStores(source, destination, signal) };
+    return {
+      ...copying(spec, stores, here), places: places.all, blame: (error) => places.blame(error), probe: (signal) => probeStores(source, destination, signal),
+      looking: () => lookInto(source, destination, planOptions(spec.migration, around.clock.now(), stores.mtimeStepMs)),
+    };
   };
 }
 

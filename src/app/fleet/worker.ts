@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { runFleetWorker } from '../../fleet/worker/worker.ts';
 import { type WorkerSurroundings, migrationOpener } from './open-migration.ts';
 import { openJournals } from './journal.ts';
+import { offersAt } from './offers.ts';
 import { messageKeys } from './message-key.ts';
 import { refuseToStart } from '../refuse.ts';
 import type { Partition } from './partitions.ts';
@@ -23,6 +24,8 @@ export interface WorkerPlaces {
   readonly drainMs: number;
   /** Copying processes of this machine. */
   readonly processes: number;
+  /** Messages without a seal are taken, where they name two buckets that are offered. */
+  readonly acceptPlain?: boolean;
   /** Somebody wants to know how much and how quickly. */
   readonly metrics?: boolean;
 }
@@ -54,6 +57,7 @@ export async function workHere(places: WorkerPlaces, around: WorkerSurroundings,
     ready?.();
     await runFleetWorker({
       queue, codec: keys.codec, refreshKeys: () => keys.refresh(), journals: (name) => journals.open(name), open: migrationOpener(around, meter),
+      ...(places.acceptPlain === true ? { offers: offersAt(journals, { codec: keys.codec, clock, events }) } : {}),
       ...(meter === undefined ? {} : { counting: (migration: string) => meter.events({ migration }) }),
       worker: workerName(random), host: hostname(), version, processes: places.processes, clock, random, events, drainMs,
     }, signal);

@@ -6,6 +6,7 @@ import { errorFacts, oneLine, usageError, type BrigadeError } from '../../core/e
 import { EXIT } from '../../core/exit-code.ts';
 import { showKey } from '../../core/key.ts';
 import { showBytes } from '../../core/units.ts';
+import { PLAIN_EPOCH } from '../../ports/journal.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import { keyReferences, neededQueue, untilStopped } from '../fleet.ts';
 import { format, type Invocation, nextCommand, shellWord } from '../invocation.ts';
@@ -82,7 +83,7 @@ const MOST_NAMED = 5;
 
 function* lines(letter: Told, invocation: Invocation): Generator<string> {
   const { task, claim, state, why, failures, told, done, error, letter: { receives, id } } = letter;
-  const name = task !== undefined ? `${task.migration}@${task.run} task ${task.task}${task.sending === undefined ? '' : `, sending ${task.sending}`}` : claim !== undefined ? `says that it is task ${claim.task} of ${claim.migration}` : `message ${oneLine(id, 100)}`;
+  const name = task !== undefined && isOfPlain(task) ? `${task.migration} plain message ${task.task}` : task !== undefined ? `${task.migration}@${task.run} task ${task.task}${task.sending === undefined ? '' : `, sending ${task.sending}`}` : claim !== undefined ? `says that it is task ${claim.task} of ${claim.migration}` : `message ${oneLine(id, 100)}`;
   yield `${state.padEnd(8)}  ${name}${receives === undefined || told !== undefined ? '' : `; ${receives} ${receives === 1 ? 'delivery' : 'deliveries'}`}`;
   if (task?.items !== undefined) yield `          ${task.items.objects} objects, ${showBytes(task.items.bytes)}, ${showKey(task.items.first)} to ${showKey(task.items.last)}`;
   yield `          parked: ${reasonOf(letter)}`;
@@ -98,8 +99,11 @@ function* toldLines({ task, state, failures }: Told, { worker, atMs, failed = []
   const named = failed.filter(({ still }) => still !== false);
   for (const { key, attempts, problem } of named.slice(0, MOST_NAMED)) yield `          ${showKey(key)}: ${problem.kind ?? 'object'} ${problem.code}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
   if (named.length > MOST_NAMED) yield `          and ${named.length - MOST_NAMED} more; all of them with --output json`;
-  if (task !== undefined && state !== 'done') yield `          next: ${retryCommand(invocation, task.migration, failures.map(({ code }) => code))}`;
+  if (task !== undefined && isOfPlain(task) && state !== 'done') yield '          next: mend the cause, then let its producer send these keys again';
+  else if (task !== undefined && state !== 'done') yield `          next: ${retryCommand(invocation, task.migration, failures.map(({ code }) => code))}`;
 }
+
+const isOfPlain = ({ task }: NonNullable<Told['task']>): boolean => task.startsWith(`${PLAIN_EPOCH}/`);
 
 /** As it is to be written, with the places that this command was given. */
 function retryCommand(invocation: Invocation, migration: string, codes: readonly string[]): string {

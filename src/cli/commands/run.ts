@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { loadMigration } from '../../config/index.ts';
+import { usageError } from '../../core/errors.ts';
 import type { Invocation } from '../invocation.ts';
 import { move } from '../moving.ts';
 import { isFolder, migrationFiles } from '../targets.ts';
@@ -7,7 +8,10 @@ import { execute as plan } from './plan.ts';
 
 export async function execute(invocation: Invocation): Promise<number> {
   const { options } = invocation;
-  if (!options.has('queue') && !options.has('journal')) return here(invocation, 'run');
+  if (!options.has('queue') && !options.has('journal')) {
+    if (options.has('accept-plain-messages')) throw usageError('E_USAGE', 'stands without --queue and --journal', 'plain messages come by a queue: give both, or leave it out', '--accept-plain-messages');
+    return here(invocation, 'run');
+  }
   const [{ isFleet }, { withWorkers }] = await Promise.all([import('../open-fleet.ts'), import('../own-workers.ts')]);
   isFleet(invocation, true);
   // Somebody sits beside it, as with a run of one machine: also where each of several files gets a coordinator of its own.

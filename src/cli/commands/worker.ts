@@ -23,7 +23,7 @@ export async function execute(invocation: Invocation): Promise<number> {
   const drainMs = parseDuration(options.text('drain') ?? DRAIN);
   const processes = seats?.length ?? options.count('processes') ?? Math.max(1, availableParallelism());
   const queue = seats === undefined ? options.text('queue') ?? '' : `partitions:${seats[0]?.members}`;
-  const places = { queue, journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, processes, metrics: options.has('metrics') };
+  const places = { queue, journal: options.text('journal') ?? '', messageKeys: keyReferences(invocation), cwd: io.cwd, version: productVersion(), drainMs, processes, metrics: options.has('metrics'), acceptPlain: options.has('accept-plain-messages') };
   const stopping = stopOnSignals(io, { drainMs, say: (text) => io.err.line(text) });
   const notice = watchForNotice({ mode: (options.text('spot-notice') ?? 'auto') as NoticeMode, env: io.env, clock: io.clock, say: (text) => io.err.line(`warning: ${text}`) });
   const shown = await metricsOf(invocation);
@@ -82,6 +82,7 @@ function seatsOf(invocation: Invocation): readonly Partition[] | undefined {
   }
   if (options.has('queue')) throw usageError('E_USAGE', 'stands beside --queue', 'keep one of them: with --partition there is no other queue', '--partition');
   if (options.has('processes')) throw usageError('E_USAGE', 'stands beside --partition', 'a partition is one process: write --partition 1-4/8 for four', '--processes');
+  if (options.has('accept-plain-messages')) throw usageError('E_USAGE', 'stands beside --partition', 'plain messages come by SQS or NATS: give --queue instead', '--accept-plain-messages');
   neededJournal(invocation);
   return parsePartition(text);
 }

@@ -114,3 +114,10 @@ export class Held {
 function isOver(thrown: unknown): boolean {
   return thrown instanceof BrigadeError && (thrown.code === 'E_LEASE_LOST' || thrown.code === 'E_LEASE_CEILING');
 }
+
+/** So long somebody else may take what cannot be begun here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
+const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
+
+export function elsewhereMs(receives: number): number {
+  return Math.min(ELSEWHERE.mostMs, ELSEWHERE.leastMs * 2 ** ((receives - 1) / ELSEWHERE.doublesAfter));
+}

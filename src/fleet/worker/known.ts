@@ -19,6 +19,8 @@ export class Known {
   /** Which sending of the task this hand has. */
   readonly sending: number;
   readonly after: number;
+  /** Of a plain message: what the queue calls it. */
+  readonly message: string | undefined;
   readonly #done = new Set<Key>();
   readonly #failed = new Map<Key, Outcome>();
   readonly #uploads = new Map<string, OpenUpload>();
@@ -38,10 +40,11 @@ export class Known {
   #damaged = false;
 
   /** `after`: so many reports had been folded when the task was sent. What they say of objects is in its items, and does not end it. */
-  constructor(name: TaskName, after: number, sending = 0) {
+  constructor(name: TaskName, after: number, sending = 0, message?: string) {
     this.name = name;
     this.sending = sending;
     this.after = after;
+    this.message = message;
   }
 
   /** Somebody had the last word on what was sent. */

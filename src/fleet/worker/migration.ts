@@ -8,46 +8,30 @@
 import { asBrigadeError, type BrigadeError, cancelled, errorLine, isKind } from '../../core/errors.ts';
 import type { Item, Problem } from '../../core/item.ts';
 import type { SizeClass } from '../../core/pack.ts';
-import type { Rates } from '../../core/timetable.ts';
 import { problemOf } from '../../engine/worker.ts';
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { Events } from '../../ports/events.ts';
 import type { MessageDelivery, MessageLimits } from '../../ports/message-queue.ts';
-import type { Recorder, TaskQueue } from '../../ports/queue.ts';
 import type { Begun, Journal, TaskName } from '../../ports/journal.ts';
 import type { Call } from '../call-message.ts';
 import type { AnyEnvelope, Envelope, SpecReference } from '../messages.ts';
 import { Leases } from '../leases.ts';
 import { type TaskBody, taskNamed, taskOf, type WorkBodies } from '../task-message.ts';
 import { type Breaker, type Breakers, nextOpenMs } from './breakers.ts';
-import { Held } from './held.ts';
+import { elsewhereMs, Held } from './held.ts';
 import { Helping } from './helping.ts';
 import { Known } from './known.ts';
 import { lastWord } from './last-word.ts';
 import type { Quarantine, QuarantineMember } from './quarantine.ts';
 import { FleetRanges } from './ranges.ts';
 import { FleetRecorder, sendingOf } from './recorder.ts';
+import { looked } from './looking.ts';
+import type { OpenMigration } from './open-migration.ts';
+import type { PlainTask } from './plain-intake.ts';
 import type { Member, Orders, Seat } from './seat.ts';
 import { comesOften, leftOf, Suspects, type Work } from './suspects.ts';
 import { FleetTasks } from './tasks.ts';
 import type { FailureTeller } from './teller.ts';
-
-/** The two stores of a migration and what copies between them. */
-export interface OpenMigration {
-  /** Takes tasks until the signal fires (resolves), or rejects with what stops all of them. Nothing of it goes on afterwards. */
-  copy(queue: TaskQueue, recorder: Recorder, signal: AbortSignal): Promise<void>;
-  /** So many processes share its limits. */
-  setShare(processes: number): void;
-  /** Of the whole fleet. */
-  setRates(rates: Rates): void;
-  close(): Promise<void>;
-  /** What it reads and writes, as its credentials reach it: other migrations of the same places share what is found wrong with them. */
-  readonly places?: readonly string[];
-  /** Of these: where this error comes from. */
-  blame?(error: BrigadeError): readonly string[];
-  /** One question to each store. @throws what is wrong */
-  probe?(signal: AbortSignal): Promise<void>;
-}
 
 export interface MigrationOptions {
   readonly spec: SpecReference;
@@ -76,8 +60,6 @@ export const WAITING = 2;
 /** Tired ones included. */
 const MOST_KEPT = 32;
 const PAUSED_MS = 10_000;
-/** So long somebody else may take what there is no slot for here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
-const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
 /** What is in the way of a task that is done alone: somebody else may take it, or this worker a little later. */
 const CROWDED_MS = 5000;
 /** What falls at once falls sooner: a network that is away is noticed within a minute. */
@@ -180,12 +162,12 @@ export class FleetMigration implements Member, QuarantineMember {
    * Takes a message, or gives it back: what there is no room for; a second one for a task that is in this hand, which is looked up once the first is done
    * (F094). One that went through many hands already is kept, so that the queue does not take it for poisoned.
    */
-  accept(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies>): boolean {
+  accept(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies> | PlainTask): boolean {
     this.#usedMs = this.#options.clock.monotonic();
     return envelope.kind === 'call' ? this.#helping.accept(delivery, envelope) : this.#acceptTask(delivery, envelope);
   }
 
-  #acceptTask(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody>): boolean {
+  #acceptTask(delivery: MessageDelivery, envelope: Envelope<'task', TaskBody> | PlainTask): boolean {
     const { limits, clock, random, events } = this.#options;
     const size = envelope.body.size as SizeClass;
     // It came while this process was frozen: somebody else has it.
@@ -260,7 +242,7 @@ export class FleetMigration implements Member, QuarantineMember {
   }
 
   /** What a message says, and what was done of it before. Only what came again costs the journal a request (beside what did not fit into the message). */
-  async #prepare(held: Held, envelope: Envelope<'task', TaskBody>): Promise<void> {
+  async #prepare(held: Held, envelope: Envelope<'task', TaskBody> | PlainTask): Promise<void> {
     const gone = (): void => {
       this.#names.delete(envelope.id);
       this.#usedMs = this.#options.clock.monotonic();
@@ -269,6 +251,7 @@ export class FleetMigration implements Member, QuarantineMember {
     try {
       if (this.#isOver(envelope.body)) return await held.ack().finally(gone);
       const { journal } = this.#seat as Seat;
+      if (envelope.kind === 'plain') return await this.#offer({ held, gone, ...await this.#look(held, envelope, journal) });
       const task = await taskOf(envelope, (sha256, signal) => journal.document(sha256, signal));
       const known = new Known(task.name, task.after ?? 0, task.sending);
       const again = held.delivery.receives > 1 || task.sending > 0;
@@ -278,6 +261,12 @@ export class FleetMigration implements Member, QuarantineMember {
     } catch (thrown) {
       await this.#refuse(held, asBrigadeError(thrown, 'message')).finally(gone);
     }
+  }
+
+  async #look(held: Held, plain: PlainTask, journal: Journal): Promise<Pick<Work, 'task' | 'known' | 'again'>> {
+    const { worker, clock, random, events } = this.#options;
+    const opened = await (this.#opened as Promise<OpenMigration>);
+    return looked(plain, held.delivery.receives > 1, { opened, journal, worker, clock, random, events, signal: AbortSignal.any([held.lost, this.#ending.signal]), fell: (error) => this.#fall(error) });
   }
 
   /** Of a run that another one followed: nobody waits for it, and what the new one planned may have other things to say of the same objects. */
@@ -341,7 +330,7 @@ export class FleetMigration implements Member, QuarantineMember {
       this.#note(`${this.spec.id}: a message is put aside: ${errorLine(error)}`);
       return held.park(errorLine(error));
     }
-    if (!isKind(error, 'cancelled') && !this.#told.has(error.code)) this.#note(`${this.spec.id}: a message goes back: ${errorLine(error)}`);
+    if (!isKind(error, 'cancelled') && this.#trouble?.error !== error && !this.#told.has(error.code)) this.#note(`${this.spec.id}: a message goes back: ${errorLine(error)}`);
     this.#told.add(error.code);
     return held.release(this.ended ? 0 : Math.max(this.#restMs(), AGAIN_MS));
   }
@@ -492,8 +481,4 @@ export class FleetMigration implements Member, QuarantineMember {
 
 function standsStill({ pause, rates }: Orders): boolean {
   return pause || rates?.bandwidth === 0 || rates?.requests === 0;
-}
-
-function elsewhereMs(receives: number): number {
-  return Math.min(ELSEWHERE.mostMs, ELSEWHERE.leastMs * 2 ** ((receives - 1) / ELSEWHERE.doublesAfter));
 }

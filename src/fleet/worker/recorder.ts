@@ -139,9 +139,9 @@ export class FleetRecorder implements Recorder {
   }
 }
 
-/** As a report says it. */
-export function sendingOf({ sending }: Known): Pick<Report, 'sending'> {
-  return sending === 0 ? {} : { sending };
+/** What it answers, as a report says it. */
+export function sendingOf({ sending, message }: Pick<Known, 'sending' | 'message'>): Pick<Report, 'sending' | 'message'> {
+  return { ...(sending === 0 ? {} : { sending }), ...(message === undefined ? {} : { message }) };
 }
 
 export interface Shared {

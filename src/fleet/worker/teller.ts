@@ -1,7 +1,7 @@
 /** Tells operators of objects that failed: a letter to the dead letters for each task that has some, once its last report stands. */
 import { asBrigadeError, errorLine, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Journal, TaskName } from '../../ports/journal.ts';
+import { type Journal, PLAIN_EPOCH, type TaskName } from '../../ports/journal.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import { failedOf, reasonOf, sealFailures } from '../failure-letter.ts';
 import type { SpecReference } from '../messages.ts';
@@ -41,7 +41,7 @@ export class FailureTeller {
     const failed = failedOf(known.failed);
     if (failed.length === 0 || known.told) return;
     try {
-      const body = await sealFailures(codec, { name, spec, run, worker, atMs: Math.max(0, Math.round(clock.now())), failed }, queue.limits.largestMessageBytes, (document) => journal.keep(document));
+      const body = await sealFailures(codec, { name, spec, run: name.epoch === PLAIN_EPOCH ? 0 : run, worker, atMs: Math.max(0, Math.round(clock.now())), failed }, queue.limits.largestMessageBytes, (document) => journal.keep(document));
       await queue.bury({ id: `failed-${messageId(spec.id, name, sending)}`, body }, reasonOf({ failed }));
     } catch (thrown) {
       const error = asBrigadeError(thrown, 'bury');

@@ -13,14 +13,17 @@ import type { Journal, TaskName } from '../../ports/journal.ts';
 import type { MessageDelivery, MessageQueue } from '../../ports/message-queue.ts';
 import type { AnyEnvelope, SpecReference } from '../messages.ts';
 import { type Call, callBody } from '../call-message.ts';
+import { looksPlain } from '../plain-message.ts';
 import { asWork, messageId, type TaskCodec, taskId, type WorkBodies } from '../task-message.ts';
 import { Breakers } from './breakers.ts';
 import { FailureTeller } from './teller.ts';
-import { FleetMigration, type OpenMigration, WAITING } from './migration.ts';
+import { FleetMigration, WAITING } from './migration.ts';
+import type { OpenMigration } from './open-migration.ts';
+import { PlainIntake, type PlainIntakeOptions, type PlainTask } from './plain-intake.ts';
 import { Quarantine } from './quarantine.ts';
 import { Seat } from './seat.ts';
 
-export type { OpenMigration } from './migration.ts';
+export type { OpenMigration } from './open-migration.ts';
 
 export interface FleetWorkerOptions {
   readonly queue: MessageQueue;
@@ -28,6 +31,8 @@ export interface FleetWorkerOptions {
   /** Reads the keys again, for a message that none of them opens; answers whether there are others now. */
   readonly refreshKeys?: () => Promise<boolean>;
   readonly journals: (spec: string) => Promise<Journal>;
+  /** Messages without a seal are taken, for these. Absent: they are nobody's. */
+  readonly offers?: PlainIntakeOptions['offers'];
   /** From the document that the migration's messages name. */
   readonly open: (document: Buffer, journal: Journal, spec: SpecReference) => Promise<OpenMigration>;
   /** Of this process, and of no other one ever: it signs reports and beats. */
@@ -91,6 +96,7 @@ class FleetWorker {
   readonly #quarantine = new Quarantine();
   readonly #told = new Set<string>();
   readonly #breakers: Breakers;
+  readonly #plain: PlainIntake | undefined;
   #changed: () => void = () => undefined;
   #everReceived = false;
   /** Before it asks again for what it was out for and did not get. */
@@ -100,6 +106,8 @@ class FleetWorker {
     this.#options = options;
     this.#signal = signal;
     this.#breakers = new Breakers(options.clock);
+    const { offers, queue } = options;
+    this.#plain = offers === undefined ? undefined : new PlainIntake({ offers, queue: queue.describe, once: (what, text) => this.#once(what, text) });
   }
 
   async receive(): Promise<void> {
@@ -169,11 +177,16 @@ class FleetWorker {
   }
 
   #take(delivery: MessageDelivery): boolean {
+    // Ours never says what these say.
+    if (this.#plain !== undefined && looksPlain(delivery.body)) {
+      void this.#plain.take(delivery).then((task) => { if (task !== undefined) this.#hand(delivery, task); });
+      return true;
+    }
     const envelope = this.#opened(delivery, this.#options.refreshKeys);
     return envelope !== undefined && this.#hand(delivery, envelope);
   }
 
-  #hand(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies>): boolean {
+  #hand(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies> | PlainTask): boolean {
     const { id, sha256 } = envelope.spec;
     const key = `${id} ${sha256}`;
     const migration = this.#migrations.get(key) ?? this.#begin(envelope.spec);
@@ -203,7 +216,9 @@ class FleetWorker {
   /** Where an answer to the queue fails, the lease runs out and the message comes again. */
   #refuse(delivery: MessageDelivery, error: BrigadeError): void {
     const isNewer = error.code === 'E_MESSAGE_VERSION';
-    this.#once(error.code, `${this.#options.queue.describe}: a message is ${isNewer ? 'left to newer workers' : 'put aside'}: ${errorLine(error)}`);
+    const isPlain = looksPlain(delivery.body);
+    if (isPlain) error = plainRefused(error);
+    this.#once(isPlain ? 'plain' : error.code, `${this.#options.queue.describe}: a message is ${isNewer ? 'left to newer workers' : 'put aside'}: ${errorLine(error)}`);
     void (isNewer ? delivery.release(NEWER_MS) : delivery.park(errorLine(error))).catch(() => undefined);
   }
 
@@ -238,7 +253,13 @@ class FleetWorker {
     const { events, counting } = this.#options;
     if (counting === undefined) return events;
     const counted = counting(spec);
-    return { emit: (event) => { (event.type === 'task' || event.type === 'lease' ? counted : events).emit(event); } };
+    return {
+      emit: (event) => {
+        const isOfTasks = event.type === 'task' || event.type === 'lease';
+        if (isOfTasks || event.type === 'ended') counted.emit(event);
+        if (!isOfTasks) events.emit(event);
+      },
+    };
   }
 
   /** One for all documents of a migration. */
@@ -300,6 +321,11 @@ class FleetWorker {
     this.#told.add(what);
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
+}
+
+/** One word of it to whoever fills the queue with messages of their own. */
+function plainRefused({ message }: BrigadeError): BrigadeError {
+  return new BrigadeError({ code: 'E_MESSAGE_FOREIGN', kind: 'object', op: 'message', message, hint: 'it is a plain message: workers that are to take such ones have --accept-plain-messages' });
 }
 
 /** Something is full: it is out for something else. */
