@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import { BrigadeError, isKind } from '../../src/core/errors.ts';
 import { killCoordinator, type RunningCoordinator, startCoordinator } from './coordinator.ts';
+import { looksPlain } from '../../src/fleet/plain-message.ts';
+import { sendPlain } from './plain.ts';
 import { between, pick, type Blow, type Moment } from './scenario.ts';
 import { type RunningWorker, startWorker } from './worker.ts';
 import { codeOf, type World } from './world.ts';
@@ -32,6 +34,7 @@ export class Fleet {
   begin(): void {
     for (let i = 0; i < this.#world.scenario.workers; i++) this.#join();
     this.#lead(this.#newPath());
+    for (const { atMs, keys } of this.#world.scenario.plain) this.#later(atMs, () => { void sendPlain(this.#world, keys); });
   }
 
   /** Another run, by the one who made the last one or by somebody on another machine. */
@@ -104,7 +107,7 @@ export class Fleet {
     const left = (): number => broker.counts().waiting + broker.counts().inFlight + broker.counts().delayed;
     for (const end = clock.monotonic() + mostMs; left() > 0 && clock.monotonic() < end;) await clock.sleep(LOOK_MS);
     if (left() > 0) this.#world.violate(`I14: ${left()} messages were left in the queue ${mostMs / 60_000} minutes after the end of the run`);
-    const tasks = broker.dead(Number.POSITIVE_INFINITY).filter(({ body }) => this.#world.codec.open(body).kind === 'task').length;
+    const tasks = broker.dead(Number.POSITIVE_INFINITY).filter(({ body }) => looksPlain(body) || this.#world.codec.open(body).kind === 'task').length;
     if (tasks > 0) this.#world.violate(`F098: ${tasks} messages were taken for poisoned`);
     this.#ending = true;
     for (const { process } of [...this.#workers, ...this.#coordinators]) process.stop.abort();

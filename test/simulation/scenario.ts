@@ -52,6 +52,8 @@ export interface Scenario {
   readonly blows: readonly TimedBlow[];
   /** Until then blows fall; after it nothing goes wrong any more. */
   readonly stormMs: number;
+  /** What another producer asks for, and when. */
+  readonly plain: readonly { readonly atMs: number; readonly keys: readonly string[] }[];
   /** Whatever worker reads this key dies of it. */
   readonly poison?: string;
   /** Once the run has ended the source is changed so often, and a second run is made under these blows. */
@@ -68,6 +70,7 @@ const WORKER_MOMENTS = ['destination write', 'destination create', 'destination 
 const COORDINATOR_MOMENTS = ['journal write', 'journal write', 'journal head', 'queue send', 'destination list', 'source list', 'destination abort', 'destination listUploads'];
 
 const POISONED = 0.15;
+const WITH_PLAIN = 0.3;
 
 export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(`scenario ${seed}`);
@@ -83,6 +86,7 @@ export function scenarioOf(seed: number): Scenario {
   return {
     seed, partSize, stormMs, latencyMs, guarded,
     ...sharedOf(seed, partSize, objects), ...(venom.next() < POISONED ? { poison: pick(venom, objects.filter(({ before }) => before !== 'same')).key } : {}),
+    plain: guarded ? plainOf(seed, stormMs, objects) : [],
     workers: between(random, 1, 6), perTask: pick(random, [1, 3, 8, 20]), inPartsFrom: partSize * 2,
     leaseMs: pick(random, [6_000, 15_000, 30_000]), window: latencyMs > 400 || random.next() < 0.6 ? 'auto' : between(random, 1, 8),
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
@@ -91,6 +95,16 @@ export function scenarioOf(seed: number): Scenario {
     blows: calm ? [] : withNewRun(seed, stormMs, blowsOf(random, between(random, 1, 14), stormMs, guarded)),
     ...(random.next() < 0.2 ? { second: { changes: between(random, 0, 15), blows: blowsOf(random, between(random, 0, 5), stormMs / 2, guarded) } } : {}),
   };
+}
+
+/** Drawn apart, as above. Not where nothing guards: nobody there would know of a message that somebody has in hand when the run ends. */
+function plainOf(seed: number, withinMs: number, objects: readonly Sizes[]): Scenario['plain'] {
+  const random = seededRandom(`plain ${seed}`);
+  if (random.next() >= WITH_PLAIN) return [];
+  return Array.from({ length: between(random, 1, 6) }, () => ({
+    atMs: Math.floor(random.next() * withinMs),
+    keys: [...Array.from({ length: between(random, 1, 20) }, () => pick(random, objects).key), ...(random.next() < 0.3 ? ['missing/one'] : [])],
+  }));
 }
 
 function blowsOf(random: Random, count: number, withinMs: number, guarded: boolean): readonly TimedBlow[] {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Bug, BUGS, type BugName, NO_BUG } from './bugs.ts';
 import { checkJournal, checkLedger, checkTokens, checkUploads } from './checks.ts';
 import { Fleet } from './fleet.ts';
+import { checkPlain } from './plain.ts';
 import type { SqliteLedger } from '../../src/ledger/sqlite/index.ts';
 import { scenarioOf, type TimedBlow } from './scenario.ts';
 import { codeOf, World } from './world.ts';
@@ -85,6 +86,7 @@ async function story(world: World, fleet: Fleet, dir: string, calmed: (ms: numbe
   checkLedger(world, ledger, 'after all');
   await checkTokens(world, ledger, 'after all');
   await checkUploads(world);
+  await checkPlain(world);
 }
 
 /** A run, from whatever was begun to its end. Answers the ledger of who ended it. */

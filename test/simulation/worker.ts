@@ -1,7 +1,10 @@
 /** A worker of a simulated fleet: the product's, in a process that can be killed. */
 import { copying } from '../../src/app/fleet/open-migration.ts';
 import { readSpec } from '../../src/app/fleet/spec.ts';
+import { planOptions } from '../../src/app/options.ts';
+import { lookInto } from '../../src/engine/look.ts';
 import { runFleetWorker } from '../../src/fleet/worker/worker.ts';
+import { offersOf } from './plain.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { Store } from '../../src/ports/storage.ts';
 import { instead } from '../../src/stores/decorators/layer.ts';
@@ -21,10 +24,12 @@ export function startWorker(world: World, name: string): RunningWorker {
   const worker: RunningWorker = { process, ended: false };
   const journal = world.bug.workerJournal(journalOf(world, process));
   const options = {
-    queue: world.bug.workerQueue(world.queue(process)), codec: world.codec, journals: async () => journal, worker: name, host: 'here', version: '1', drainMs: DRAIN_MS, clock, random, events,
+    queue: world.bug.workerQueue(world.queue(process)), codec: world.codec, journals: async () => journal, offers: async () => offersOf(world), worker: name, host: 'here', version: '1', drainMs: DRAIN_MS, clock, random, events,
     open: async (document: Buffer) => {
       const stores = storesOf(world, process);
-      return copying(readSpec(document), { ...stores, source: poisoned(world, process, stores.source) }, { clock, random, events });
+      const source = poisoned(world, process, stores.source);
+      const spec = readSpec(document);
+      return { ...copying(spec, { ...stores, source }, { clock, random, events }), looking: () => lookInto(source, stores.destination, planOptions(spec.migration, clock.now(), 0)) };
     },
   };
   runFleetWorker(options, stop.signal).then(

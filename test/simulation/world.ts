@@ -4,6 +4,7 @@ import { migrationFromFlags, type Migration } from '../../src/config/index.ts';
 import { BrigadeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { messageCodec } from '../../src/fleet/messages.ts';
+import { looksPlain, plainName } from '../../src/fleet/plain-message.ts';
 import { asWork, FLEET_CHECKS, type FleetBodies, type TaskCodec, taskNamed } from '../../src/fleet/task-message.ts';
 import { openJournal } from '../../src/journal/index.ts';
 import type { Random } from '../../src/ports/clock.ts';
@@ -51,6 +52,8 @@ export class World {
   readonly crews: (() => { readonly sent: number; readonly spurious: number })[] = [];
   /** A worker died of what it read. */
   poisoned: () => void = () => undefined;
+  /** Plain messages that somebody got, by what the queue calls them. */
+  readonly plainBodies = new Map<string, string>();
   /** The run that is wanted now. */
   run = 1;
 
@@ -135,7 +138,7 @@ export class World {
 
   /** What a writer leaves in a shared directory whose machine stops in the middle: of a name that was free, the beginning of its bytes. */
   #tear({ key, body, guard }: WriteRequest): void {
-    if (guard.kind !== 'absent' || !/^(plan|control|reports)\//.test(key) || body.bytes === undefined || this.journalStore.bytes(key) !== undefined) return;
+    if (guard.kind !== 'absent' || !/^(plan|control|reports|plain)\//.test(key) || body.bytes === undefined || this.journalStore.bytes(key) !== undefined) return;
     this.trace(`torn ${key}`);
     this.journalStore.put(key, body.bytes.subarray(0, Math.floor(body.bytes.length * this.random.next())));
   }
@@ -146,6 +149,7 @@ export class World {
 
   /** Truth 9: what is acknowledged was reported before. Truth 8: what came again and was done is not done once more. */
   async #watchedDelivery(delivery: MessageDelivery, who: string): Promise<MessageDelivery> {
+    if (looksPlain(delivery.body)) return this.#watchedPlain(delivery, who);
     const envelope = asWork(this.codec.open(delivery.body));
     if (envelope.kind !== 'task') return { ...delivery, park: (reason) => this.#parked(delivery, reason) };
     const { id, body } = envelope;
@@ -158,6 +162,23 @@ export class World {
         // What a run has left that was given up is over.
         if (!now.closed && body.run >= this.run) this.violate(`truth 9: task ${id} was acknowledged before a report closed it`);
         if (before?.closed === true && now.own > before.own) this.violate(`truth 8: task ${id} was done when ${who} got it again, and it did it once more`);
+        return delivery.ack();
+      },
+      park: (reason) => this.#parked(delivery, reason),
+    };
+  }
+
+  /** Truths 9 and 8 of what no coordinator planned. */
+  async #watchedPlain(delivery: MessageDelivery, who: string): Promise<MessageDelivery> {
+    this.plainBodies.set(delivery.id, delivery.body);
+    const look = (): ReturnType<World['reportsOn']> => this.reportsOn(plainName(openMemoryQueue(this.broker).describe, delivery.id, delivery.body), 0, who);
+    const before = delivery.receives > 1 ? await look() : undefined;
+    return {
+      ...delivery,
+      ack: async () => {
+        const now = await look();
+        if (!now.closed) this.violate(`truth 9: plain message ${delivery.id} was acknowledged before a report closed it`);
+        if (before?.closed === true && now.own > before.own) this.violate(`truth 8: plain message ${delivery.id} was done when ${who} got it again, and it did it once more`);
         return delivery.ack();
       },
       park: (reason) => this.#parked(delivery, reason),
