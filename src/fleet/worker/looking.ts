@@ -32,8 +32,8 @@ export interface LookingOptions {
   readonly fell: (error: BrigadeError) => void;
 }
 
-/** Two questions each. */
-const AT_ONCE = 8;
+/** Two questions each; how many of them go out is the governors' matter. */
+const AT_ONCE = 32;
 
 interface Looked {
   readonly item?: Item;
