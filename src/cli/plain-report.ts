@@ -9,6 +9,7 @@ import { csvLine } from './csv.ts';
 import { neededJournal } from './fleet.ts';
 import type { Invocation } from './invocation.ts';
 import type { ReportFormat } from './report.ts';
+import { countOf } from './summary.ts';
 import { parseRun } from './targets.ts';
 
 const STATES = ['copied', 'unchanged', 'skipped', 'failed', 'pending'] as const;
@@ -69,17 +70,15 @@ function count(account: Account, { id, message = id, closed, outcomes, damages }
 }
 
 function* lines(name: string, { messages, open, asked, bytesSent, damaged, states, reasons }: Account): Generator<string> {
-  yield `${name}: ${counted(messages, 'plain message')}, ${open} of them not done`;
+  yield `${name}: ${countOf(messages, 'plain message')}, ${open} of them not done`;
   yield `${asked} asked for = ${STATES.map((state) => `${states[state]} ${state}`).join(' + ')}; ${showBytes(bytesSent)} sent`;
-  if (damaged > 0) yield `${counted(damaged, 'report')} cannot be believed: what they said is not counted`;
+  if (damaged > 0) yield `${countOf(damaged, 'report')} cannot be believed: what they said is not counted`;
   for (const { state, code, objects, first } of [...reasons.values()].sort((a, b) => b.objects - a.objects)) {
-    yield `${state} ${code}: ${counted(objects, 'object')}`;
+    yield `${state} ${code}: ${countOf(objects, 'object')}`;
     for (const { key, message, queued } of first) yield `  ${showKey(key)}: ${oneLine(message)} (message ${oneLine(queued, 100)})`;
     if (objects > first.length) yield `  and ${objects - first.length} more: -o csv has all of them`;
   }
 }
-
-const counted = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
 
 function accountJson(migration: string, { reasons, states, ...sums }: Account): object {
   return { v: 1, migration, ...sums, ...states, reasons: [...reasons.values()] };

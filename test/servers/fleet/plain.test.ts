@@ -150,4 +150,32 @@ describe('plain messages of another producer', () => {
       assert.equal((await here.brigade('ledger', 'check', 'media', '--journal', 'journals')).exit, 0);
     });
   }
+
+  test('nats: beside a coordinator of the same migration, while workers are killed', { timeout: 10 * 60_000 }, async () => {
+    const engine = await (ENGINES['nats'] as () => Promise<Engine>)();
+    await using here = await site(engine);
+    const offered = await here.brigade('offer', here.file, '--journal', 'journals');
+    assert.equal(offered.exit, 0, offered.err);
+    const first = here.work('--accept-plain-messages');
+    await found('the queue is there', async () => ((await here.brigade('dead-letters', ...here.fleet)).exit === 0 ? true : undefined), here.said);
+    const running = here.brigade('coordinator', here.file, ...here.fleet, '--progress', 'none');
+    const all = [...range(0, 58), 'docs/large'];
+    for (let at = 0; at < all.length; at += 5) await engine.send([plain(all.slice(at, at + 5))]);
+    const second = here.work('--accept-plain-messages');
+    for (const worker of [first, second]) {
+      await sleep(1500);
+      worker.kill('SIGKILL');
+      here.work('--accept-plain-messages');
+    }
+    const run = await running;
+    assert.equal(run.exit, 0, run.out + run.err);
+    assert.match(run.out, /59 listed = \d+ copied \+ \d+ unchanged/);
+    await found('all messages are done', async () => {
+      const { messages, open } = JSON.parse((await here.brigade('report', 'media', '--plain', '--journal', 'journals', '-o', 'json')).out) as Account;
+      return messages === 12 && open === 0 ? true : undefined;
+    }, here.said);
+    assert.deepEqual(await here.judge(), { missing: [], beyond: [], other: [], differ: [], uploads: 0, objects: 59 });
+    assert.match((await here.brigade('verify', 'media')).out, /0 differences/);
+    assert.equal((await here.brigade('ledger', 'check', 'media', '--journal', 'journals')).exit, 0);
+  });
 });
