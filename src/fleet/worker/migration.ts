@@ -180,7 +180,8 @@ export class FleetMigration implements Member, QuarantineMember {
     const isTwin = this.#names.has(envelope.id);
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting && !this.#options.quarantine.closed;
     if (isTwin || (this.room(size) <= 0 && !tired)) {
-      const told = isTwin || size === 'large' || this.#seat === undefined ? undefined : this.#recorder.untouched(new Known(taskNamed(envelope.id), 0, envelope.body.sending), lastWord(delivery, [], Infinity));
+      // Objects of a plain message are looked up at each delivery anyway.
+      const told = isTwin || size === 'large' || envelope.kind === 'plain' || this.#seat === undefined ? undefined : this.#recorder.untouched(new Known(taskNamed(envelope.id), 0, envelope.body.sending), lastWord(delivery, [], Infinity));
       const delayMs = isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2));
       // Where this fails, the lease runs out and it comes again.
       void Promise.resolve(told).then(() => delivery.release(delayMs)).catch(() => undefined);
