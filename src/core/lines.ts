@@ -45,17 +45,20 @@ export function packLines(lines: readonly Line[]): Buffer {
 
 /** @throws RangeError when the bytes are not those of packLines(); who reads them from a disk or a store holds them against a checksum first. */
 export function unpackLines(plain: Buffer): Line[] {
+  return [...eachLine(plain)];
+}
+
+/** One line at a time: nobody holds the others meanwhile. @throws RangeError as unpackLines */
+export function* eachLine(plain: Buffer): Generator<Line, void, undefined> {
   const reader = new ByteReader(plain);
   const count = reader.varint();
   const words = Array.from({ length: reader.varint() }, () => reader.text());
   const columns = readColumns(reader);
-  const lines: Line[] = [];
   const key = new KeyBytes();
   for (let i = 0; i < count; i++) {
     key.follow(columns.shared.varint(), columns.suffix, columns.length.varint());
-    lines.push(readLine(columns, words, key.text()));
+    yield readLine(columns, words, key.text());
   }
-  return lines;
 }
 
 function readColumns(reader: ByteReader): Columns<ByteReader> {

@@ -8,7 +8,7 @@
  */
 import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BrigadeError } from '../../core/errors.ts';
-import { packLines, unpackLines } from '../../core/lines.ts';
+import { eachLine, packLines, unpackLines } from '../../core/lines.ts';
 import type { Line } from '../../core/lines.ts';
 
 export { EVIDENCES, STATES } from '../../core/lines.ts';
@@ -41,7 +41,16 @@ export function decodeBlock(block: Uint8Array): Line[] {
 
 /** Of what stands in a block behind its header. */
 export function unpack(packed: Uint8Array): Line[] {
-  return unpackLines(zstdDecompressSync(packed, { maxOutputLength: MAX_PLAIN }));
+  return unpackLines(plainOf(packed));
+}
+
+/** One by one. Throws as decodeBlock. */
+export function linesOf(block: Uint8Array): Generator<Line, void, undefined> {
+  return eachLine(plainOf(unseal(block)));
+}
+
+function plainOf(packed: Uint8Array): Buffer {
+  return zstdDecompressSync(packed, { maxOutputLength: MAX_PLAIN });
 }
 
 /** The lines, still compressed. Throws as decodeBlock. */

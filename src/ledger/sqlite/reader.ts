@@ -4,7 +4,7 @@ import { compareKeys, keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { countsOf, noCounts, tallyOf } from './counts.ts';
 import { damaged } from './faults.ts';
 import { findingOf, partOf, prefixEnd, problemOf, runOf, shardOf, totalsOf, uploadOf } from './rows.ts';
-import { loadLines } from './tasks.ts';
+import { eachLineOf, loadLines } from './tasks.ts';
 import type { Item, ItemState, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Shard } from '../../core/shard.ts';
@@ -55,8 +55,13 @@ export class LedgerReader {
   }
 
   *items(run: number, after?: Key): Generator<Item> {
-    for (const { lines } of this.#tasks(run, after)) {
-      for (const { item } of lines.values()) if (after === undefined || compareKeys(item.key, after) > 0) yield item;
+    for (const { id } of this.#tasks(run, after)) {
+      const lines = eachLineOf(this.#connection, id);
+      // Of a generator only the steps can fail.
+      for (let step = this.#next(lines); step.done !== true; step = this.#next(lines)) {
+        const { item } = step.value;
+        if (after === undefined || compareKeys(item.key, after) > 0) yield item;
+      }
     }
   }
 
@@ -114,8 +119,8 @@ export class LedgerReader {
     return { upload: uploadOf(row), sourceToken: String(row['source_token']), parts };
   }
 
-  /** Tasks in key order from the one that holds `after`, one block in memory. */
-  *#tasks(run: number, after?: Key): Generator<{ id: number; first: Uint8Array; last: Uint8Array; lines: Map<Key, Line> }> {
+  /** Tasks in key order from the one that holds `after`. */
+  *#tasks(run: number, after?: Key): Generator<{ id: number; first: Uint8Array; last: Uint8Array }> {
     this.#refusePruned(run);
     // The empty key is a key too: an object named as its prefix.
     let row = this.#get('taskAt', run, after === undefined ? FIRST : keyToBytes(after)) ?? this.#get('nextTask', run, FIRST);
@@ -126,17 +131,17 @@ export class LedgerReader {
         row = this.#get('nextTask', run, first);
         continue;
       }
-      yield { id, first, last: row['last_key'] as Uint8Array, lines: this.#lines(id) };
+      yield { id, first, last: row['last_key'] as Uint8Array };
       row = this.#get('nextTask', run, first);
     }
   }
 
   *#allObjects(run: number, prefix: Key): Generator<ObjectRow> {
     const end = prefixEnd(prefix);
-    for (const { id, first, last, lines } of this.#tasks(run, prefix === '' ? undefined : prefix)) {
+    for (const { id, first, last } of this.#tasks(run, prefix === '' ? undefined : prefix)) {
       if (end !== undefined && Buffer.compare(first, end) >= 0) return;
       const problems = new Map(this.#all('objectsOfTask', run, first, last).map((row) => [keyFromBytes(row['key'] as Uint8Array), problemOf(row)]));
-      for (const [key, line] of lines) yield objectRow(line, id, problems.get(key));
+      for (const [key, line] of this.#lines(id)) yield objectRow(line, id, problems.get(key));
     }
   }
 
@@ -178,6 +183,10 @@ export class LedgerReader {
     if (this.#get('run', run)?.['pruned'] === 1) {
       throw usageError('E_RUN_PRUNED', `the objects of run ${run} were pruned; its sums remain`, undefined, this.#connection.path);
     }
+  }
+
+  #next(lines: Iterator<Line, void>): IteratorResult<Line, void> {
+    return this.#connection.read('read a block', () => lines.next());
   }
 
   #lines(task: number): Map<Key, Line> {

@@ -1,7 +1,7 @@
 /** Tasks and their items: loading, changing, folding. Every change keeps the sums beside it true; the caller holds the transaction. */
 import { BrigadeError } from '../../core/errors.ts';
 import { keyToBytes, showKey } from '../../core/key.ts';
-import { decodeBlock, encodeBlock, unseal } from './block.ts';
+import { decodeBlock, encodeBlock, linesOf, unseal } from './block.ts';
 import { Change } from './counts.ts';
 import { settle } from './outcome.ts';
 import { damaged } from './faults.ts';
@@ -37,17 +37,41 @@ export function loadLines(connection: Connection, task: number): { lines: Map<Ke
   return { lines, layers: Math.max(0, rows.length - 1) };
 }
 
+/** The same for who goes through them once, in key order: with nothing to fold they need not all be held. */
+export function* eachLineOf(connection: Connection, task: number): Generator<Line, void, undefined> {
+  const rows = connection.sql('layers').all(task);
+  if (rows.length !== 1) return yield* loadLines(connection, task).lines.values();
+  const range = rangeOf(connection, task);
+  let [first, last]: (Key | undefined)[] = [];
+  for (const line of linesOf(rows[0]?.['data'] as Uint8Array)) {
+    if (first === undefined) refuseUnless(isKey(first = line.item.key, range['first_key']), task, connection);
+    yield line;
+    last = line.item.key;
+  }
+  refuseUnless(isKey(last, range['last_key']), task, connection);
+}
+
 /** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
 function refuseOtherRange(connection: Connection, task: number, lines: ReadonlyMap<Key, Line>): void {
-  const row = connection.sql('range').get(task);
+  const range = rangeOf(connection, task);
   let [first, last]: (Key | undefined)[] = [];
   for (const key of lines.keys()) {
     first ??= key;
     last = key;
   }
-  const same = (key: Key | undefined, bytes: unknown): boolean => key !== undefined && keyToBytes(key).equals(bytes as Uint8Array);
+  refuseUnless(isKey(first, range['first_key']) && isKey(last, range['last_key']), task, connection);
+}
+
+function rangeOf(connection: Connection, task: number): Readonly<Record<string, unknown>> {
+  const row = connection.sql('range').get(task);
   if (row === undefined) throw unknown(`task ${task}`); // pruned meanwhile
-  if (!same(first, row['first_key']) || !same(last, row['last_key'])) throw damaged(`task ${task} does not hold the keys it should`, connection.path);
+  return row;
+}
+
+const isKey = (key: Key | undefined, bytes: unknown): boolean => key !== undefined && keyToBytes(key).equals(bytes as Uint8Array);
+
+function refuseUnless(holds: boolean, task: number, { path }: Connection): void {
+  if (!holds) throw damaged(`task ${task} does not hold the keys it should`, path);
 }
 
 export class Tasks {
