@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Migration } from '../config/index.ts';
 import { asBrigadeError, BrigadeError, errorLine, isKind } from '../core/errors.ts';
-import type { Rates } from '../core/timetable.ts';
+import type { InForce, Rates } from '../core/timetable.ts';
 import type { Crew } from '../engine/coordinator.ts';
 import { Trouble } from '../engine/trouble.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -12,6 +12,7 @@ import { type Order, type Report, serveExecutor, type Wire } from '../queues/loc
 import type { LocalQueue } from '../queues/local/local-queue.ts';
 import { copyTasks, type CopyingOptions } from './copying.ts';
 import { keepOldGenerationSmall, YOUNG_GENERATION_FLAG } from './heap.ts';
+import { Standing } from './standing.ts';
 
 /** What a forked executor needs to build the same stores: no secrets, references only. */
 export interface ExecutorSpec {
@@ -26,8 +27,10 @@ export interface ExecutorSpec {
 }
 
 export interface ManagedCrew extends Crew {
-  /** What all executors together must stay below from now on. */
-  limit(rates: Rates): void;
+  /** What all executors together must stay below from now on; `paused`: they lay down what they have. */
+  limit(now: Rates & Pick<InForce, 'paused'>): void;
+  /** Nothing more of the run is begun, by anybody, and what is in work ends at the next part boundary: it was cancelled. */
+  giveUp(): Promise<void>;
   /** Drains for at most `drainMs`, then ends all executors. */
   close(drainMs: number): Promise<void>;
 }
@@ -44,6 +47,11 @@ export class InProcessCrew implements ManagedCrew {
   readonly #options: Omit<CopyingOptions, 'queue' | 'recorder'>;
   readonly #queue: LocalQueue;
   readonly #trouble = new Trouble();
+  readonly #standing = new Standing(async (going) => {
+    if (going) return this.#begin();
+    this.#stop.abort();
+    await this.#working;
+  });
   #stop = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
@@ -65,18 +73,23 @@ export class InProcessCrew implements ManagedCrew {
     return this.#queue.open === 0;
   }
 
-  async hold(): Promise<void> {
-    this.#stop.abort();
-    await this.#working;
+  hold(): Promise<void> {
+    return this.#standing.hold();
   }
 
   go(): void {
     this.#trouble.reset();
-    this.#begin();
+    this.#standing.go();
   }
 
   /** The coordinator's stores, which are limited already, are what it copies with. */
-  limit(): void {}
+  limit({ paused }: Pick<InForce, 'paused'>): void {
+    this.#standing.pause(paused === true);
+  }
+
+  giveUp(): Promise<void> {
+    return this.hold();
+  }
 
   async close(drainMs: number): Promise<void> {
     this.#queue.hold(true);
@@ -167,7 +180,7 @@ export class ForkedCrew implements ManagedCrew {
   #lookedMs: number;
   #serial = 0;
   #closing = false;
-  #going = true;
+  readonly #standing = new Standing((going) => this.#change(going));
   #rates: Rates | undefined;
 
   constructor(queue: LocalQueue, spec: ExecutorSpec, events: Events, clock: Clock, spares?: Spares) {
@@ -205,26 +218,32 @@ export class ForkedCrew implements ManagedCrew {
     return [...this.#executors.values()].map(({ child }) => child.pid ?? 0);
   }
 
-  async hold(): Promise<void> {
-    this.#going = false;
-    this.#queue.hold(true);
-    for (const executor of this.#executors.values()) executor.order({ type: 'hold' });
-    await waitUntil(() => [...this.#executors.values()].every(({ held }) => held), HOLD_MS, this.#clock);
+  hold(): Promise<void> {
+    return this.#standing.hold();
   }
 
   go(): void {
     this.#trouble.reset();
-    this.#going = true;
-    this.#queue.hold(false);
-    for (const executor of this.#executors.values()) {
-      executor.held = false;
-      executor.order({ type: 'go' });
-    }
+    this.#standing.go();
   }
 
-  limit(rates: Rates): void {
+  limit({ paused, ...rates }: Rates & Pick<InForce, 'paused'>): void {
     this.#rates = rates;
     for (const executor of this.#executors.values()) executor.order({ type: 'limits', rates });
+    this.#standing.pause(paused === true);
+  }
+
+  giveUp(): Promise<void> {
+    return this.close(0);
+  }
+
+  async #change(going: boolean): Promise<void> {
+    this.#queue.hold(!going);
+    for (const executor of this.#executors.values()) {
+      executor.held = false;
+      executor.order({ type: going ? 'go' : 'hold' });
+    }
+    if (!going) await waitUntil(() => [...this.#executors.values()].every(({ held }) => held), HOLD_MS, this.#clock);
   }
 
   async close(drainMs: number): Promise<void> {
@@ -246,7 +265,7 @@ export class ForkedCrew implements ManagedCrew {
     child.once('exit', (code, signal) => this.#ended(holder, code, signal));
     order({ type: 'start', spec: this.#spec });
     if (this.#rates !== undefined) order({ type: 'limits', rates: this.#rates });
-    if (!this.#going) order({ type: 'hold' });
+    if (!this.#standing.going) order({ type: 'hold' });
   }
 
   #hear(holder: string, report: Report): void {

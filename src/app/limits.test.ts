@@ -7,7 +7,7 @@ import type { Limits } from '../config/index.ts';
 import type { InForce } from '../core/timetable.ts';
 import { createLimiter } from '../stores/decorators/limited.ts';
 import { simulatedClock } from '../telemetry/clock.ts';
-import { keepLimits, readChange, showLimits, timetableOf, writeChange } from './limits.ts';
+import { keepLimits, readSaid, showLimits, timetableOf, writeSaid } from './limits.ts';
 
 const HOUR = 3600_000;
 const OFFICE = { days: [1, 2, 3, 4, 5], from: 8 * 60, to: 18 * 60, bandwidth: 100, requests: 10 };
@@ -76,15 +76,36 @@ test('what an operator says is obeyed while the run works, by this run alone, an
       const { bandwidth, requests, by } = held.at(-1) as InForce;
       return [bandwidth, requests, by];
     };
-    assert.deepEqual(await step(() => writeChange(ledger, 1, { bandwidth: 7 })), [1000, undefined, 'plain'], 'of another run');
-    assert.deepEqual(await step(() => writeChange(ledger, 2, { bandwidth: 7, requests: 3 })), [7, 3, 'command']);
+    assert.deepEqual(await step(() => writeSaid(ledger, 1, { bandwidth: 7 })), [1000, undefined, 'plain'], 'of another run');
+    assert.deepEqual(await step(() => writeSaid(ledger, 2, { bandwidth: 7, requests: 3 })), [7, 3, 'command']);
     assert.deepEqual(await step(() => writeFileSync(join(dir, 'limits.json'), 'torn')), [7, 3, 'command'], 'a damaged file changes nothing');
-    assert.deepEqual(await step(() => writeChange(ledger, 2, { bandwidth: null })), [undefined, undefined, 'command']);
-    assert.deepEqual(await step(() => writeChange(ledger, 2, undefined)), [1000, undefined, 'plain']);
+    assert.deepEqual(await step(() => writeSaid(ledger, 2, { bandwidth: null })), [undefined, undefined, 'command']);
+    assert.deepEqual(await step(() => writeSaid(ledger, 2, undefined)), [1000, undefined, 'plain']);
+    assert.deepEqual(await step(() => writeSaid(ledger, 2, { requests: 3, paused: true })), [0, 3, 'command'], 'a pause is above all limits');
+    assert.equal(held.at(-1)?.paused, true);
+    assert.deepEqual(await step(() => writeSaid(ledger, 2, { paused: true })), [0, undefined, 'plain']);
+    assert.deepEqual(await step(() => writeSaid(ledger, 2)), [1000, undefined, 'plain'], 'and leaves them as they are');
     stop();
-    assert.equal(readChange(ledger, 2), undefined);
+    assert.equal(readSaid(ledger, 2), undefined);
     writeFileSync(join(dir, 'limits.json'), 'torn');
-    assert.throws(() => readChange(ledger, 2), { code: 'E_LIMITS_FILE' });
+    assert.throws(() => readSaid(ledger, 2), { code: 'E_LIMITS_FILE' });
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('a run that is cancelled hears of it once, and of no limit any more', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'brigade-limits-'));
+  try {
+    const ledger = join(dir, 'ledger.db');
+    const clock = simulatedClock({ startMs: 0 });
+    let [held, cancelled] = [0, 0];
+    keepLimits({ limits: LIMITS, clock, told: { ledger, run: 2 }, apply: () => held++, cancel: () => cancelled++ });
+    await clock.advance(5_000);
+    assert.deepEqual([held, cancelled], [1, 0]);
+    writeSaid(ledger, 2, { cancelled: true, paused: true });
+    await clock.advance(5_000);
+    assert.deepEqual([held, cancelled], [1, 1]);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -95,6 +116,7 @@ test('limits in words', () => {
   assert.equal(showLimits({ ...base, bandwidth: 6_250_000, requests: 100 }, 'Europe/Berlin'), '50 Mbit/s, 100 requests/s until mon 18:00 (mon-fri 08:00–18:00)');
   assert.equal(showLimits({ ...base, bandwidth: 0, requests: 5 }, 'UTC'), 'paused until mon 16:00 (mon-fri 08:00–18:00)');
   assert.equal(showLimits({ by: 'command', bandwidth: 200 * 2 ** 20 }, 'UTC'), '200.0 MiB/s (brigade limits; --reset takes it back)');
+  assert.equal(showLimits({ ...base, bandwidth: 0, paused: true }, 'UTC'), 'paused (brigade pause; brigade resume takes it back)');
   assert.equal(showLimits({ by: 'plain' }, 'UTC'), undefined);
   assert.equal(timetableOf({}).windows.length, 0, 'also of a run that an older build saved');
 });

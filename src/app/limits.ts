@@ -1,6 +1,7 @@
 /**
  * The limits of a run while it works: what the migration file says, its timetable, and what an operator said meanwhile. The last stands in a
- * small file beside the ledger, which the coordinator looks at; it counts for one run, however often that is resumed.
+ * small file beside the ledger, which the coordinator looks at; it counts for one run, however often that is resumed. There stands, too, that
+ * somebody paused or cancelled the run: a pause is above all limits and leaves them as they are.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,10 +19,12 @@ export interface KeeperOptions {
   readonly told?: { readonly ledger: string; readonly run: number };
   /** Hears what holds: at once, and whenever that changes. */
   readonly apply: (now: InForce) => void;
+  /** Somebody cancelled the run. Once; nothing is applied after it. */
+  readonly cancel?: () => void;
 }
 
-/** Looks this often whether an operator said something. */
-const LOOK_MS = 2_000;
+/** Looks this often whether an operator said something: of the ten seconds in which a fleet obeys, its workers need five to hear of it. */
+const LOOK_MS = 1_000;
 /** A wall clock may be set, or a machine sleep, so that no wait is longer (F084). */
 const LONGEST_WAIT_MS = 30_000;
 
@@ -30,16 +33,21 @@ export function keepLimits(options: KeeperOptions): () => void {
   const stop = new AbortController();
   const timetable = timetableOf(options.limits);
   let last: InForce | undefined;
-  let change: RateChange | undefined;
+  let said: Said | undefined;
   const look = (): number => {
     const nowMs = options.clock.now();
-    change = saidNow(options, change);
-    const now = ratesAt(timetable, nowMs, change);
+    said = saidNow(options, said);
+    if (said?.cancelled === true) {
+      stop.abort();
+      options.cancel?.();
+      return 0;
+    }
+    const now = inForce(timetable, nowMs, said);
     if (last === undefined || !sameRates(last, now)) options.apply(last = now);
     return Math.min(options.told === undefined ? LONGEST_WAIT_MS : LOOK_MS, (now.untilMs ?? Infinity) - nowMs);
   };
   const walk = async (): Promise<void> => {
-    for (let ms = look(); ; ms = look()) await options.clock.sleep(Math.max(1, ms), stop.signal);
+    for (let ms = look(); !stop.signal.aborted; ms = look()) await options.clock.sleep(Math.max(1, ms), stop.signal);
   };
   walk().catch((thrown: unknown) => {
     if (!isKind(thrown, 'cancelled')) throw thrown;
@@ -48,10 +56,10 @@ export function keepLimits(options: KeeperOptions): () => void {
 }
 
 /** A file that cannot be read now changes nothing: a run does not end for it, and `brigade limits` says what is wrong with it. */
-function saidNow({ told }: KeeperOptions, before: RateChange | undefined): RateChange | undefined {
+function saidNow({ told }: KeeperOptions, before: Said | undefined): Said | undefined {
   if (told === undefined) return undefined;
   try {
-    return readChange(told.ledger, told.run);
+    return readSaid(told.ledger, told.run);
   } catch (thrown) {
     if (isKind(thrown, 'usage')) return before;
     throw thrown;
@@ -65,7 +73,20 @@ export function timetableOf({ bandwidth, requests, schedule = [], timezone }: Pa
   };
 }
 
-interface Told extends RateChange {
+/** What an operator said for a run. */
+export interface Said extends RateChange {
+  readonly paused?: true;
+  /** It ends for good, with whoever is at work on it or takes it up next. */
+  readonly cancelled?: true;
+}
+
+/** What holds now by all of them. */
+function inForce(timetable: Timetable, nowMs: number, { paused, cancelled: _, ...change }: Said = {}): InForce {
+  const now = ratesAt(timetable, nowMs, Object.keys(change).length === 0 ? undefined : change);
+  return paused === true ? { ...now, bandwidth: 0, paused } : now;
+}
+
+interface Told extends Said {
   readonly v: 1;
   readonly run: number;
 }
@@ -74,8 +95,8 @@ function toldPath(ledger: string): string {
   return join(dirname(ledger), 'limits.json');
 }
 
-/** What an operator said for this run. */
-export function readChange(ledger: string, run: number): RateChange | undefined {
+/** What an operator said for this run. Throws E_LIMITS_FILE. */
+export function readSaid(ledger: string, run: number): Said | undefined {
   const path = toldPath(ledger);
   let told: Partial<Told>;
   try {
@@ -86,23 +107,27 @@ export function readChange(ledger: string, run: number): RateChange | undefined 
     throw usageError('E_LIMITS_FILE', `the file cannot be read (${(thrown as NodeJS.ErrnoException).code ?? 'unknown error'})`, 'give this user read permission, or remove it', path);
   }
   if (told.v !== 1 || told.run !== run) return undefined;
-  const { bandwidth, requests } = told;
-  return { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
+  const { bandwidth, requests, paused, cancelled } = told;
+  return {
+    ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }),
+    ...(paused === true ? { paused } : {}), ...(cancelled === true ? { cancelled } : {}),
+  };
 }
 
-/** Appears whole or not at all; undefined takes back what was said. */
-export function writeChange(ledger: string, run: number, change: RateChange | undefined): void {
+/** Appears whole or not at all; nothing said takes back what was. */
+export function writeSaid(ledger: string, run: number, said: Said = {}): void {
   const path = toldPath(ledger);
-  if (change === undefined) {
+  if (Object.keys(said).length === 0) {
     rmSync(path, { force: true });
     return;
   }
-  writeWhole(path, { v: 1, run, ...change } satisfies Told, 0o600);
+  writeWhole(path, { v: 1, run, ...said } satisfies Told, 0o600);
 }
 
 /** `50 Mbit/s, 100 requests/s until mon 18:00 (mon-fri 08:00–18:00)`; undefined where nothing is limited and nothing will be. */
 export function showLimits(now: InForce, zone: string | undefined): string | undefined {
   const { bandwidth, requests, by, window, untilMs } = now;
+  if (now.paused === true) return 'paused (brigade pause; brigade resume takes it back)';
   const rates = bandwidth === 0 ? 'paused' : [bandwidth === undefined ? '' : showBandwidth(bandwidth), requests === undefined ? '' : `${showCount(requests)} requests/s`].filter((text) => text !== '').join(', ');
   if (rates === '' && by === 'plain' && untilMs === undefined) return undefined;
   const shown = rates === '' ? 'unlimited' : rates;
@@ -111,8 +136,8 @@ export function showLimits(now: InForce, zone: string | undefined): string | und
 }
 
 /** For whoever is not the coordinator: what holds for an unfinished run. Throws E_LIMITS_FILE. */
-export function limitsNow(limits: Limits, ledger: string, run: number, nowMs: number): { readonly now: InForce; readonly text?: string } {
-  const now = ratesAt(timetableOf(limits), nowMs, readChange(ledger, run));
+export function limitsNow(limits: Partial<Limits>, ledger: string, run: number, nowMs: number): { readonly now: InForce; readonly text?: string } {
+  const now = inForce(timetableOf(limits), nowMs, readSaid(ledger, run));
   const text = showLimits(now, limits.timezone);
   return { now, ...(text === undefined ? {} : { text }) };
 }

@@ -6,6 +6,7 @@ import { BrigadeError, errorLine, isKind } from '../core/errors.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Problem, Tally } from '../core/item.ts';
 import { coordinate, type CoordinatorOptions, type OnPause, type RunEnd } from '../engine/coordinator.ts';
+import { Rest } from '../engine/rest.ts';
 import type { ListAllOptions } from '../engine/list-all.ts';
 import { findClashes } from '../engine/name-clashes.ts';
 import { createEntrySorter, inspectLedger, ledgerExists, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
@@ -14,6 +15,7 @@ import type { Clock, Random } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger, ObjectFilter, Run } from '../ports/ledger.ts';
 import { LocalQueue } from '../queues/local/local-queue.ts';
+import { endForGood } from './cancel.ts';
 import { concurrencyOf, executorsOf, probeStores } from './copying.ts';
 import { ForkedCrew, InProcessCrew, type ManagedCrew, SILENCE_MS, Spares } from './crew.ts';
 import { preflight } from './doctor.ts';
@@ -64,6 +66,8 @@ export interface RunResult {
   readonly pause?: Problem;
   readonly findings?: number;
   readonly stopped?: boolean;
+  /** Somebody ended the run for good. */
+  readonly cancelled?: boolean;
   /** What self-tuning chose; absent where the run did not begin again. */
   readonly explanation?: Explanation;
 }
@@ -240,42 +244,58 @@ function startRun({ ledger, resume }: Hands, flags: RunFlags): Run {
     ledger.updateRun(unfinished.number, { state: 'active', pause: null, resumed: true });
     return unfinished;
   }
-  if (unfinished !== undefined) ledger.updateRun(unfinished.number, { state: 'abandoned' });
+  if (unfinished !== undefined) ledger.updateRun(unfinished.number, { state: 'abandoned', pause: null });
   const finishedBefore = ledger.runs().some(({ state }) => state === 'finished');
   return ledger.beginRun(finishedBefore ? 'delta' : 'initial');
 }
 
-async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, hands: Hands, run: Run): Promise<RunEnd | undefined> {
-  const { ledger, lost } = hands;
+/** Undefined: a signal stopped it. */
+async function work(migration: Migration, flags: Flags, around: Surroundings, stores: OpenStores, hands: Hands, run: Run): Promise<RunEnd | 'cancelled' | undefined> {
+  const { ledger, lost = new AbortController().signal } = hands;
   const crew = hands.crew(run);
-  const { limits } = migration;
-  const stopLimits = keepLimits({
-    limits, clock: around.clock, told: { ledger: ledger.path, run: run.number },
-    apply: (now) => {
-      stores.setRates(now);
-      crew.limit(now);
-      around.events.emit({ type: 'limits', now, ...(limits.timezone === undefined ? {} : { zone: limits.timezone }) });
-    },
-  });
+  const rest = new Rest(around.clock);
+  const cancel = new AbortController();
+  const atWorkSinceMs = around.clock.now();
+  const stopLimits = obeyOperator(migration, around, { run, ledger, stores, crew, rest, cancel });
   try {
     return await coordinate({
       ledger, run, crew, source: stores.source, destination: stores.destination, verify: migration.verify, onPause: flags.onPause,
       verifyConcurrency: concurrencyOf(migration, 1), events: around.events, clock: around.clock, random: around.random,
       plan: planOptions(migration, run.startedMs, stores.mtimeStepMs), lanes: listingLanes(migration),
       sorter: () => createEntrySorter({ dir: dirname(ledger.path) }),
-      probe: (signal) => probeStores(stores.source, stores.destination, signal),
+      probe: (signal) => probeStores(stores.source, stores.destination, signal), pausedUntilMs: () => rest.untilMs,
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
       ...(await clashFinder(stores, dirname(ledger.path), { lanes: listingLanes(migration), clock: around.clock })),
-    }, lost === undefined ? around.signal : AbortSignal.any([around.signal, lost]));
+    }, AbortSignal.any([around.signal, lost, cancel.signal]));
   } catch (error) {
-    if (lost?.aborted === true) throw lost.reason;
+    if (lost.aborted) throw lost.reason;
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
-    throw error;
+    if (!isKind(error, 'cancelled') || !cancel.signal.aborted) throw error;
+    await crew.giveUp();
+    await endForGood({ ledger, settle: () => hands.settle(), run, stores, atWorkSinceMs, diedMs: crew.diedMs?.(), events: around.events, signal: AbortSignal.any([around.signal, lost]) });
+    return 'cancelled';
   } finally {
     stopLimits();
     await crew.close(around.signal.aborted ? flags.drainMs : 0);
     await hands.settle().catch(settled(around));
   }
+}
+
+/** What an operator says while the run works. Returns how to hear no more of it. */
+function obeyOperator({ name, limits }: Migration, { clock, events }: Surroundings, { run, ledger, stores, crew, rest, cancel }: { readonly run: Run; readonly ledger: Ledger; readonly stores: OpenStores; readonly crew: ManagedCrew; readonly rest: Rest; readonly cancel: AbortController }): () => void {
+  let isFirst = true;
+  return keepLimits({
+    limits, clock, told: { ledger: ledger.path, run: run.number },
+    apply: (now) => {
+      rest.set(now.paused === true);
+      stores.setRates(now);
+      crew.limit(now);
+      events.emit({ type: 'limits', now, ...(limits.timezone === undefined ? {} : { zone: limits.timezone }) });
+      if (now.paused === true && isFirst) events.emit({ type: 'note', level: 'warn', text: `run ${run.number} was paused before and stays so: brigade resume ${name} goes on` });
+      isFirst = false;
+    },
+    cancel: () => cancel.abort(),
+  });
 }
 
 /** After a signal not everything that was told may come into the ledger: the run is then not at its end, whatever was seen of it. */
@@ -316,11 +336,12 @@ function gatherCrew(migration: Migration, flags: RunFlags & { readonly spares: S
   return new InProcessCrew(queue, { migration, share: 1, source: stores.source, destination: stores.destination, events: around.events, clock: around.clock, random: around.random });
 }
 
-function resultOf(migration: Migration, flags: RunFlags, ledger: Ledger, number: number, end: RunEnd | undefined): RunResult {
+function resultOf(migration: Migration, flags: RunFlags, ledger: Ledger, number: number, end: RunEnd | 'cancelled' | undefined): RunResult {
   const run = ledger.run(number) as Run;
   const tally = ledger.tally(number);
   const base = { run, tally, ledger: ledger.path };
   if (end === undefined) return { ...base, exit: EXIT.paused, stopped: true };
+  if (end === 'cancelled') return { ...base, exit: EXIT.paused, cancelled: true };
   const findings = end.verified?.summary.findings;
   const exit = exitCodeOf({ tally, finished: end.state === 'finished', allowArchived: migration.allowArchived, requireObjects: flags.requireObjects, ...(findings === undefined ? {} : { findings }) });
   return { ...base, exit, ...(end.pause === undefined ? {} : { pause: end.pause }), ...(findings === undefined ? {} : { findings }) };

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { type Migration, specHash } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
-import { openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
+import { inspectLedger, openLedger, type SqliteLedger } from '../ledger/sqlite/index.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { FoldTarget } from '../ports/journal.ts';
 import type { Binding, Ledger, Run } from '../ports/ledger.ts';
@@ -39,4 +39,14 @@ export function runOf(ledger: Pick<Ledger, 'run' | 'runs' | 'path'>, number?: nu
   const known = ledger.runs().map((one) => one.number);
   const hint = known.length === 0 ? 'start one with brigade run' : `known: ${known.slice(-10).join(', ')}`;
   throw usageError('E_NO_RUN', number === undefined ? 'the ledger has no run yet' : `the ledger has no run ${number}`, hint, ledger.path);
+}
+
+/** What the ledger itself says: whether it is right is only checked by the run that follows, which knows the stores. */
+export async function storedBinding(path: string): Promise<Binding> {
+  const view = inspectLedger(path);
+  try {
+    return view.binding;
+  } finally {
+    await view.close();
+  }
 }

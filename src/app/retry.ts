@@ -2,9 +2,8 @@
 import type { Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import { type ExitCode, exitCodeOf } from '../core/exit-code.ts';
-import { inspectLedger } from '../ledger/sqlite/index.ts';
 import type { Ledger, ObjectFilter, Run } from '../ports/ledger.ts';
-import { openForChange, type OpenRunOptions, refuseFleet, runOf } from './open-run.ts';
+import { openForChange, type OpenRunOptions, refuseFleet, runOf, storedBinding } from './open-run.ts';
 import { ledgerPath } from './state.ts';
 
 export interface Reopened {
@@ -40,14 +39,4 @@ export function reopen(ledger: Ledger, migration: Migration, number: number | un
   const findings = ledger.verifySummary(run.number)?.findings ?? 0;
   const exit = exitCodeOf({ tally: ledger.tally(run.number), finished: run.state === 'finished', allowArchived: migration.allowArchived, requireObjects: false, findings });
   return { run, objects, failedInPlan, exit };
-}
-
-/** The binding is only checked by the run that follows, which knows the stores. */
-async function storedBinding(path: string) {
-  const view = inspectLedger(path);
-  try {
-    return view.binding;
-  } finally {
-    await view.close();
-  }
 }

@@ -127,13 +127,29 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'limits', summary: 'set other limits for a run, also while it works',
-    about: 'They stand above the limits and the timetable of the migration file, for this run alone and however often it is resumed; the next run has those of the file again. A run at work obeys within two seconds. Without an option: what holds now.',
+    about: 'They stand above the limits and the timetable of the migration file, for this run alone and however often it is resumed; the next run has those of the file again. A run at work obeys within two seconds, a fleet within ten. Without an option: what holds now.',
     args: [RUN_ARG],
     options: [
       { flags: '--bandwidth <rate>', description: 'such as 50 Mbit/s or 20MiB/s; unlimited, or pause' }, { flags: '--requests <rate>', description: 'to each store, such as 100/s; unlimited' },
       { flags: '--reset', description: 'what the migration file says holds again' }, ...SHOWING,
     ],
     examples: ['brigade limits media --bandwidth 50Mbit/s', 'brigade limits media --bandwidth pause', 'brigade limits media --reset'], exits: LOOKING, load: () => import('./commands/limits.ts'),
+  },
+  {
+    name: 'pause', summary: 'stop a run for a while: nothing of it moves',
+    about: 'A run at work on this machine obeys within two seconds, a fleet within ten: objects in flight end at the next part boundary, or are given back and begun again later. Limits and timetable stay as they are. It stays paused, also when it is stopped and run again, until brigade resume. For a fleet: with the --state of its coordinator.',
+    args: [RUN_ARG], options: SHOWING, examples: ['brigade pause media', 'brigade --state /var/lib/brigade pause media'], exits: LOOKING, load: () => import('./commands/pause.ts'),
+  },
+  {
+    name: 'resume', summary: 'let a paused run go on',
+    about: 'Takes back brigade pause. What brigade limits or the timetable say holds again; where those hold the run at zero, it says so.',
+    args: [RUN_ARG], options: SHOWING, examples: ['brigade resume media'], exits: LOOKING, load: () => import('./commands/resume.ts'),
+  },
+  {
+    name: 'cancel', summary: 'end a run for good, before it is done',
+    about: 'Nothing of it begins after ten seconds, and what is in flight ends at the next part boundary. What was copied stays, and is in its account; unfinished uploads and files of it are removed. The run is given up as by --new: the next one lists again and copies only what is missing. Whoever is at work on it ends with exit code 5. Where nobody is, this command does it; for the run of a fleet it then needs --journal. On a terminal it asks first.',
+    args: [RUN_ARG], options: [{ flags: '--yes', description: 'do not ask' }, JOURNAL, ...SHOWING], examples: ['brigade cancel media', 'brigade cancel media --yes', 'brigade cancel media --yes --journal s3://journals/fleet/'],
+    exits: [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/cancel.ts'),
   },
   { name: 'runs', summary: 'list all runs of all migrations', args: [], options: SHOWING, examples: ['brigade runs', 'brigade runs -o json'], exits: LOOKING, load: () => import('./commands/runs.ts') },
   {

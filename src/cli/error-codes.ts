@@ -98,6 +98,7 @@ export const CODE_MEANINGS: Readonly<Record<string, readonly [kind: string, mean
   E_SERVER: ['transient', 'the server reports an error of its own (5xx)'],
   E_SIZE_LIST_MISMATCH: ['object', 'the object has another size than its listing says'],
   E_SOURCE_GONE: ['object', 'the object was gone when it was read (`source_gone: fail`), or is not there where a plain message names it'],
+  E_RUN_CANCELLED: ['–', 'somebody ended the run for good: `brigade cancel`; the next run lists again and copies what is missing'],
   E_STOPPED: ['–', 'a signal stopped the run; run it again to go on'],
   E_STORAGE_CLASS: ['object', 'the destination does not know this storage class'],
   E_TAGS_TOO_MANY: ['object', 'more tags than the destination takes'],

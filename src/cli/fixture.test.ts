@@ -27,7 +27,7 @@ export class FakeTerminal {
 export interface Ran { readonly exit: number; readonly out: string; readonly err: string }
 
 /** One command line in this process. */
-export async function brigade(cwd: string, args: readonly string[], more: Partial<Pick<Io, 'env' | 'clock'>> = {}): Promise<Ran> {
+export async function brigade(cwd: string, args: readonly string[], more: Partial<Pick<Io, 'env' | 'clock' | 'ask'>> = {}): Promise<Ran> {
   const out = new FakeTerminal();
   const err = new FakeTerminal();
   const listeners: ((signal: StopSignal) => void)[] = [];

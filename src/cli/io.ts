@@ -24,6 +24,8 @@ export interface Io {
   readonly onSignal: (listener: (signal: StopSignal) => void) => () => void;
   /** Calls the listener for every SIGHUP from now on; returns how to end that. */
   readonly onHangup: (listener: () => void) => () => void;
+  /** Puts a question to whoever sits at the terminal; absent: nobody does. */
+  readonly ask?: (question: string) => Promise<string>;
   /** Ends the process at once. */
   readonly die: (code: number) => void;
 }

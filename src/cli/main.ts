@@ -5,6 +5,20 @@ import { systemRandom } from '../telemetry/random.ts';
 import { complain, main } from './command-line.ts';
 import { type Io, Output, type StopSignal } from './io.ts';
 
+/** An end of the input is no answer. */
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await new Promise((resolve) => {
+      terminal.once('close', () => resolve(''));
+      terminal.question(question, resolve);
+    });
+  } finally {
+    terminal.close();
+  }
+}
+
 function systemIo(): Io {
   return {
     out: new Output(process.stdout), err: new Output(process.stderr), env: process.env, cwd: process.cwd(), clock: systemClock(), random: systemRandom(),
@@ -24,6 +38,7 @@ function systemIo(): Io {
       process.on('SIGHUP', listener);
       return () => void process.off('SIGHUP', listener);
     },
+    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask } : {}),
     die: (code) => process.exit(code),
   };
 }

@@ -19,7 +19,7 @@ import { createScreen, kindOf } from './progress/screen.ts';
 import { type Watch, watch } from './progress/watch.ts';
 import { renderReport } from './report.ts';
 import { type Stopping, stopOnSignals } from './stopping.ts';
-import { renderSummary, type SummaryOptions } from './summary.ts';
+import { cancelledText, renderSummary, type SummaryOptions } from './summary.ts';
 
 const DRAIN_MS = 15_000;
 
@@ -97,9 +97,10 @@ async function showResult(invocation: Invocation, migration: Migration, result: 
   }
 }
 
-function tellRemarks({ io }: Invocation, migration: Migration, { tally, pause, stopped, exit }: RunResult): void {
+function tellRemarks({ io }: Invocation, migration: Migration, { tally, pause, stopped, cancelled, exit }: RunResult): void {
   const { name } = migration;
-  if (pause !== undefined) io.err.line(`brigade: ${name}: paused: ${problemLine(pause)}`);
+  if (cancelled === true) io.err.line(`brigade: ${name}: ${cancelledText(tally)} [E_RUN_CANCELLED]`);
+  else if (pause !== undefined) io.err.line(`brigade: ${name}: paused: ${problemLine(pause)}`);
   else if (stopped === true) io.err.line(`brigade: ${name}: stopped before it was done; run it again to go on [E_STOPPED]`);
   // A listing that failed never comes here: this one was proven complete (F089).
   else if (tally.listed.objects === 0) io.err.line(`brigade: ${name}: there was no object to migrate at ${oneLine(showLocation(migration.source))}; check the prefix and select${exit === EXIT.clean ? ' (--require-objects makes this exit 1)' : ''} [E_NO_OBJECTS]`);

@@ -30,7 +30,7 @@ function headText({ migration, run, tally }: Account, { paint, ends }: SummaryOp
   const stage = run.state === 'finished' ? '' : `, stage ${run.stage}`;
   const lines = [`${paint('bold', `${migration}@${run.number}`)}  ${run.kind} run ${state}${stage}  ${showDuration(run.activeMs)} at work${resumed}`];
   if (ends !== undefined) lines.push(`${oneLine(ends.source)} → ${oneLine(ends.destination)}`);
-  if (run.pause !== undefined) lines.push(`paused: ${oneLine(run.pause.message)}${run.pause.hint === undefined ? '' : `; ${oneLine(run.pause.hint)}`} [${run.pause.code}]`);
+  if (run.pause !== undefined) lines.push(`${run.state === 'abandoned' ? 'given up' : 'paused'}: ${oneLine(run.pause.message)}${run.pause.hint === undefined ? '' : `; ${oneLine(run.pause.hint)}`} [${run.pause.code}]`);
   return lines.join('\n');
 }
 
@@ -44,6 +44,11 @@ export function identityText(tally: Tally): string {
   const parts = (['copied', 'unchanged', 'skipped', 'failed', 'pending'] as const).map((state) => ({ state, objects: tally[state].objects }));
   const equal = parts.reduce((sum, { objects }) => sum + objects, 0) === tally.listed.objects;
   return `${showCount(tally.listed.objects)} listed ${equal ? '=' : '≠'} ${parts.map(({ state, objects }) => `${showCount(objects)} ${state}`).join(' + ')}`;
+}
+
+/** What became of a run that was cancelled. */
+export function cancelledText({ copied, listed, pending }: Pick<Tally, 'copied' | 'listed' | 'pending'>): string {
+  return `cancelled: ${showCount(copied.objects)} of ${showCount(listed.objects)} listed objects were copied and stay, ${showCount(pending.objects)} are left to the next run, which lists again`;
 }
 
 function factsText({ run, tally, totals, verify }: Account): string {

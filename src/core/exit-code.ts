@@ -22,7 +22,7 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.usage, 'usage or configuration; nothing was moved'],
   [EXIT.verifyDiffers, 'verify found differences'],
   [EXIT.doctorBlocker, 'doctor found a blocker'],
-  [EXIT.paused, 'stopped or paused; run it again to resume'],
+  [EXIT.paused, 'stopped, paused or cancelled; run it again to go on'],
   [EXIT.limitReached, 'a limit was reached'],
   [EXIT.internal, 'a defect of brigade, or a damaged ledger'],
   [EXIT.sigint, 'stopped by Ctrl-C'],

@@ -38,6 +38,8 @@ export interface InForce extends Rates {
   readonly window?: string;
   /** When another limit begins to hold, milliseconds since 1970; absent: none in sight. */
   readonly untilMs?: number;
+  /** A person said so: nobody is to work at all, whatever the limits are. */
+  readonly paused?: true;
 }
 
 const DAY_NAMES = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
@@ -61,7 +63,7 @@ export function ratesAt(timetable: Timetable, nowMs: number, change?: RateChange
 }
 
 export function sameRates(a: InForce, b: InForce): boolean {
-  return a.bandwidth === b.bandwidth && a.requests === b.requests && a.by === b.by && a.window === b.window && a.untilMs === b.untilMs;
+  return a.bandwidth === b.bandwidth && a.requests === b.requests && a.by === b.by && a.window === b.window && a.untilMs === b.untilMs && a.paused === b.paused;
 }
 
 function changed(rates: Rates, change: RateChange | undefined): Rates {

@@ -23,7 +23,7 @@ import { type DirectoryFidelity, finishDirectories } from './directories.ts';
 import { knownRanges } from './known-ranges.ts';
 import type { PlanOptions, VerifyLevel } from './options.ts';
 import { plan } from './planner.ts';
-import { sweepFiles, sweepStrays, sweepUploads, writtenSinceMs } from './sweeper.ts';
+import { sweepLeftovers, sweepUploads } from './sweeper.ts';
 import { type Verified, verifyRun } from './verifier.ts';
 import { problemOf } from './worker.ts';
 
@@ -58,6 +58,8 @@ export interface CoordinatorOptions {
   readonly crew: Crew;
   readonly sorter: () => EntrySorter;
   readonly probe: (signal: AbortSignal) => Promise<void>;
+  /** Until when somebody had paused the run, by the monotonic clock; now, while it is. What fails then counts from there on. */
+  readonly pausedUntilMs?: () => number;
   /** Keys that would be one name at the destination; asked once, before the listing begins. */
   readonly clashes?: (signal: AbortSignal) => Promise<ReadonlySet<Key>>;
   /** Between folders: what of their directories must survive. */
@@ -245,14 +247,8 @@ class Coordinator {
     return sweepUploads({ ...this.#options, run: this.#run }, this.#signal);
   }
 
-  async #sweepLeftovers(): Promise<void> {
-    const { run, crew } = this.#options;
-    const context = { ...this.#options, run: run.number };
-    const sinceMs = writtenSinceMs(context.ledger, run);
-    const isFollowing = run.resumes > 0 || sinceMs < run.startedMs;
-    const died = Math.max(crew.diedMs?.() ?? 0, isFollowing ? this.#startedMs : 0);
-    await sweepStrays(context, sinceMs, died > 0, this.#signal);
-    if (died > 0) await sweepFiles(context, died, this.#signal);
+  #sweepLeftovers(): Promise<void> {
+    return sweepLeftovers({ ...this.#options, run: this.#run }, { atWorkSinceMs: this.#startedMs, diedMs: this.#options.crew.diedMs?.() }, this.#signal);
   }
 
   async #finishDirectories(): Promise<void> {
@@ -265,7 +261,8 @@ class Coordinator {
     const { onPause, clock, events, random, probe } = this.#options;
     const patience = patienceMs(onPause, error.code);
     const since = clock.monotonic();
-    for (let turn = 0; clock.monotonic() - since < patience; turn++) {
+    const patienceSince = (): number => Math.max(since, this.#options.pausedUntilMs?.() ?? since);
+    for (let turn = 0; clock.monotonic() - patienceSince() < patience; turn++) {
       events.emit({ type: 'waiting', problem: problemOf(error), sinceMs: clock.monotonic() - since });
       await clock.sleep(Math.min(PROBE_CAP_MS, 1000 * 2 ** turn) * (0.5 + random.next() / 2), this.#signal);
       try {

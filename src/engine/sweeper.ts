@@ -16,11 +16,12 @@ export interface SweepContext {
   readonly events: Events;
 }
 
-/** Uploads of this run whose object is still pending stay: another process goes on with their parts. */
+/** Uploads of this run whose object is still pending stay: another process goes on with their parts, unless the run was given up. */
 export async function sweepUploads(context: SweepContext, signal: AbortSignal): Promise<void> {
   const { ledger, run, destination, events } = context;
+  const goesOn = !isGivenUp(context);
   for (const open of ledger.openUploads()) {
-    if (open.run === run && ledger.item(run, open.upload.key)?.state === 'pending') continue;
+    if (goesOn && open.run === run && ledger.item(run, open.upload.key)?.state === 'pending') continue;
     try {
       await destination.multipart?.abort(open.upload, signal);
       await ledger.forgetUpload(open.task, open.upload.id);
@@ -30,6 +31,24 @@ export async function sweepUploads(context: SweepContext, signal: AbortSignal): 
       events.emit({ type: 'note', level: 'warn', text: `could not abort an unfinished upload of ours: ${error instanceof Error ? error.message : String(error)}` });
     }
   }
+}
+
+function isGivenUp({ ledger, run }: SweepContext): boolean {
+  return ledger.run(run)?.state === 'abandoned';
+}
+
+/**
+ * After the last write of a run, and what nobody's word in the ledger leads to. `atWorkSinceMs`: whatever was written before that was by processes that
+ * are gone; `diedMs`: when one of the later ones died. Wall clock.
+ */
+export async function sweepLeftovers(context: SweepContext, { atWorkSinceMs, diedMs = 0 }: { readonly atWorkSinceMs: number; readonly diedMs?: number | undefined }, signal: AbortSignal): Promise<void> {
+  const run = context.ledger.run(context.run);
+  if (run === undefined) return;
+  const sinceMs = writtenSinceMs(context.ledger, run);
+  const isFollowing = run.resumes > 0 || sinceMs < run.startedMs;
+  const died = Math.max(diedMs, isFollowing ? atWorkSinceMs : 0);
+  await sweepStrays(context, sinceMs, died > 0, signal);
+  if (died > 0) await sweepFiles(context, died, signal);
 }
 
 /** Since when nobody has swept: the start of this run, or of the first of the runs before it that were given up, which swept nothing. */
@@ -50,16 +69,17 @@ const SKEW_MS = 60_000;
  * After the last write of a run: uploads that nobody recorded. One request where there is nothing to find; on a file system, where there is
  * one only if a process `died` between beginning an upload and telling of it, a walk.
  */
-export async function sweepStrays(context: SweepContext, sinceMs: number, died: boolean, signal: AbortSignal): Promise<void> {
+async function sweepStrays(context: SweepContext, sinceMs: number, died: boolean, signal: AbortSignal): Promise<void> {
   const { ledger, run, destination, events } = context;
   const isFollowing = sinceMs < (ledger.run(run)?.startedMs ?? 0);
   const { multipart } = destination;
   if (multipart === undefined || (destination.facts.names === 'posix' && !died)) return;
+  const isOver = isGivenUp(context);
   const recorded = new Set(ledger.openUploads().map(({ upload }) => upload.id));
   try {
     for await (const { key, id, initiatedMs } of multipart.listUploads(signal)) {
-      const ours = !recorded.has(id) && initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS && isSettled(ledger.item(run, key)?.state, isFollowing);
-      if (ours) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
+      const isYoung = initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS;
+      if (!recorded.has(id) && isYoung && isSettled(ledger.item(run, key)?.state, isFollowing, isOver)) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
     }
   } catch (error) {
     if (isKind(error, 'cancelled')) throw error;
@@ -67,13 +87,13 @@ export async function sweepStrays(context: SweepContext, sinceMs: number, died: 
   }
 }
 
-/** `isFollowing`: what is unchanged now may have been written by the run before, which was given up. */
-function isSettled(state: ItemState | undefined, isFollowing: boolean): boolean {
-  return state === 'copied' || state === 'failed' || state === 'skipped' || (isFollowing && state === 'unchanged');
+/** `isFollowing`: what is unchanged now may have been written by the run before, which was given up. `isOver`: so was this one, and nobody goes on with what is pending. */
+function isSettled(state: ItemState | undefined, isFollowing: boolean, isOver: boolean): boolean {
+  return state === 'copied' || state === 'failed' || state === 'skipped' || (isFollowing && state === 'unchanged') || (isOver && state === 'pending');
 }
 
 /** Files of writers that were killed before this moment (wall clock). */
-export async function sweepFiles(context: SweepContext, beforeMs: number, signal: AbortSignal): Promise<void> {
+async function sweepFiles(context: SweepContext, beforeMs: number, signal: AbortSignal): Promise<void> {
   const removed = (await context.destination.sweep?.(beforeMs, signal)) ?? 0;
   if (removed > 0) context.events.emit({ type: 'note', level: 'info', text: `removed ${removed} unfinished files of killed writers` });
 }

@@ -148,6 +148,8 @@ export interface Beat {
   readonly tasks: number;
   /** `<epoch>/<seq>/<task>` of those that it told as begun and has in work: the first ones, where they are many. */
   readonly begun?: readonly string[];
+  /** The run that the control named last: what it does for earlier ones is over. Absent: it heard of none. */
+  readonly run?: number;
   /** A premise that fails there, so that it cannot work on this migration: the coordinator tells of it, and asks the stores itself. */
   readonly trouble?: Problem;
   /** Messages of the queue that are no tasks, as far as it knows: calls for help that it answers, or that it sent and that nobody answered yet. */

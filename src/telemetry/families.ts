@@ -23,7 +23,7 @@ export const FAMILIES = {
   brigade_predicted_drain_seconds: gauge('Time until nothing is left, at the pace of the last ten minutes; absent while nothing can be said.'),
   brigade_drain_target_seconds: gauge('The time that --drain-target wants.'),
   brigade_workers_wanted: gauge('Worker processes that would end the run in the wanted time; without one, a process for 100 tasks.'),
-  brigade_paused: gauge('1 while nobody is to work: brigade limits, a timetable, or a premise that fails.'),
+  brigade_paused: gauge('1 while nobody is to work: brigade pause, brigade limits, a timetable, or a premise that fails.'),
   brigade_trouble: gauge('1 while nothing goes on, with the code of what hinders it.'),
   brigade_epoch: gauge('The epoch of the coordinator.'),
   brigade_messages_sent_total: counter('Messages that the coordinator sent.'),

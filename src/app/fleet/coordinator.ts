@@ -1,10 +1,10 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
 import { hostname } from 'node:os';
 import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
-import type { Rates } from '../../core/timetable.ts';
 import { patienceMs } from '../../engine/coordinator.ts';
 import { Board } from '../../fleet/coordinator/board.ts';
-import { FleetCrew, type FleetCrewOptions } from '../../fleet/coordinator/crew.ts';
+import { FleetCrew } from '../../fleet/coordinator/crew.ts';
+import type { FleetCrewOptions } from '../../fleet/coordinator/crew-options.ts';
 import { Pulse, takeEpoch } from '../../fleet/coordinator/epoch.ts';
 import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
 import { mostLeaseMs } from '../../fleet/leases.ts';
@@ -42,28 +42,44 @@ export interface FleetTools {
 /** @throws BrigadeError usage E_LOCKED_RUN, E_JOURNAL_OTHER, E_LEDGER_BEYOND; premise E_JOURNAL_DAMAGED */
 export function fleetHands(tools: FleetTools): GatherHands {
   return async (options) => {
-    const { journal, standby, version } = tools;
-    const { migration, around, stores, index, flags: { adopt } } = options;
-    refuseLocal(index);
-    const { clock, events, signal } = around;
+    const { migration, around, stores, flags: { adopt } } = options;
     keepOldGenerationSmall();
-    if (!adopt) await journal.bind(index.binding, signal);
-    const me = thisProcess();
-    const epoch = { journal, holder: signature(me), host: me.host, version, standby, isGone: (holder: string) => isGone(holder, me), clock, events };
-    const pen = await takeEpoch(epoch, signal);
-    const pulse = new Pulse(epoch, pen);
+    const lead = await takeLead(tools, options, adopt);
     try {
-      // By nobody who does not hold it: whoever is at work goes on for what it was bound to.
-      if (adopt) await journal.rebind(index.binding, signal);
-      await catchUp(journal, options);
-      const spec: SpecReference = { id: migration.name, sha256: await journal.keep(specDocument(migration, stores.probed), signal) };
+      const spec: SpecReference = { id: migration.name, sha256: await tools.journal.keep(specDocument(migration, stores.probed), around.signal) };
       await tools.offer?.(spec, migration);
-      return new FleetHands({ ...tools, ...options, pen, pulse, spec });
+      return new FleetHands({ ...tools, ...options, ...lead, spec });
     } catch (thrown) {
-      await pulse.end();
+      await lead.pulse.end();
       throw thrown;
     }
   };
+}
+
+/** Who writes the journal from now on, and that he lives. */
+export interface Lead {
+  readonly pen: CoordinatorJournal;
+  readonly pulse: Pulse;
+}
+
+/** The journal is this process's, and the ledger has what stands in it. Errors: as `fleetHands`. */
+export async function takeLead({ journal, standby, version }: Pick<FleetTools, 'journal' | 'standby' | 'version'>, { index, around }: Pick<HandsOptions, 'index' | 'around'>, adopt = false): Promise<Lead> {
+  refuseLocal(index);
+  const { clock, events, signal } = around;
+  if (!adopt) await journal.bind(index.binding, signal);
+  const me = thisProcess();
+  const epoch = { journal, holder: signature(me), host: me.host, version, standby, isGone: (holder: string) => isGone(holder, me), clock, events };
+  const pen = await takeEpoch(epoch, signal);
+  const pulse = new Pulse(epoch, pen);
+  try {
+    // By nobody who does not hold it: whoever is at work goes on for what it was bound to.
+    if (adopt) await journal.rebind(index.binding, signal);
+    await catchUp(journal, { index, around });
+    return { pen, pulse };
+  } catch (thrown) {
+    await pulse.end();
+    throw thrown;
+  }
 }
 
 /** What no journal knows cannot be rebuilt, nor told to anybody. */
@@ -73,16 +89,14 @@ function refuseLocal(index: HandsOptions['index']): void {
 }
 
 /** All of it, once: what earlier coordinators planned on other machines, and reports that came when nobody folded. */
-async function catchUp(journal: Journal, { index, around }: HandsOptions): Promise<void> {
+export async function catchUp(journal: Journal, { index, around }: Pick<HandsOptions, 'index' | 'around'>): Promise<void> {
   const { plans, reports, strangers, damages } = await fold(journal, index, { all: true, signal: around.signal });
   if (plans + reports > 0) around.events.emit({ type: 'note', level: 'info', text: `the ledger took over ${plans} segments and ${reports} reports from the journal` });
   if (strangers > 0) around.events.emit({ type: 'note', level: 'warn', text: `${strangers} reports are of tasks that no coordinator planned who counts: nothing of them is taken over` });
   for (const { message } of damages) around.events.emit({ type: 'note', level: 'warn', text: `${message}; its task is done again` });
 }
 
-interface FleetParts extends FleetTools, HandsOptions {
-  readonly pen: CoordinatorJournal;
-  readonly pulse: Pulse;
+interface FleetParts extends FleetTools, HandsOptions, Lead {
   readonly spec: SpecReference;
 }
 
@@ -175,7 +189,8 @@ function managed(crew: FleetCrew, stopPublishing: () => void): ManagedCrew {
     idle: () => crew.idle(),
     diedMs: () => crew.diedMs(),
     get trouble() { return crew.trouble; },
-    limit: (rates: Rates) => crew.limit(rates),
+    limit: (now) => crew.limit(now),
+    giveUp: () => crew.giveUp(),
     close: async () => {
       stopPublishing();
       await crew.close();

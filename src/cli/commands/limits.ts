@@ -1,4 +1,4 @@
-import { limitsNow, readChange, writeChange } from '../../app/limits.ts';
+import { limitsNow, readSaid, type Said, writeSaid } from '../../app/limits.ts';
 import { lastSaved } from '../../app/saved-migration.ts';
 import { Problem } from '../../config/problem.ts';
 import { parseBandwidth, parseRequests } from '../../config/units.ts';
@@ -6,21 +6,18 @@ import { usageError } from '../../core/errors.ts';
 import type { RateChange } from '../../core/timetable.ts';
 import { isCoordinated } from '../../ledger/sqlite/index.ts';
 import { format, type Invocation, stateDir } from '../invocation.ts';
-import { openRun } from '../targets.ts';
+import { openUnfinished } from '../unfinished.ts';
 
 export async function execute(invocation: Invocation): Promise<number> {
-  const { io, args, options } = invocation;
+  const { io, options } = invocation;
   const asked = askedFor(invocation);
   if (asked !== undefined && options.has('reset')) throw usageError('E_USAGE', '--reset stands beside another limit', 'write one of them', '--reset');
-  const { view, run } = await openRun(invocation, args[0] ?? '');
+  const { view, run } = await openUnfinished(invocation, { what: 'limit', fix: 'change limits: in the migration file for the next run' });
   try {
     const { migration: name } = view.binding;
-    const unfinished = view.run()?.number === run.number && (run.state === 'active' || run.state === 'paused');
-    if (!unfinished) throw usageError('E_NOT_AT_WORK', `run ${run.number} is over: there is nothing to limit`, 'change limits: in the migration file for the next run', 'RUN');
     const saved = lastSaved(stateDir(invocation), name);
     if (saved === undefined) throw usageError('E_NO_MIGRATION', 'the state folder does not say what the limits of this run are', 'run it again, then set them', 'RUN');
-    if (options.has('reset')) writeChange(view.path, run.number, undefined);
-    else if (asked !== undefined) writeChange(view.path, run.number, { ...readChange(view.path, run.number), ...asked });
+    if (options.has('reset') || asked !== undefined) writeSaid(view.path, run.number, changed(readSaid(view.path, run.number), asked));
     const { now, text } = limitsNow(saved.limits, view.path, run.number, io.clock.now());
     const atWork = isCoordinated(view.path);
     if (format(invocation) === 'table') io.out.line(`${name}@${run.number}: ${text ?? 'no limit'}${atWork ? '' : '; nobody is at work on it now'}`);
@@ -29,6 +26,12 @@ export async function execute(invocation: Invocation): Promise<number> {
   } finally {
     await view.close();
   }
+}
+
+/** Limits alone: a run that is paused stays so. */
+function changed({ bandwidth, requests, ...rest }: Said = {}, asked: RateChange | undefined): Said {
+  if (asked === undefined) return rest;
+  return { ...rest, ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }), ...asked };
 }
 
 function askedFor({ options }: Invocation): RateChange | undefined {

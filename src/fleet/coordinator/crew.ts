@@ -11,59 +11,25 @@
 import { asBrigadeError, type BrigadeError, isKind } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
-import type { Rates } from '../../core/timetable.ts';
+import type { InForce, Rates } from '../../core/timetable.ts';
 import type { Crew } from '../../engine/coordinator.ts';
+import { Rest } from '../../engine/rest.ts';
 import { Trouble } from '../../engine/trouble.ts';
 import { problemOf } from '../../engine/worker.ts';
-import type { Clock } from '../../ports/clock.ts';
-import type { Events } from '../../ports/events.ts';
-import type { Control, CoordinatorJournal, Damage, FoldTarget, Journal, Report, ReportPlace } from '../../ports/journal.ts';
+import type { Control, Report, ReportPlace } from '../../ports/journal.ts';
 import type { LeasedTask } from '../../ports/ledger.ts';
-import type { MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
-import type { SpecReference } from '../messages.ts';
+import type { OutgoingMessage } from '../../ports/message-queue.ts';
 import { mostLeaseMs } from '../leases.ts';
-import { messageId, sealTask, type TaskCodec, taskId } from '../task-message.ts';
-import type { Board } from './board.ts';
-import type { JournalledLedger } from './journalled-ledger.ts';
+import { messageId, sealTask, taskId } from '../task-message.ts';
+import type { FleetCrewOptions } from './crew-options.ts';
 import { formerCoordinators, isCoordinators } from './epoch.ts';
 import { Mandate } from './mandate.ts';
 import { observing } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
+import { Patience } from './patience.ts';
 import { type Signals, Weights } from './signals.ts';
+import { Telling } from './telling.ts';
 import { nobodyWorks, Workers } from './workers.ts';
-
-export interface FleetCrewOptions {
-  readonly run: number;
-  readonly ledger: FoldTarget;
-  /** The same ledger, as changes are told to it. */
-  readonly journalled: JournalledLedger;
-  readonly journal: Journal;
-  readonly pen: CoordinatorJournal;
-  readonly queue: MessageQueue;
-  readonly codec: () => TaskCodec;
-  readonly spec: SpecReference;
-  /** Folds the reports that are new; `all`: also those of tasks that are done. */
-  readonly fold: (into: FoldTarget, all?: boolean) => Promise<{ readonly reports: number; readonly damages: readonly Damage[] }>;
-  /** Tasks that are outstanding at most. */
-  readonly window: number | 'auto' | 'all';
-  /**
-   * Where the destination has no conditional writes: how long after the last report a writer that lost its lease may still write (design truth 4). The run
-   * is not idle before, so that its closing listing comes behind that.
-   */
-  readonly quietMs?: number;
-  /** Where migrations that share the queue say how much of it is theirs. Absent: all of it is this one's. */
-  readonly board?: Board;
-  /** So long it is waited for workers none of which can work, for a problem of this code; then that is `trouble`. Default: for good. */
-  readonly patienceMs?: (code: string) => number;
-  /** A writer that is killed leaves files at the destination, which only a walk would find: whether one was is known before the run is idle. */
-  readonly leavesFiles?: boolean;
-  /** Hears of what ends it all, also when nobody waits for `trouble`. */
-  readonly onFailure?: (error: BrigadeError) => void;
-  /** Nobody waits any more for the fleet to hold still. */
-  readonly signal?: AbortSignal;
-  readonly events: Events;
-  readonly clock: Clock;
-}
 
 interface Unsent {
   readonly task: LeasedTask;
@@ -96,6 +62,8 @@ const LEAST_WINDOW = 256;
 const WINDOW_MS = 30 * 60_000;
 const CLAIM = 64;
 const HOLD_MS = 60_000;
+/** Who has not laid down by then what is over does so once he hears of it. */
+const OVER_MS = 15_000;
 const MANY_SENDINGS = 20;
 
 export class FleetCrew implements Crew {
@@ -109,9 +77,13 @@ export class FleetCrew implements Crew {
   #unsent: Unsent[] = [];
   readonly #told = new Set<string>();
   readonly #trouble = new Trouble();
-  #control: Control = {};
-  #paused = false;
-  #rates: Rates = {};
+  readonly #telling: Telling;
+  readonly #rest: Rest;
+  readonly #patience: Patience;
+  /** The run waits for a premise. */
+  #held = false;
+  #limits: Rates & Pick<InForce, 'paused'> = {};
+  #isOver = false;
   #nudge: () => void = () => undefined;
   readonly #dueMs: Record<Chore, number> = { weigh: 0, fold: 0, reap: 0, look: 0, calm: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
@@ -131,6 +103,9 @@ export class FleetCrew implements Crew {
     this.#workers = new Workers(options.clock);
     this.#mandate = new Mandate(options.pen, options.clock);
     this.#weights = new Weights(options.clock);
+    this.#telling = new Telling({ pen: options.pen, control: () => this.#control(), signal: this.#stop.signal });
+    this.#rest = new Rest(options.clock);
+    this.#patience = new Patience(options.clock, this.#rest);
     // What a coordinator before this one heard last may be as young as can be.
     if ((options.ledger.run(options.run)?.resumes ?? 0) > 0) this.#reportedMs = options.clock.monotonic();
     this.#calm = options.pen.claim.epoch === 1;
@@ -167,7 +142,15 @@ export class FleetCrew implements Crew {
 
   /** Nobody is to work. */
   get #resting(): boolean {
-    return this.#paused || this.#rates.bandwidth === 0 || this.#rates.requests === 0;
+    return this.#isPaused || this.#limits.bandwidth === 0 || this.#limits.requests === 0;
+  }
+
+  get #isPaused(): boolean {
+    return this.#held || this.#limits.paused === true;
+  }
+
+  get #standsStill(): boolean {
+    return this.#isPaused || this.#isOver;
   }
 
   /** What keeps all workers from working, or that there is none. */
@@ -199,26 +182,49 @@ export class FleetCrew implements Crew {
     this.#stop.abort();
   }
 
-  limit(rates: Rates): void {
-    this.#rates = rates;
+  limit(limits: Rates & Pick<InForce, 'paused'>): void {
+    this.#limits = limits;
+    this.#changed();
+  }
+
+  /** They hear of it within seconds, however long the turn is that is under way. */
+  #changed(): void {
+    this.#rest.set(this.#resting);
+    this.#telling.tellSoon();
     this.#nudge();
   }
 
   async hold(): Promise<void> {
     const { clock, signal } = this.#options;
-    this.#paused = true;
-    this.#nudge();
+    this.#held = true;
+    this.#changed();
     const end = clock.monotonic() + HOLD_MS;
-    while (clock.monotonic() < end && (this.#control['pause'] !== true || this.#workers.busy() > 0)) {
+    while (clock.monotonic() < end && (this.#telling.told['pause'] !== true || this.#workers.busy() > 0)) {
       await clock.sleep(TURN_MS, signal);
       this.#dueMs.look = 0;
     }
   }
 
+  /** What was done by now is folded; what is in the queue is over for whoever gets it, and so is what he does who could not be waited for. */
+  async giveUp(): Promise<void> {
+    const { clock, signal, run } = this.#options;
+    const [end, next] = [clock.monotonic() + OVER_MS, run + 1];
+    this.#isOver = true;
+    this.#held = true;
+    this.#changed();
+    const areDone = (): boolean => this.#workers.busy() === 0 && this.#workers.haveHeard(next);
+    while (this.#telling.told['run'] !== next || (clock.monotonic() < end && !areDone())) {
+      await clock.sleep(TURN_MS, signal);
+      this.#dueMs.look = 0;
+    }
+    // What a journal that is away now does not tell is folded by the next coordinator.
+    await this.#foldNow(true).catch((thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fold')));
+  }
+
   go(): void {
     this.#trouble.reset();
-    this.#paused = false;
-    this.#nudge();
+    this.#held = false;
+    this.#changed();
   }
 
   /** What was sent stays in the queue: the next coordinator goes on with it. */
@@ -264,7 +270,7 @@ export class FleetCrew implements Crew {
     await this.#mandate.check(this.#stop.signal);
     await this.#every('weigh', WEIGH_MS, async () => this.#weigh());
     await this.#every('look', LOOK_MS, () => this.#look());
-    await this.#tell();
+    await this.#telling.tell();
     await this.#feed();
     await this.#every('fold', FOLD_MS, () => this.#fold());
     await this.#every('reap', REAP_MS, () => this.#reap());
@@ -305,12 +311,12 @@ export class FleetCrew implements Crew {
 
   /** Large ones first: what takes longest must begin first. */
   async #feed(): Promise<void> {
-    if (this.#paused) return;
+    if (this.#standsStill) return;
     const { ledger, run, clock } = this.#options;
     const end = clock.monotonic() + FEED_MS;
     await this.#send(this.#asTheyAre(this.#unsent.splice(0)));
     for (const size of ['large', 'small'] as const) {
-      while (this.outstanding < this.#window() && clock.monotonic() < end && !this.#paused && !this.#stop.signal.aborted) {
+      while (this.outstanding < this.#window() && clock.monotonic() < end && !this.#standsStill && !this.#stop.signal.aborted) {
         const tasks = ledger.claim(run, Math.min(CLAIM, this.#window() - this.outstanding), HOLDER, size);
         if (tasks.length === 0) break;
         await this.#send(tasks.map((task) => ({ task, size, sending: this.#sendingOf(task) })));
@@ -463,7 +469,7 @@ export class FleetCrew implements Crew {
     events.emit({ type: 'waiting', problem: trouble, sinceMs });
     // Workers may be on their way: whoever starts them looks at the same figures.
     if (trouble.code === 'E_NO_WORKERS') this.#once(trouble.code, `${trouble.message} (${trouble.hint ?? ''}) [${trouble.code}]`);
-    else if (this.#workers.areHeard && sinceMs >= (this.#options.patienceMs?.(trouble.code) ?? Infinity)) this.#trouble.raise(nobodyWorks(trouble));
+    else if (this.#workers.areHeard && this.#patience.isOver(this.#waitingSinceMs, this.#options.patienceMs?.(trouble.code) ?? Infinity)) this.#trouble.raise(nobodyWorks(trouble));
   }
 
   #weigh(): void {
@@ -471,14 +477,11 @@ export class FleetCrew implements Crew {
     this.#weights.weigh(ledger.openTasks(run), ledger.tally(run), this.#resting);
   }
 
-  /** What workers are to obey, when it is another than before. */
-  async #tell(): Promise<void> {
-    const { bandwidth, requests } = this.#rates;
+  /** What workers are to obey. Runs before the one that it names are over. */
+  #control(): Control {
+    const { bandwidth, requests } = this.#limits;
     const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
-    const control: Control = { run: this.#options.run, pause: this.#paused, rates, workers: Math.max(1, this.living) };
-    if (JSON.stringify(control) === JSON.stringify(this.#control)) return;
-    await this.#options.pen.control(control, this.#stop.signal);
-    this.#control = control;
+    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isPaused, rates, workers: Math.max(1, this.living) };
   }
 
   #once(what: string, text: string): void {

@@ -21,7 +21,8 @@ import { systemClock } from '../../telemetry/clock.ts';
 import { seededRandom } from '../../telemetry/random.ts';
 import { messageCodec } from '../messages.ts';
 import { FLEET_CHECKS, type FleetBodies, type FleetTask, type TaskCodec, taskOf } from '../task-message.ts';
-import { FleetCrew, type FleetCrewOptions } from './crew.ts';
+import { FleetCrew } from './crew.ts';
+import type { FleetCrewOptions } from './crew-options.ts';
 import { JournalledLedger } from './journalled-ledger.ts';
 
 export { faulty, type Fault } from '../../stores/decorators/faulty.ts';

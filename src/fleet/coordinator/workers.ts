@@ -70,6 +70,11 @@ export class Workers {
     return [...this.#seen.values()].filter(({ changedMs }) => this.#lookedMs - changedMs <= SILENT_MS);
   }
 
+  /** Each of those that live says that it has heard of this run, and so that earlier ones are over. */
+  haveHeard(run: number): boolean {
+    return this.living().every((beat) => (beat.run ?? 0) >= run);
+  }
+
   /** Tasks in their hands, as they said last. */
   busy(): number {
     return this.living().reduce((sum, { tasks }) => sum + tasks, 0);

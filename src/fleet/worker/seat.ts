@@ -129,7 +129,10 @@ export class Seat {
       const trouble = troubles.length === this.#members.size ? troubles[0] : undefined;
       const calls = [...this.#members].reduce((sum, one) => sum + one.calls, 0);
       const begun = [...this.#members].flatMap((one) => one.begun).slice(0, MOST_NAMED);
-      await this.journal.beat({ worker, beat: ++this.#beat, host, version, tasks, ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }), ...(calls === 0 ? {} : { calls }) });
+      const { run } = this.#orders;
+      await this.journal.beat({
+        worker, beat: ++this.#beat, host, version, tasks, ...(run === undefined ? {} : { run }), ...(begun.length === 0 ? {} : { begun }), ...(trouble === undefined ? {} : { trouble }), ...(calls === 0 ? {} : { calls }),
+      });
     });
     this.#beating = said.catch(() => undefined);
     return said;
@@ -159,8 +162,11 @@ export class Seat {
     if (text === this.#heard) return;
     this.#heard = text;
     this.#heardMs = this.#options.clock.monotonic();
+    const { run } = this.#orders;
     this.#orders = ordersOf(control ?? {});
     for (const member of this.#members) member.obey(this.orders);
+    // Whoever ended a run waits to hear that nobody works on it any more.
+    if (run !== undefined && run !== this.#orders.run) this.beatSoon();
   }
 
   /** A journal that does not answer hinders nobody who works; that it does not is said once. */

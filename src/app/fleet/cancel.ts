@@ -1,0 +1,37 @@
+/** The journal of a run that nobody coordinates, for the command that cancels it. */
+import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
+import { Workers } from '../../fleet/coordinator/workers.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { CancelOptions } from '../cancel.ts';
+import { catchUp, takeLead } from './coordinator.ts';
+
+/** Who has not laid down by then what is over does so once he hears of it. */
+const OVER_MS = 15_000;
+const LOOK_MS = 500;
+
+/** @throws BrigadeError as `fleetHands`: E_LOCKED_RUN where a coordinator is at work on another machine */
+export function journalClosing(journal: Journal, version: string): NonNullable<CancelOptions['open']> {
+  return async (index, around) => {
+    const { clock, events, signal } = around;
+    const { pen, pulse } = await takeLead({ journal, version, standby: false }, { index, around });
+    // What ends it is told to whoever waits for what he said.
+    const ledger = new JournalledLedger({ ledger: index, pen, clock, events, signal, onFailure: () => undefined });
+    return {
+      ledger,
+      settle: () => ledger.flush(),
+      giveUp: async ({ number }) => {
+        await pen.control({ run: number + 1, pause: false, rates: {}, workers: 1 }, signal);
+        const workers = new Workers(clock);
+        for (const end = clock.monotonic() + OVER_MS; clock.monotonic() < end; await clock.sleep(LOOK_MS, signal)) {
+          workers.look((await journal.beats(signal)).filter(({ role }) => role !== 'coordinator'));
+          if (workers.busy() === 0 && workers.haveHeard(number + 1)) break;
+        }
+        await catchUp(journal, { index, around });
+      },
+      close: async () => {
+        await ledger.close();
+        await pulse.end();
+      },
+    };
+  };
+}
