@@ -281,7 +281,7 @@ test('completion scripts: bash reads its own', () => {
     writeFileSync(join(folder, 'c.bash'), completionScript('bash'));
     execFileSync('bash', ['-n', join(folder, 'c.bash')]);
     const words = execFileSync('bash', ['-c', 'source "$0"; COMP_WORDS=(brigade run --on-pause ""); COMP_CWORD=3; _brigade; echo "${COMPREPLY[@]}"; COMP_WORDS=(brigade re); COMP_CWORD=1; _brigade; echo "${COMPREPLY[@]}"', join(folder, 'c.bash')], { encoding: 'utf8' });
-    assert.equal(words, 'auto exit wait\nretry report\n');
+    assert.equal(words, 'auto exit wait\nresume retry report\n');
     assert.match(completionScript('zsh'), /^#compdef brigade\n/);
     assert.match(completionScript('fish'), /complete -c brigade -n '__fish_seen_subcommand_from run' -l drain -r -d /);
   } finally {
