@@ -22,9 +22,9 @@ export function journalClosing(journal: Journal, version: string): NonNullable<C
       giveUp: async ({ number }) => {
         await pen.control({ run: number + 1, pause: false, rates: {}, workers: 1 }, signal);
         const workers = new Workers(clock);
-        for (const end = clock.monotonic() + OVER_MS; clock.monotonic() < end; await clock.sleep(LOOK_MS, signal)) {
+        for (const toldMs = clock.monotonic(); clock.monotonic() - toldMs < OVER_MS; await clock.sleep(LOOK_MS, signal)) {
           workers.look((await journal.beats(signal)).filter(({ role }) => role !== 'coordinator'));
-          if (workers.busy() === 0 && workers.haveHeard(number + 1)) break;
+          if (workers.areThrough(number + 1, toldMs)) break;
         }
         await catchUp(journal, { index, around });
       },

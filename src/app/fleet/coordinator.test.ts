@@ -19,6 +19,8 @@ import { seededRandom } from '../../telemetry/random.ts';
 import { runMigration, type RunFlags, type RunResult } from '../migrate.ts';
 import type { Reopened } from '../retry.ts';
 import { verifyMigration } from '../verify.ts';
+import { cancelAlone } from '../cancel.ts';
+import { journalClosing } from './cancel.ts';
 import { fleetHands } from './coordinator.ts';
 import { migrationOpener } from './open-migration.ts';
 
@@ -203,4 +205,21 @@ test('retry where no object failed: the exit code stays that of the run, whose v
   }, { worker: true, options: { verify: 'full' } });
   assert.equal((await ground.run()).exit, 3);
   assert.equal((await ground.run({ reopen: { filter: {} } })).exit, 3);
+});
+
+test('a run that nobody coordinates is cancelled through the journal alone: workers take its messages for over, the next run begins anew', async (t) => {
+  const ground = groundFor(t, (event, { stop }) => { if (event.type === 'stage' && event.stage === 'transferring') stop.abort(); });
+  const stopped = await ground.run();
+  assert.equal(stopped.tally.pending.objects, 5);
+  const around = { stateDir: join(ground.dir, 'state'), migration: ground.migration, env: {}, clock, random, events: { emit: (event: RunEvent) => { ground.events.push(event); } }, signal: new AbortController().signal };
+  await assert.rejects(cancelAlone('photos', around), { code: 'E_LEDGER_FLEET' });
+  const over = await cancelAlone('photos', { ...around, open: journalClosing(ground.journal, '1') });
+  assert.deepEqual([over.number, over.state, over.pause?.code], [1, 'abandoned', 'E_RUN_CANCELLED']);
+  assert.equal((await ground.journal.readControl())?.['run'], 2);
+  const view = inspectLedger(stopped.ledger);
+  try {
+    assert.deepEqual([...differences(view, await rebuilt(t, ground.journal))].map(({ message }) => message), []);
+  } finally {
+    await view.close();
+  }
 });

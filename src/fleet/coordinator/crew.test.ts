@@ -405,3 +405,62 @@ test('F097: what is lost in a queue that is full of calls for help is sent again
   // Its patience is over after 4 s of real time, the far net comes after 36 s.
   await until(() => crew.resent === 4, 25_000);
 });
+
+test('a pause is no time in which workers could have recovered: patience begins again behind it, and what they say is believed once they had the time to look', async (t) => {
+  const ground = await planned(t, 10, 10, { times: 200 });
+  const stop = new AbortController();
+  const beating = (async () => {
+    for (let count = 1; !stop.signal.aborted; count++) {
+      await ground.journal.beat({ worker: 'a', beat: count, host: 'h', version: '1', tasks: 0, trouble: { code: 'E_NETWORK', message: 'away' } });
+      await ground.clock.sleep(10_000, stop.signal).catch(() => undefined);
+    }
+  })();
+  ending(t, async () => {
+    stop.abort();
+    await beating;
+  });
+  const crew = ground.crew({ patienceMs: () => 60_000 });
+  crew.limit({ bandwidth: 0, paused: true });
+  let raisedMs: number | undefined;
+  crew.trouble.catch(() => { raisedMs = ground.clock.monotonic(); });
+  await ground.clock.sleep(300_000);
+  assert.equal(raisedMs, undefined);
+  const endMs = ground.clock.monotonic();
+  crew.limit({});
+  await until(() => raisedMs !== undefined);
+  assert.ok((raisedMs ?? 0) - endMs >= 7 * 60_000, `${(raisedMs ?? 0) - endMs} ms`);
+});
+
+test('a run is given up: workers hear that it is over, what they told until then is in the account, and nothing of it is sent any more', async (t) => {
+  const ground = await planned(t, 100, 10);
+  const crew = ground.crew({ window: 4 });
+  let done = 0;
+  const stop = workers(t, ground, (task) => (++done <= 3 ? all(task) : undefined));
+  await until(() => done > 3);
+  stop.abort();
+  const beat = (count: number, tasks: number, run: number): Promise<void> => ground.journal.beat({ worker: 'a', beat: count, host: 'h', version: '1', tasks, run });
+  await beat(1, 2, 1);
+  let over = false;
+  const giving = crew.giveUp().then(() => { over = true; });
+  await until(() => crew.signals().paused && crew.signals().busy === 2);
+  const sent = crew.signals().sent;
+  assert.equal(over, false, 'a worker has two of its tasks in hand');
+  await beat(2, 0, 2);
+  await giving;
+  const control = await ground.journal.readControl();
+  assert.deepEqual([control?.['run'], control?.['pause']], [2, true]);
+  assert.equal(ground.index.tally(1).copied.objects, 30);
+  await ground.clock.sleep(30_000);
+  assert.equal(crew.signals().sent, sent);
+});
+
+test('a run is given up although a worker does not answer: it is not waited for long', async (t) => {
+  const ground = await planned(t, 10, 10);
+  await ground.journal.beat({ worker: 'frozen', beat: 1, host: 'h', version: '1', tasks: 1, run: 1 });
+  const crew = ground.crew();
+  await until(() => crew.signals().busy === 1);
+  const before = ground.clock.monotonic();
+  await crew.giveUp();
+  assert.ok(ground.clock.monotonic() - before < 60_000);
+  assert.equal((await ground.journal.readControl())?.['run'], 2);
+});

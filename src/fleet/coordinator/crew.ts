@@ -208,15 +208,11 @@ export class FleetCrew implements Crew {
   /** What was done by now is folded; what is in the queue is over for whoever gets it, and so is what he does who could not be waited for. */
   async giveUp(): Promise<void> {
     const { clock, signal, run } = this.#options;
-    const [end, next] = [clock.monotonic() + OVER_MS, run + 1];
     this.#isOver = true;
     this.#held = true;
     this.#changed();
-    const areDone = (): boolean => this.#workers.busy() === 0 && this.#workers.haveHeard(next);
-    while (this.#telling.told['run'] !== next || (clock.monotonic() < end && !areDone())) {
-      await clock.sleep(TURN_MS, signal);
-      this.#dueMs.look = 0;
-    }
+    while (this.#telling.told['run'] !== run + 1) await clock.sleep(TURN_MS, signal);
+    for (const toldMs = clock.monotonic(); clock.monotonic() - toldMs < OVER_MS && !this.#workers.areThrough(run + 1, toldMs); this.#dueMs.look = 0) await clock.sleep(TURN_MS, signal);
     // What a journal that is away now does not tell is folded by the next coordinator.
     await this.#foldNow(true).catch((thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fold')));
   }

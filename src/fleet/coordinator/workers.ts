@@ -70,9 +70,9 @@ export class Workers {
     return [...this.#seen.values()].filter(({ changedMs }) => this.#lookedMs - changedMs <= SILENT_MS);
   }
 
-  /** Each of those that live says that it has heard of this run, and so that earlier ones are over. */
-  haveHeard(run: number): boolean {
-    return this.living().every((beat) => (beat.run ?? 0) >= run);
+  /** Looked at since then, each of those that live says that it has heard of this run, by which earlier ones are over, and has nothing in hand. */
+  areThrough(run: number, sinceMs: number): boolean {
+    return this.#lookedMs >= sinceMs && this.living().every((beat) => (beat.run ?? 0) >= run && beat.tasks === 0);
   }
 
   /** Tasks in their hands, as they said last. */
