@@ -137,7 +137,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'pause', summary: 'stop a run for a while: nothing of it moves',
-    about: 'A run at work on this machine obeys within two seconds, a fleet within ten: objects in flight end at the next part boundary, or are given back and begun again later. Limits and timetable stay as they are. It stays paused, also when it is stopped and run again, until brigade resume. For a fleet: with the --state of its coordinator.',
+    about: 'A run at work on this machine obeys within two seconds, a fleet within ten: what is in flight is broken off and begun again later, large objects behind their last whole part. Limits and timetable stay as they are. It stays paused, also when it is stopped and run again, until brigade resume. For a fleet: with the --state of its coordinator.',
     args: [RUN_ARG], options: SHOWING, examples: ['brigade pause media', 'brigade --state /var/lib/brigade pause media'], exits: LOOKING, load: () => import('./commands/pause.ts'),
   },
   {
@@ -147,7 +147,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'cancel', summary: 'end a run for good, before it is done',
-    about: 'Nothing of it begins after ten seconds, and what is in flight ends at the next part boundary. What was copied stays, and is in its account; unfinished uploads and files of it are removed. The run is given up as by --new: the next one lists again and copies only what is missing. Whoever is at work on it ends with exit code 5. Where nobody is, this command does it; for the run of a fleet it then needs --journal. On a terminal it asks first.',
+    about: 'Nothing of it begins after ten seconds, and what is in flight is broken off. What was copied stays, and is in its account; unfinished uploads and files of it are removed. The run is given up as by --new: the next one lists again and copies only what is missing. Whoever is at work on it ends with exit code 5. Where nobody is, this command does it; for the run of a fleet it then needs --journal. On a terminal it asks first.',
     args: [RUN_ARG], options: [{ flags: '--yes', description: 'do not ask' }, JOURNAL, ...SHOWING], examples: ['brigade cancel media', 'brigade cancel media --yes', 'brigade cancel media --yes --journal s3://journals/fleet/'],
     exits: [EXIT.clean, EXIT.usage, EXIT.paused, EXIT.internal, EXIT.sigint, EXIT.sigterm], load: () => import('./commands/cancel.ts'),
   },

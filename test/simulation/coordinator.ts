@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { planOptions } from '../../src/app/options.ts';
 import { probeStores } from '../../src/app/copying.ts';
 import { specDocument } from '../../src/app/fleet/spec.ts';
+import { endForGood } from '../../src/app/cancel.ts';
+import { isKind } from '../../src/core/errors.ts';
 import { coordinate, type RunEnd } from '../../src/engine/coordinator.ts';
 import { FleetCrew } from '../../src/fleet/coordinator/crew.ts';
 import { Pulse, takeEpoch } from '../../src/fleet/coordinator/epoch.ts';
@@ -21,17 +23,26 @@ import { NAME, type World } from './world.ts';
 
 export const BINDING: Binding = { migration: NAME, specHash: 'x', source: 'memory://source', destination: 'memory://destination' };
 
+/** As brigade pause has it. */
+export const PAUSED = { bandwidth: 0, paused: true } as const;
+
 export interface RunningCoordinator {
   readonly process: SimulatedProcess;
   /** The file of its ledger. */
   readonly path: string;
   index?: SqliteLedger;
-  end?: RunEnd;
+  /** At work on this run. */
+  crew?: FleetCrew;
+  /** Somebody cancels it. */
+  readonly cancel: AbortController;
+  end?: RunEnd | Cancelled;
   /** Which run it brought to its end. */
   run?: number;
   failure?: unknown;
   over: boolean;
 }
+
+interface Cancelled { readonly state: 'cancelled' }
 
 /** Another host each time: whether a claim's process is gone is known of those on the same one. */
 export interface Start {
@@ -42,7 +53,7 @@ export interface Start {
 
 export function startCoordinator(world: World, { name, path, isGone }: Start): RunningCoordinator {
   const process = world.process(name);
-  const coordinator: RunningCoordinator = { process, path, over: false };
+  const coordinator: RunningCoordinator = { process, path, over: false, cancel: new AbortController() };
   work(world, coordinator, isGone).then(
     (end) => Object.assign(coordinator, { end, run: coordinator.index?.run()?.number, over: true }),
     (failure: unknown) => {
@@ -61,12 +72,12 @@ export function killCoordinator(coordinator: RunningCoordinator, dir: string, im
   return path;
 }
 
-async function work(world: World, coordinator: RunningCoordinator, isGone: Start['isGone']): Promise<RunEnd> {
+async function work(world: World, coordinator: RunningCoordinator, isGone: Start['isGone']): Promise<RunEnd | Cancelled> {
   const { clock, stop: { signal } } = coordinator.process;
   const index = await openLedger({ path: coordinator.path, binding: BINDING, clock, mode: 'create', holder: { pid: 1, host: coordinator.process.name }, signal });
   coordinator.index = index;
   try {
-    const end = await lead(world, coordinator.process, index, isGone);
+    const end = await lead(world, coordinator, index, isGone);
     await index.flush();
     return end;
   } catch (thrown) {
@@ -76,7 +87,8 @@ async function work(world: World, coordinator: RunningCoordinator, isGone: Start
   }
 }
 
-async function lead(world: World, process: SimulatedProcess, index: SqliteLedger, isGone: Start['isGone']): Promise<RunEnd> {
+async function lead(world: World, coordinator: RunningCoordinator, index: SqliteLedger, isGone: Start['isGone']): Promise<RunEnd | Cancelled> {
+  const { process } = coordinator;
   const { clock, events, stop: { signal } } = process;
   const { migration, bug } = world;
   const journal = journalOf(world, process);
@@ -97,8 +109,11 @@ async function lead(world: World, process: SimulatedProcess, index: SqliteLedger
       });
       const leading = crew;
       world.crews.push(() => leading.signals());
-      return await drive(world, process, ledger, run, crew);
+      crew.limit(world.paused ? PAUSED : {});
+      coordinator.crew = crew;
+      return await drive(world, coordinator, ledger, run, crew);
     } finally {
+      delete coordinator.crew;
       await ledger.close();
     }
   } finally {
@@ -117,7 +132,7 @@ async function beginRun(ledger: JournalledLedger, index: SqliteLedger, wanted: n
   return index.run(run.number) ?? run;
 }
 
-async function drive(world: World, process: SimulatedProcess, ledger: JournalledLedger, run: Run, crew: FleetCrew): Promise<RunEnd> {
+async function drive(world: World, { process, cancel }: RunningCoordinator, ledger: JournalledLedger, run: Run, crew: FleetCrew): Promise<RunEnd | Cancelled> {
   const { clock, random, events, stop: { signal } } = process;
   const { migration, scenario } = world;
   const { source, destination } = storesOf(world, process);
@@ -126,9 +141,14 @@ async function drive(world: World, process: SimulatedProcess, ledger: Journalled
     const end = await coordinate({
       ledger, run, crew, source, destination: world.bug.sweptDestination(destination), verify: scenario.verify, onPause: 'wait', verifyConcurrency: 4, events, clock, random, lanes: 4,
       plan: planOptions(migration, run.startedMs, 0), sorter: () => createEntrySorter({ dir: '/tmp' }), probe: (stop) => probeStores(source, destination, stop),
-    }, signal);
+    }, AbortSignal.any([signal, cancel.signal]));
     await ledger.flush();
     return end;
+  } catch (thrown) {
+    if (signal.aborted || !cancel.signal.aborted || !isKind(thrown, 'cancelled')) throw thrown;
+    await crew.giveUp();
+    await endForGood({ ledger, settle: () => ledger.flush(), run, stores: { destination, setRates: () => undefined }, atWorkSinceMs: clock.now(), events, signal });
+    return { state: 'cancelled' };
   } finally {
     await crew.close();
   }

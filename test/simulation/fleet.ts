@@ -1,7 +1,7 @@
 /** The processes of a simulated fleet, who starts them again, and the blows that fall on them. */
 import { join } from 'node:path';
 import { BrigadeError, isKind } from '../../src/core/errors.ts';
-import { killCoordinator, type RunningCoordinator, startCoordinator } from './coordinator.ts';
+import { killCoordinator, PAUSED, type RunningCoordinator, startCoordinator } from './coordinator.ts';
 import { looksPlain } from '../../src/fleet/plain-message.ts';
 import { sendPlain } from './plain.ts';
 import { between, pick, type Blow, type Moment } from './scenario.ts';
@@ -53,8 +53,13 @@ export class Fleet {
   }
 
   async strike(blow: Blow): Promise<void> {
+    this.#world.trace(`BLOW ${JSON.stringify(blow)}`);
+    if (blow.kind === 'pause' || blow.kind === 'cancel') this.#byOperator(blow);
+    else await this.#hit(blow);
+  }
+
+  async #hit(blow: Exclude<Blow, { kind: 'pause' | 'cancel' }>): Promise<void> {
     const world = this.#world;
-    world.trace(`BLOW ${JSON.stringify(blow)}`);
     const { random, objects, broker } = world;
     switch (blow.kind) {
       case 'kill worker': return this.#ofWorkers(({ process }) => inMoment(process, blow, () => process.kill()));
@@ -83,6 +88,7 @@ export class Fleet {
     this.#calm = true;
     broker.setFaults({});
     broker.setDown(false);
+    this.#pause(false);
     for (const process of processes) {
       process.spare();
       process.mend();
@@ -162,7 +168,7 @@ export class Fleet {
 
   #judgeEnd({ process, failure, end }: RunningCoordinator): void {
     this.#world.trace(`END ${process.name} ${failure === undefined ? end?.state ?? '' : codeOf(failure)}`);
-    if (failure === undefined && end?.state !== 'finished') this.#world.violate(`coordinator ${process.name} paused: ${end?.pause?.code ?? ''}`);
+    if (failure === undefined && end?.state === 'paused') this.#world.violate(`coordinator ${process.name} paused: ${end?.pause?.code ?? ''}`);
     if (failure !== undefined && !mayEndWith(failure)) this.#world.violate(`coordinator ${process.name} ended with ${codeOf(failure)}`);
   }
 
@@ -203,6 +209,25 @@ export class Fleet {
       this.#world.run++;
       this.#replaceKilled(one);
     });
+  }
+
+  #byOperator(blow: Extract<Blow, { kind: 'pause' | 'cancel' }>): void {
+    if (blow.kind === 'cancel') return this.#cancel();
+    this.#pause(true);
+    this.#later(blow.forMs, () => this.#pause(false));
+  }
+
+  #pause(paused: boolean): void {
+    this.#world.paused = paused;
+    for (const { crew } of this.#coordinators) crew?.limit(paused ? PAUSED : {});
+  }
+
+  /** The run of whoever is at work on it; it ends, and another one is begun. */
+  #cancel(): void {
+    const leading = this.#coordinators.filter(({ process, over, crew }) => !process.dead && !over && crew !== undefined).at(-1);
+    if (leading === undefined) return;
+    this.#world.run++;
+    leading.cancel.abort();
   }
 
   /** On the same machine, or on another one that knows nothing. */

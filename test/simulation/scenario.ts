@@ -16,7 +16,11 @@ export type Blow =
   | { readonly kind: 'another coordinator'; readonly renews?: true }
   | { readonly kind: 'jump'; readonly byMs: number }
   | { readonly kind: 'cut'; readonly place: 'source' | 'destination' | 'journal' | 'queue'; readonly cut: 'request' | 'answer'; readonly forMs: number; readonly who: 'worker' | 'coordinator' }
-  | { readonly kind: 'outage'; readonly forMs: number };
+  | { readonly kind: 'outage'; readonly forMs: number }
+  /** By an operator: whoever coordinates then keeps it so. */
+  | { readonly kind: 'pause'; readonly forMs: number }
+  /** Its run ends for good, and another one is wanted. */
+  | { readonly kind: 'cancel' };
 
 export type TimedBlow = Blow & { readonly atMs: number };
 
@@ -60,7 +64,7 @@ export interface Scenario {
   readonly second?: { readonly changes: number; readonly blows: readonly TimedBlow[] };
 }
 
-const KINDS: readonly (readonly [Blow['kind'], number])[] = [
+const KINDS: readonly (readonly [Exclude<Blow['kind'], 'pause' | 'cancel'>, number])[] = [
   ['kill worker', 5], ['stop worker', 1], ['join', 2], ['freeze worker', 3], ['kill coordinator', 3], ['stop coordinator', 1], ['freeze coordinator', 2], ['another coordinator', 2],
   ['purge', 2], ['overwrite', 5], ['delete', 1], ['jump', 2], ['cut', 4], ['outage', 1],
 ];
@@ -92,7 +96,7 @@ export function scenarioOf(seed: number): Scenario {
     atOnce: pick(random, [1, 1, 2, 4, 48]), verify: random.next() < 0.1 ? 'full' : 'inline', compare: random.next() < 0.2 ? 'checksum' : 'auto',
     faults: { error: chance(0.08), throttle: chance(0.03), lost: chance(0.08), cut: chance(0.05) },
     messages: { duplicate: chance(0.4), reorder: chance(0.6), lose: chance(0.2) },
-    blows: calm ? [] : withNewRun(seed, stormMs, blowsOf(random, between(random, 1, 14), stormMs, guarded)),
+    blows: calm ? [] : withOperator(seed, stormMs, withNewRun(seed, stormMs, blowsOf(random, between(random, 1, 14), stormMs, guarded))),
     ...(random.next() < 0.2 ? { second: { changes: between(random, 0, 15), blows: blowsOf(random, between(random, 0, 5), stormMs / 2, guarded) } } : {}),
   };
 }
@@ -117,6 +121,15 @@ function withNewRun(seed: number, withinMs: number, blows: readonly TimedBlow[])
   const random = seededRandom(`new run ${seed}`);
   if (random.next() >= 0.15) return blows;
   return [...blows, { kind: 'another coordinator' as const, renews: true as const, atMs: Math.floor(random.next() * withinMs) }].sort((a, b) => a.atMs - b.atMs);
+}
+
+/** The same: pauses, and a run that is cancelled. */
+function withOperator(seed: number, withinMs: number, blows: readonly TimedBlow[]): readonly TimedBlow[] {
+  const random = seededRandom(`operator ${seed}`);
+  const at = (): number => Math.floor(random.next() * withinMs);
+  const pauses = random.next() < 0.2 ? Array.from({ length: between(random, 1, 2) }, () => ({ kind: 'pause' as const, forMs: Math.floor(1000 * 10 ** (random.next() * 2.8)), atMs: at() })) : [];
+  const cancels = random.next() < 0.15 ? [{ kind: 'cancel' as const, atMs: at() }] : [];
+  return [...blows, ...pauses, ...cancels].sort((a, b) => a.atMs - b.atMs);
 }
 
 /** Who wakes after the end of a run and writes where nothing guards is found by the next run's listing, not by this one's. */

@@ -56,6 +56,8 @@ export class World {
   readonly plainBodies = new Map<string, string>();
   /** The run that is wanted now. */
   run = 1;
+  /** Somebody has paused it. */
+  paused = false;
 
   constructor(scenario: Scenario, bug: Bug = NO_BUG, keepLines = false) {
     this.scenario = scenario;

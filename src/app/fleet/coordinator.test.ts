@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Migration, migrationFromFlags } from '../../config/index.ts';
 import { Secret } from '../../core/secret.ts';
@@ -20,6 +20,8 @@ import { runMigration, type RunFlags, type RunResult } from '../migrate.ts';
 import type { Reopened } from '../retry.ts';
 import { verifyMigration } from '../verify.ts';
 import { cancelAlone } from '../cancel.ts';
+import { readSaid, writeSaid } from '../limits.ts';
+import { ledgerPath } from '../state.ts';
 import { journalClosing } from './cancel.ts';
 import { fleetHands } from './coordinator.ts';
 import { migrationOpener } from './open-migration.ts';
@@ -222,4 +224,28 @@ test('a run that nobody coordinates is cancelled through the journal alone: work
   } finally {
     await view.close();
   }
+});
+
+test('a paused run that is taken over on another machine stays paused there, until it is let go there', async (t) => {
+  const ground = groundFor(t);
+  const note = (): boolean => ground.events.some((event) => event.type === 'note' && event.text.startsWith('run 1 was paused before'));
+  const path = ledgerPath(join(ground.dir, 'state'), 'photos');
+  mkdirSync(dirname(path), { recursive: true });
+  writeSaid(path, 1, { paused: true });
+  const first = ground.run();
+  while ((await ground.journal.readControl())?.['by'] !== 'operator') await clock.sleep(1000);
+  ground.stop.abort();
+  assert.equal((await first).stopped, true);
+
+  Object.assign(ground, { stop: new AbortController() });
+  ground.events.length = 0;
+  const second = ground.run({ stateDir: join(ground.dir, 'elsewhere') });
+  while (!note()) await clock.sleep(1000);
+  const there = ledgerPath(join(ground.dir, 'elsewhere'), 'photos');
+  assert.deepEqual(readSaid(there, 1), { paused: true });
+  writeSaid(there, 1);
+  while ((await ground.journal.readControl())?.['pause'] !== false) await clock.sleep(1000);
+  assert.equal((await ground.journal.readControl())?.['by'], undefined);
+  ground.stop.abort();
+  await second;
 });

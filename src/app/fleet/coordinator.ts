@@ -16,6 +16,7 @@ import type { Run } from '../../ports/ledger.ts';
 import type { MessageQueue } from '../../ports/message-queue.ts';
 import type { ManagedCrew } from '../crew.ts';
 import { keepOldGenerationSmall } from '../heap.ts';
+import { readSaid, writeSaid } from '../limits.ts';
 import type { GatherHands, Hands, HandsOptions } from '../migrate.ts';
 import { isGone, signature, thisProcess } from './holder.ts';
 import { publish, type Published } from './published.ts';
@@ -46,6 +47,7 @@ export function fleetHands(tools: FleetTools): GatherHands {
     keepOldGenerationSmall();
     const lead = await takeLead(tools, options, adopt);
     try {
+      await keepPaused(tools.journal, options);
       const spec: SpecReference = { id: migration.name, sha256: await tools.journal.keep(specDocument(migration, stores.probed), around.signal) };
       await tools.offer?.(spec, migration);
       return new FleetHands({ ...tools, ...options, ...lead, spec });
@@ -54,6 +56,13 @@ export function fleetHands(tools: FleetTools): GatherHands {
       throw thrown;
     }
   };
+}
+
+/** What somebody said to a coordinator on another machine. A pause that was said here, and taken back there, holds until it is taken back here: that is told. */
+async function keepPaused(journal: Journal, { index, around }: HandsOptions): Promise<void> {
+  const run = index.run()?.number ?? 0;
+  const { run: of, pause, by } = await journal.readControl(around.signal) ?? {};
+  if (of === run && pause === true && by === 'operator' && readSaid(index.path, run) === undefined) writeSaid(index.path, run, { paused: true });
 }
 
 /** Who writes the journal from now on, and that he lives. */

@@ -477,7 +477,8 @@ export class FleetCrew implements Crew {
   #control(): Control {
     const { bandwidth, requests } = this.#limits;
     const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
-    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isPaused, rates, workers: Math.max(1, this.living) };
+    // Who takes over on another machine keeps the run paused, without the file in which that was said.
+    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isPaused, ...(this.#limits.paused === true ? { by: 'operator' } : {}), rates, workers: Math.max(1, this.living) };
   }
 
   #once(what: string, text: string): void {
