@@ -152,3 +152,12 @@ test('the stores cannot be reached: the run is closed all the same, and the next
   assert.deepEqual([next.exit, next.run.number], [0, 2]);
   lab.assertClean();
 });
+
+test('the word was said and whoever heard it was killed: who takes the run up ends it, and begins no other', async () => {
+  const lab = await stoppedInBig();
+  writeSaid(ledgerPath(lab.state, 'pair'), 1, { cancelled: true });
+  const ended = await lab.run({ more: IN_PARTS });
+  assert.deepEqual([ended.exit, ended.cancelled, ended.run.number, ended.run.state], [5, true, 1, 'abandoned']);
+  lab.assertClean();
+  assert.deepEqual((({ exit, run }) => [exit, run.number])(await lab.run({ more: IN_PARTS })), [0, 2]);
+});

@@ -37,7 +37,7 @@ async function end(invocation: Invocation, view: LedgerView, run: Run, signal: A
   const now = (): Run => view.run(run.number) ?? run;
   while (isUnfinished(now())) {
     if (isCoordinated(view.path)) writeSaid(view.path, run.number, { ...readSaid(view.path, run.number), cancelled: true });
-    else await endHere(invocation, view, signal).catch(unlessTaken);
+    else await endHere(invocation, view, signal).catch((thrown: unknown) => unlessTaken(view, thrown));
     while (isUnfinished(now()) && isCoordinated(view.path)) await io.clock.sleep(LOOK_MS, signal);
   }
   return now();
@@ -47,8 +47,11 @@ function isUnfinished({ state }: Run): boolean {
   return state === 'active' || state === 'paused';
 }
 
-function unlessTaken(thrown: unknown): void {
-  if (!(thrown instanceof BrigadeError) || thrown.code !== 'E_LOCKED_RUN') throw thrown;
+/** Somebody took it up here in that moment: it is theirs to end. Who coordinates it on another machine is only to be told there. */
+function unlessTaken({ path }: LedgerView, thrown: unknown): void {
+  const code = thrown instanceof BrigadeError ? thrown.code : undefined;
+  if (code === 'E_LEDGER_FLEET') throw usageError(code, 'nobody coordinates this run here, and workers go on with what is in the queue', 'give --journal, as for the coordinator: then it ends now', path);
+  if (code !== 'E_LOCKED_RUN' || !isCoordinated(path)) throw thrown;
 }
 
 async function endHere(invocation: Invocation, { binding: { migration: name } }: LedgerView, signal: AbortSignal): Promise<void> {
