@@ -156,3 +156,28 @@ test('pause, resume and cancel over a fleet: each within ten seconds, over a res
   assert.equal(await fleet.uploads(), 0);
   assert.equal((await fleet.brigade('ledger', 'check', 'pair', ...fleet.fleet.slice(2))).exit, 0);
 });
+
+test('a run whose coordinator was killed is cancelled through the journal: its workers stop, and its uploads are ended', { timeout: 10 * 60_000 }, async () => {
+  await using fleet = await site();
+  const file = fleet.write('limits: { bandwidth: 4 MiB/s }\n');
+  fleet.start('worker', ...fleet.fleet, '--processes', '1');
+  const coordinator = fleet.start('coordinator', file, ...fleet.fleet, '--progress', 'none');
+  await until('an upload is open', async () => await fleet.uploads() > 0);
+  coordinator.child.kill('SIGKILL');
+  await coordinator.ended;
+  const refused = await fleet.brigade('cancel', 'pair', '--yes');
+  assert.equal(refused.exit, 2);
+  assert.match(refused.err, /workers go on with what is in the queue; give --journal.*\[E_LEDGER_FLEET\]/);
+  const cancelled = await fleet.brigade('cancel', 'pair', '--yes', ...fleet.fleet.slice(2));
+  assert.equal(cancelled.exit, 0, cancelled.err);
+  assert.equal(cancelled.err, '');
+  assert.equal(await fleet.uploads(), 0, 'open uploads');
+  const stay = await fleet.arrived();
+  await until('nothing of it is in the queue', async () => await fleet.messages() === 0);
+  assert.deepEqual([await fleet.arrived(), await fleet.uploads()], [stay, 0]);
+  assert.equal((await fleet.brigade('ledger', 'check', 'pair', ...fleet.fleet.slice(2))).exit, 0);
+  fleet.write('');
+  const next = await fleet.brigade('coordinator', file, ...fleet.fleet, '--progress', 'none');
+  assert.equal(next.exit, 0, next.out + next.err);
+  assert.match(next.out, new RegExp(`44 listed = ${44 - stay.length} copied \\+ ${stay.length} unchanged`));
+});
