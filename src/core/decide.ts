@@ -7,10 +7,10 @@
  * | row    | same      | as we left it    | unchanged                                                       |
  * | row    | any       | absent           | copy, guard absent                                              |
  * | row    | changed   | as we left it    | copy, guard matches                                             |
- * | row    | any       | something else   | on_conflict                                                     |
  * | none   | any       | absent           | copy, guard absent                                              |
- * | none   | same size | same size        | compare: a checksum both vouch for, size+mtime only when asked  |
- * | none   | other size| other size       | on_conflict                                                     |
+ * | row    | same size | something else   | compare: a checksum both vouch for; then on_conflict            |
+ * | none   | same size | same size        | compare: the same, and size+mtime where that is asked for       |
+ * | any    | other size| something else   | on_conflict                                                     |
  * | any    | absent    | anything         | extra                                                           |
  */
 import type { Item } from './item.ts';
@@ -39,8 +39,9 @@ export function decide(source: ObjectEntry, destination: ObjectEntry | undefined
   if (sameDirectory(source, destination)) return { action: 'unchanged' };
   const known = previous?.destination !== undefined && (previous.state === 'copied' || previous.state === 'unchanged') ? previous : undefined;
   if (known !== undefined && known.destination === destination.token) return isSameVersion(source, known) ? { action: 'unchanged', previous: known } : { action: 'copy' };
-  if (known !== undefined || source.size !== destination.size) return decideConflict(source, destination, options.onConflict);
-  if (options.compare === 'size-mtime' && sameTime(source, destination, options.mtimeStepMs)) return { action: 'unchanged' };
+  if (source.size !== destination.size) return decideConflict(source, destination, options.onConflict);
+  // It may be ours all the same: written for a plain message, or by a worker of which nothing was heard any more.
+  if (known === undefined && options.compare === 'size-mtime' && sameTime(source, destination, options.mtimeStepMs)) return { action: 'unchanged' };
   return { action: 'compare' };
 }
 
