@@ -1,9 +1,9 @@
-// node test/chaos/fleet.ts [--kills 30] [--purges 3] [--changes 2] [--objects 20000] [--workers 3] [--large 64MiB] [--seed N]
+// node test/chaos/fleet.ts [--kills 30] [--purges 3] [--changes 2] [--objects 20000] [--workers 3] [--large 64MiB] [--per-round 60] [--seed N]
 //
 // A fleet by the real command lines: workers and a coordinator over nats-server, the journal in a bucket of versitygw beside the destination. Whatever may
 // happen to a fleet happens at random instants: kill -9 of workers and of the coordinator, purges of the queue, and other coordinators on "other machines"
 // (state folders of their own) that take over. After each round the oracle (oracle.py, boto3) recomputes from raw storage what stands where, and
-// `brigade ledger check` holds the ledger against the journal. Prints one line of figures; exits 1 on any violation, naming the seed.
+// `brigade ledger check` holds the ledger against the journal. Each round copies all objects; `--per-round` is how many blows it takes at most. Prints one line of figures; exits 1 on any violation, naming the seed.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -33,6 +33,7 @@ export interface FleetOptions {
   /** Size of the one large object, bytes. */
   readonly large: number;
   readonly seed: number;
+  readonly perRound?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -54,6 +55,7 @@ const bin = fileURLToPath(new URL('../../bin/brigade.cjs', import.meta.url));
 const LEASE = '6s';
 const BANDWIDTH = '32 MiB/s';
 const PACE = { leastMs: 200, mostMs: 2500 };
+/** Blows. More would leave a short run no time to end in. */
 const PER_ROUND = 60;
 /** In peace something must be done within this time, however busy the machine is: how long all of it takes says nothing. */
 const STILL_MS = 300_000;
@@ -278,7 +280,7 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
       const fleet = new Fleet(options, place, { server, engine, source, destination });
       try {
         const before = todo.length;
-        const code = await play(fleet, todo, random, done, PER_ROUND);
+        const code = await play(fleet, todo, random, done, options.perRound ?? PER_ROUND);
         const wrong = code === 0 ? await judged(fleet, source, destination, dir) : { found: [`the run ended with ${code}\n${fleet.logTail()}`], objects: 0, extra: 0 };
         objects += wrong.objects;
         extraVersions += wrong.extra;
@@ -318,12 +320,12 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       kills: { type: 'string', default: '30' }, purges: { type: 'string', default: '3' }, changes: { type: 'string', default: '2' }, objects: { type: 'string', default: '20000' },
-      workers: { type: 'string', default: '3' }, large: { type: 'string', default: '64MiB' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      workers: { type: 'string', default: '3' }, large: { type: 'string', default: '64MiB' }, 'per-round': { type: 'string', default: String(PER_ROUND) }, seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     },
   });
   const options: FleetOptions = {
     kills: Number(values.kills), purges: Number(values.purges), changes: Number(values.changes), objects: Number(values.objects), workers: Number(values.workers),
-    large: parseSize(values.large), seed: Number(values.seed), log: (line) => console.log(line),
+    large: parseSize(values.large), seed: Number(values.seed), perRound: Number(values['per-round']), log: (line) => console.log(line),
   };
   const result = await fleetLoop(options);
   console.log(fleetSummary(options, result));
