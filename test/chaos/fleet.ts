@@ -33,7 +33,7 @@ export interface FleetOptions {
   /** Size of the one large object, bytes. */
   readonly large: number;
   readonly seed: number;
-  readonly perRound?: number;
+  readonly perRound: number;
   readonly log?: (line: string) => void;
 }
 
@@ -280,7 +280,7 @@ export async function fleetLoop(options: FleetOptions): Promise<FleetResult> {
       const fleet = new Fleet(options, place, { server, engine, source, destination });
       try {
         const before = todo.length;
-        const code = await play(fleet, todo, random, done, options.perRound ?? PER_ROUND);
+        const code = await play(fleet, todo, random, done, options.perRound);
         const wrong = code === 0 ? await judged(fleet, source, destination, dir) : { found: [`the run ended with ${code}\n${fleet.logTail()}`], objects: 0, extra: 0 };
         objects += wrong.objects;
         extraVersions += wrong.extra;
