@@ -57,10 +57,11 @@ export class Held {
     await this.delivery.ack().catch(() => undefined);
   }
 
-  /** Should this fail, the lease runs out by itself. */
+  /** Should this fail, the lease runs out by itself. What went through many hands comes back later than that, unless it is to come at once. */
   async release(delayMs: number): Promise<void> {
     this.#end('given back');
-    await this.delivery.release(delayMs).catch(() => undefined);
+    const { receives } = this.delivery;
+    await this.delivery.release(delayMs > 0 && receives > MANY_HANDS ? Math.max(delayMs, elsewhereMs(receives)) : delayMs).catch(() => undefined);
   }
 
   /** Should this fail, it comes again and is parked then. */
@@ -116,6 +117,7 @@ function isOver(thrown: unknown): boolean {
 }
 
 /** So long somebody else may take what cannot be begun here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
+const MANY_HANDS = 12;
 const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
 
 export function elsewhereMs(receives: number): number {

@@ -161,7 +161,12 @@ export class Known {
     for (const { upload, sourceToken } of uploads) this.addUpload(upload, sourceToken);
     for (const { uploadId, part } of parts) this.addPart(uploadId, part);
     for (const upload of uploadsOver) this.dropUpload(upload);
-    if (!counts) return;
+    if (!counts) {
+      // Deaths are the task's, whichever sending it was; but what is begun anew once it was ended has none.
+      if (close) this.#forgetDeaths();
+      else this.#follow(report);
+      return;
+    }
     for (const { key, state } of outcomes) if (state !== 'pending') this.#done.add(key);
     this.note(outcomes);
     this.#closed ||= close;
@@ -176,6 +181,11 @@ export class Known {
     this.#unended.delete(worker);
     this.#givenBack.add(wordOf(gaveBack.message, gaveBack.delivery));
     for (const key of gaveBack.begun) this.#doubtful.add(key);
+  }
+
+  #forgetDeaths(): void {
+    this.#begun.clear();
+    this.#dead.clear();
   }
 
   /** Whoever gets further does not die of it: not there. */
