@@ -75,7 +75,8 @@ export function timetableOf({ bandwidth, requests, schedule = [], timezone }: Pa
 
 /** What an operator said for a run. */
 export interface Said extends RateChange {
-  readonly paused?: true;
+  /** False: let go on while nobody was at work on it; a pause that stands in a journal is not kept. */
+  readonly paused?: boolean;
   /** It ends for good, with whoever is at work on it or takes it up next. */
   readonly cancelled?: true;
 }
@@ -110,7 +111,7 @@ export function readSaid(ledger: string, run: number): Said | undefined {
   const { bandwidth, requests, paused, cancelled } = told;
   return {
     ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }),
-    ...(paused === true ? { paused } : {}), ...(cancelled === true ? { cancelled } : {}),
+    ...(typeof paused === 'boolean' ? { paused } : {}), ...(cancelled === true ? { cancelled } : {}),
   };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { writeSaid } from '../../src/app/limits.ts';
+import { readSaid, writeSaid } from '../../src/app/limits.ts';
 import { ledgerPath } from '../../src/app/state.ts';
 import { brigade } from '../../src/cli/fixture.test.ts';
 import { MiB } from '../../src/core/units.ts';
@@ -151,6 +151,15 @@ test('the stores cannot be reached: the run is closed all the same, and the next
   const next = await lab.run({ more: IN_PARTS });
   assert.deepEqual([next.exit, next.run.number], [0, 2]);
   lab.assertClean();
+});
+
+test('a pause that is taken back while nobody is at work says so to whoever takes the run up', async () => {
+  const lab = await stoppedInBig();
+  const path = ledgerPath(lab.state, 'pair');
+  await lab.command('--state', 'state', 'pause', 'pair');
+  assert.match((await lab.command('--state', 'state', 'resume', 'pair')).out, /^pair@1: paused no more; nobody is at work on it now/);
+  assert.deepEqual(readSaid(path, 1), { paused: false });
+  assert.equal((await lab.run({ more: IN_PARTS })).exit, 0);
 });
 
 test('the word was said and whoever heard it was killed: who takes the run up ends it, and begins no other', async () => {

@@ -249,3 +249,37 @@ test('a paused run that is taken over on another machine stays paused there, unt
   ground.stop.abort();
   await second;
 });
+
+test('a pause that is taken back while nobody coordinates is over; one that was said elsewhere holds beside limits that were said here', async (t) => {
+  const ground = groundFor(t);
+  const path = ledgerPath(join(ground.dir, 'state'), 'photos');
+  mkdirSync(dirname(path), { recursive: true });
+  const control = async () => (await ground.journal.readControl()) ?? {};
+  const again = (): void => { Object.assign(ground, { stop: new AbortController() }); };
+  writeSaid(path, 1, { paused: true });
+  const first = ground.run();
+  while ((await control())['by'] !== 'operator') await clock.sleep(1000);
+  ground.stop.abort();
+  await first;
+
+  // As brigade limits says it there.
+  again();
+  const there = ledgerPath(join(ground.dir, 'elsewhere'), 'photos');
+  mkdirSync(dirname(there), { recursive: true });
+  writeSaid(there, 1, { requests: 7 });
+  ground.events.length = 0;
+  const elsewhere = ground.run({ stateDir: join(ground.dir, 'elsewhere') });
+  while (!ground.events.some(({ type }) => type === 'limits')) await clock.sleep(1000);
+  assert.deepEqual(readSaid(there, 1), { requests: 7, paused: true });
+  ground.stop.abort();
+  await elsewhere;
+
+  // As brigade resume says it where nobody is at work.
+  again();
+  writeSaid(path, 1, { paused: false });
+  const last = ground.run();
+  while ((await control())['pause'] !== false) await clock.sleep(1000);
+  assert.equal(readSaid(path, 1), undefined);
+  ground.stop.abort();
+  await last;
+});

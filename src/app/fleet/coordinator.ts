@@ -58,11 +58,16 @@ export function fleetHands(tools: FleetTools): GatherHands {
   };
 }
 
-/** What somebody said to a coordinator on another machine. A pause that was said here, and taken back there, holds until it is taken back here: that is told. */
+/**
+ * What somebody said to a coordinator on another machine, or here before this one. A pause that was said here, and taken back there, holds until it is taken
+ * back here: that is told. One that was taken back here while nobody coordinated is over.
+ */
 async function keepPaused(journal: Journal, { index, around }: HandsOptions): Promise<void> {
   const run = index.run()?.number ?? 0;
   const { run: of, pause, by } = await journal.readControl(around.signal) ?? {};
-  if (of === run && pause === true && by === 'operator' && readSaid(index.path, run) === undefined) writeSaid(index.path, run, { paused: true });
+  if (of !== run || pause !== true || by !== 'operator') return;
+  const { paused = true, ...said } = readSaid(index.path, run) ?? {};
+  writeSaid(index.path, run, paused ? { ...said, paused } : said);
 }
 
 /** Who writes the journal from now on, and that he lives. */

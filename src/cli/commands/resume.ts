@@ -10,8 +10,9 @@ export async function execute(invocation: Invocation): Promise<number> {
   try {
     const { migration: name } = view.binding;
     const { paused: wasPaused = false, ...said } = readSaid(view.path, run.number) ?? {};
-    writeSaid(view.path, run.number, said);
     const atWork = isCoordinated(view.path);
+    // Whoever takes it up next may find the pause in the journal of a fleet, too.
+    writeSaid(view.path, run.number, atWork ? said : { ...said, paused: false });
     const saved = lastSaved(stateDir(invocation), name);
     const limits = limitsNow(saved?.limits ?? {}, view.path, run.number, clock.now());
     if (format(invocation) !== 'table') out.line(JSON.stringify({ v: 1, migration: name, run: run.number, atWork, paused: false, wasPaused, limits: limits.now }));
