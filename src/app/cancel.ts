@@ -78,11 +78,14 @@ export async function cancelAlone(name: string, options: CancelOptions): Promise
   const index = await openForChange(await storedBinding(ledgerPath(options.stateDir, name)), options);
   try {
     const run = runOf(index);
-    if (run.state !== 'active' && run.state !== 'paused') return run;
+    if (isOver(run)) return run;
     const closing = await (options.open ?? localClosing)(index, options);
     try {
-      await closing.giveUp(run);
-      await endThere(closing, run, options);
+      // What became of it on other machines is known only now.
+      const now = index.run(run.number) ?? run;
+      if (isOver(now)) return now;
+      await closing.giveUp(now);
+      await endThere(closing, now, options);
       return index.run(run.number) ?? run;
     } finally {
       await closing.close();
@@ -90,6 +93,10 @@ export async function cancelAlone(name: string, options: CancelOptions): Promise
   } finally {
     await index.close();
   }
+}
+
+function isOver({ state }: Run): boolean {
+  return state !== 'active' && state !== 'paused';
 }
 
 async function endThere({ ledger, settle }: Closing, run: Run, options: CancelOptions): Promise<void> {

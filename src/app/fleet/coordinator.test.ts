@@ -283,3 +283,14 @@ test('a pause that is taken back while nobody coordinates is over; one that was 
   ground.stop.abort();
   await last;
 });
+
+test('a run that came to its end on another machine is not cancelled by who has an old ledger of it', async (t) => {
+  let begun = 0;
+  const ground = groundFor(t, (event, { stop }) => { if (event.type === 'stage' && event.stage === 'transferring' && ++begun === 1) stop.abort(); }, { worker: true });
+  assert.equal((await ground.run()).stopped, true);
+  Object.assign(ground, { stop: new AbortController() });
+  assert.equal((await ground.run({ stateDir: join(ground.dir, 'elsewhere') })).run.state, 'finished');
+  const around = { stateDir: join(ground.dir, 'state'), migration: ground.migration, env: {}, clock, random, events: { emit: () => undefined }, signal: new AbortController().signal };
+  assert.equal((await cancelAlone('photos', { ...around, open: journalClosing(ground.journal, '1') })).state, 'finished');
+  assert.equal((await rebuilt(t, ground.journal)).run(1)?.state, 'finished');
+});
