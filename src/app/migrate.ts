@@ -266,14 +266,17 @@ async function work(migration: Migration, flags: Flags, around: Surroundings, st
       probe: (signal) => probeStores(stores.source, stores.destination, signal), pausedUntilMs: () => rest.untilMs,
       ...(isBetweenFolders(migration) ? { directories: migration.fidelity } : {}),
       ...(await clashFinder(stores, dirname(ledger.path), { lanes: listingLanes(migration), clock: around.clock })),
-    }, AbortSignal.any([around.signal, lost, cancel.signal]));
+    }, AbortSignal.any([around.signal, lost, cancel.signal])).catch(async (error: unknown) => {
+      if (lost.aborted || around.signal.aborted || !cancel.signal.aborted || !isKind(error, 'cancelled', 'premise', 'throttled', 'transient')) throw error;
+      await crew.giveUp();
+      await endForGood({ ledger, settle: () => hands.settle(), run, stores, atWorkSinceMs, diedMs: crew.diedMs?.(), events: around.events, signal: AbortSignal.any([around.signal, lost]) });
+      return 'cancelled' as const;
+    });
   } catch (error) {
+    // Also in the middle of giving up.
     if (lost.aborted) throw lost.reason;
     if (isKind(error, 'cancelled') && around.signal.aborted) return undefined;
-    if (!isKind(error, 'cancelled') || !cancel.signal.aborted) throw error;
-    await crew.giveUp();
-    await endForGood({ ledger, settle: () => hands.settle(), run, stores, atWorkSinceMs, diedMs: crew.diedMs?.(), events: around.events, signal: AbortSignal.any([around.signal, lost]) });
-    return 'cancelled';
+    throw error;
   } finally {
     stopLimits();
     await crew.close(around.signal.aborted ? flags.drainMs : 0);

@@ -294,3 +294,17 @@ test('a run that came to its end on another machine is not cancelled by who has 
   assert.equal((await cancelAlone('photos', { ...around, open: journalClosing(ground.journal, '1') })).state, 'finished');
   assert.equal((await rebuilt(t, ground.journal)).run(1)?.state, 'finished');
 });
+
+for (const [what, ends] of [['a signal', (ground: Ground) => ground.stop.abort()], ['another coordinator', async ({ journal }: Ground) => void await journal.claim({ holder: 'other', over: await journal.current() })]] as const) {
+  test(`F106: ${what} while a cancelled run is given up: that is how it ends`, async (t) => {
+    const ground = groundFor(t);
+    await ground.journal.beat({ worker: 'frozen', beat: 1, host: 'h', version: '1', tasks: 1, run: 1 });
+    const running = ground.run().then(({ stopped }) => (stopped === true ? 'stopped' : 'ended'), ({ code }: { code?: string }) => code);
+    const told = async (run: number): Promise<void> => { while ((await ground.journal.readControl())?.['run'] !== run) await clock.sleep(200); };
+    await told(1);
+    writeSaid(ledgerPath(join(ground.dir, 'state'), 'photos'), 1, { cancelled: true });
+    await told(2);
+    await ends(ground);
+    assert.equal(await running, what === 'a signal' ? 'stopped' : 'E_JOURNAL_FENCED');
+  });
+}
