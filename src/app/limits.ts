@@ -125,6 +125,12 @@ export function writeSaid(ledger: string, run: number, said: Said = {}): void {
   writeWhole(path, { v: 1, run, ...said } satisfies Told, 0o600);
 }
 
+/** It was done before anybody heard that it is cancelled: that is not said of what begins now. */
+export function forgetCancel(ledger: string, run: number): void {
+  const { cancelled, ...said } = readSaid(ledger, run) ?? {};
+  if (cancelled === true) writeSaid(ledger, run, said);
+}
+
 /** `50 Mbit/s, 100 requests/s until mon 18:00 (mon-fri 08:00–18:00)`; undefined where nothing is limited and nothing will be. */
 export function showLimits(now: InForce, zone: string | undefined): string | undefined {
   const { bandwidth, requests, by, window, untilMs } = now;

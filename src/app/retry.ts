@@ -3,6 +3,7 @@ import type { Migration } from '../config/index.ts';
 import { usageError } from '../core/errors.ts';
 import { type ExitCode, exitCodeOf } from '../core/exit-code.ts';
 import type { Ledger, ObjectFilter, Run } from '../ports/ledger.ts';
+import { forgetCancel } from './limits.ts';
 import { openForChange, type OpenRunOptions, refuseFleet, runOf, storedBinding } from './open-run.ts';
 import { ledgerPath } from './state.ts';
 
@@ -35,6 +36,7 @@ export function reopen(ledger: Ledger, migration: Migration, number: number | un
   if (number !== undefined && runOf(ledger, number).number !== run.number) throw usageError('E_OLD_RUN', `run ${number} was followed by run ${run.number}`, `retry the latest one: brigade retry ${migration.name}`, ledger.path);
   if (run.state === 'abandoned') throw usageError('E_OLD_RUN', `run ${run.number} was given up`, 'start a new one: brigade run', ledger.path);
   const { pending: objects, failedInPlan } = ledger.retry(run.number, filter);
+  if (run.state === 'finished') forgetCancel(ledger.path, run.number);
   if (objects > 0) ledger.updateRun(run.number, { state: 'active', stage: run.listing.sealed ? 'transferring' : run.stage });
   const findings = ledger.verifySummary(run.number)?.findings ?? 0;
   const exit = exitCodeOf({ tally: ledger.tally(run.number), finished: run.state === 'finished', allowArchived: migration.allowArchived, requireObjects: false, findings });
