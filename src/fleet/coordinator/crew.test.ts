@@ -448,7 +448,7 @@ test('a run is given up: workers hear that it is over, what they told until then
   await beat(2, 0, 2);
   await giving;
   const control = await ground.journal.readControl();
-  assert.deepEqual([control?.['run'], control?.['pause']], [2, true]);
+  assert.deepEqual([control?.['run'], control?.['pause']], [2, false], 'nobody would let plain messages of the migration go on');
   assert.equal(ground.index.tally(1).copied.objects, 30);
   await ground.clock.sleep(30_000);
   assert.equal(crew.signals().sent, sent);
@@ -460,7 +460,9 @@ test('a run is given up although a worker does not answer: it is not waited for 
   const crew = ground.crew();
   await until(() => crew.signals().busy === 1);
   const before = ground.clock.monotonic();
+  crew.limit({ bandwidth: 0, paused: true });
   await crew.giveUp();
   assert.ok(ground.clock.monotonic() - before < 60_000);
-  assert.equal((await ground.journal.readControl())?.['run'], 2);
+  const { run, pause, by, rates } = await ground.journal.readControl() ?? {};
+  assert.deepEqual([run, pause, by, rates], [2, false, undefined, {}], 'the pause was of the run that is over, and of no other one');
 });

@@ -84,6 +84,7 @@ export class FleetCrew implements Crew {
   #held = false;
   #limits: Rates & Pick<InForce, 'paused'> = {};
   #isOver = false;
+  #isThrough = false;
   #nudge: () => void = () => undefined;
   readonly #dueMs: Record<Chore, number> = { weigh: 0, fold: 0, reap: 0, look: 0, calm: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
@@ -213,8 +214,10 @@ export class FleetCrew implements Crew {
     this.#changed();
     while (this.#telling.told['run'] !== run + 1) await clock.sleep(TURN_MS, signal);
     for (const toldMs = clock.monotonic(); clock.monotonic() - toldMs < OVER_MS && !this.#workers.areThrough(run + 1, toldMs); this.#dueMs.look = 0) await clock.sleep(TURN_MS, signal);
+    // Nobody lets the fleet go on later, and plain messages of the migration are no part of the run.
+    this.#isThrough = true;
     // What a journal that is away now does not tell is folded by the next coordinator.
-    await this.#foldNow(true).catch((thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fold')));
+    await this.#telling.tell().then(() => this.#foldNow(true)).catch((thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fold')));
   }
 
   go(): void {
@@ -475,10 +478,10 @@ export class FleetCrew implements Crew {
 
   /** What workers are to obey. Runs before the one that it names are over. */
   #control(): Control {
-    const { bandwidth, requests } = this.#limits;
+    const { paused, bandwidth, requests } = this.#isOver && this.#limits.paused === true ? {} : this.#limits;
     const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
     // Who takes over on another machine keeps the run paused, without the file in which that was said.
-    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isPaused, ...(this.#limits.paused === true ? { by: 'operator' } : {}), rates, workers: Math.max(1, this.living) };
+    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isOver ? !this.#isThrough : this.#isPaused, ...(paused === true ? { by: 'operator' } : {}), rates, workers: Math.max(1, this.living) };
   }
 
   #once(what: string, text: string): void {
