@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { parseMigration } from '../../config/index.ts';
 import { Secret } from '../../core/secret.ts';
-import { lookInto } from '../../engine/look.ts';
+import { type Look, lookInto } from '../../engine/look.ts';
 import { createMemoryStore, faulty, type Fault, hurried, seededRandom, until } from '../../fleet/coordinator/ground.test-kit.ts';
 import { messageCodec } from '../../fleet/messages.ts';
 import { FLEET_CHECKS, type FleetBodies, sealTask } from '../../fleet/task-message.ts';
@@ -33,14 +33,19 @@ interface How {
   readonly prefix?: string;
   readonly sourceFaults?: readonly Fault[];
   readonly queue?: (queue: MessageQueue) => MessageQueue;
+  /** Instead of asking both stores. */
+  readonly look?: Look;
+  /** By a coordinator. */
+  readonly paused?: boolean;
 }
 
-async function ground(t: TestContext, { more = '', prefix = '', sourceFaults = [], queue: around = (queue) => queue }: How = {}) {
+async function ground(t: TestContext, { more = '', prefix = '', sourceFaults = [], queue: around = (queue) => queue, look, paused = false }: How = {}) {
   const clock = hurried(200);
   const random = seededRandom(7);
   const broker = new MemoryBroker({ clock, random, leaseMs: 30_000 });
   const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
   const journal = openJournal({ store: createMemoryStore({}), clock, random });
+  if (paused) await (await journal.claim({ holder: 'one', over: undefined })).control({ run: 1, pause: true, rates: {}, workers: 1 });
   const shelf = openShelf(createMemoryStore({}));
   const source = createMemoryStore({ name: 'source' });
   const destination = createMemoryStore({ name: 'destination' });
@@ -60,7 +65,7 @@ ${more}`), '/media.yml', {});
     queue: around(openMemoryQueue(broker)), codec, journals: async () => journal, offers: offersAt({ offers: async () => shelf }, { codec, clock, events: around2 }),
     open: async () => ({
       ...copying({ migration }, { source: from, destination: to, setShare: () => undefined, setRates: () => undefined, close: async () => undefined }, { events: around2, clock, random }),
-      looking: () => lookInto(from, to, planOptions(migration, clock.now(), 0)),
+      looking: () => look ?? lookInto(from, to, planOptions(migration, clock.now(), 0)),
     }),
     worker, host: 'h', version: '1', clock, random, events: around2, drainMs: 0,
   }, stop.signal);
@@ -71,7 +76,7 @@ ${more}`), '/media.yml', {});
   });
   let sent = 0;
   return {
-    broker, journal, shelf, source, destination, codec, spec, migration, queue, from, to,
+    clock, broker, journal, shelf, source, destination, codec, spec, migration, queue, from, to,
     notes: () => events.flatMap((event) => (event.type === 'note' ? event.text : [])),
     work: (worker = 'w1') => { workers.push(start(worker)); },
     offer: () => offer(shelf, codec, spec, migration),
@@ -212,4 +217,33 @@ test('plain messages beside the tasks of a coordinator: both ask for the same ob
   assert.equal(outcomes.length, 60);
   assert.ok(outcomes.every(({ state }) => state === 'copied' || state === 'unchanged'));
   assert.ok((here.to.requests.write ?? 0) <= 60);
+});
+
+test('plain messages of large objects are not hoarded by the first worker that looks at them', async (t) => {
+  const here = await ground(t, { paused: true, look: async (key) => ({ item: { key, kind: 'object', size: 100 * 1024 * 1024, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 } }) });
+  await here.offer();
+  for (let i = 0; i < 150; i++) await here.send([`k${i}`]);
+  here.work();
+  await until(() => here.broker.counts().inFlight >= 30);
+  await here.clock.sleep(120_000);
+  assert.ok(here.broker.counts().inFlight < 60, `${here.broker.counts().inFlight} in one hand`);
+});
+
+test('S1.31: plain messages that there is no room for are not taken and given back without end', async (t) => {
+  let receives = 0;
+  const here = await ground(t, {
+    paused: true, queue: (queue) => ({ ...queue, limits: queue.limits, receive: (...given) => {
+      receives++;
+      return queue.receive(...given);
+    } }),
+  });
+  await here.offer();
+  here.source.put('a', 'x');
+  for (let i = 0; i < 200; i++) await here.send(['a']);
+  here.work();
+  await until(() => here.broker.counts().delayed > 0);
+  await here.clock.sleep(30_000);
+  const before = receives;
+  await here.clock.sleep(120_000);
+  assert.ok(receives - before < 30, `asked ${receives - before} times in two minutes`);
 });

@@ -153,8 +153,9 @@ export class FleetMigration implements Member, QuarantineMember {
     return this.#restMs() > 0;
   }
 
-  /** How many more messages of this class may come. */
-  room(size: SizeClass): number {
+  /** How many more messages of this class may come. Of a plain one nobody knows its class before it is looked at. */
+  room(size: SizeClass | 'plain'): number {
+    if (size === 'plain') return this.#tasks.large < MOST_KEPT ? this.room('small') : 0;
     return this.ended || this.resting || this.#options.quarantine.closed ? 0 : WAITING + this.#tasks.hungry(size) - this.#preparing[size];
   }
 
@@ -179,7 +180,7 @@ export class FleetMigration implements Member, QuarantineMember {
     }
     const isTwin = this.#names.has(envelope.id);
     const tired = delivery.receives > limits.mostReceives / 2 && this.#names.size < MOST_KEPT && !this.ended && !this.resting && !this.#options.quarantine.closed;
-    if (isTwin || (this.room(size) <= 0 && !tired)) {
+    if (isTwin || (this.room(classOf(envelope)) <= 0 && !tired)) {
       // Objects of a plain message are looked up at each delivery anyway.
       const told = isTwin || size === 'large' || envelope.kind === 'plain' || this.#seat === undefined ? undefined : this.#recorder.untouched(new Known(taskNamed(envelope.id), 0, envelope.body.sending), lastWord(delivery, [], Infinity));
       const delayMs = isTwin ? limits.leaseMs : Math.max(this.#restMs(), elsewhereMs(delivery.receives) * (0.75 + random.next() / 2));
@@ -478,6 +479,10 @@ export class FleetMigration implements Member, QuarantineMember {
   #note(text: string): void {
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
+}
+
+function classOf({ kind, body: { size } }: Envelope<'task', TaskBody> | PlainTask): SizeClass | 'plain' {
+  return kind === 'plain' ? kind : size as SizeClass;
 }
 
 function standsStill({ pause, rates }: Orders): boolean {

@@ -179,8 +179,11 @@ class FleetWorker {
   #take(delivery: MessageDelivery): boolean {
     // Ours never says what these say.
     if (this.#plain !== undefined && looksPlain(delivery.body)) {
+      // Whose it is takes a while to know; if nobody has room for one it goes back, and those behind it are not all to come here and go back, too.
+      const all = [...this.#migrations.values()];
+      const isWelcome = all.length === 0 || all.some((migration) => migration.room('plain') > 0);
       void this.#plain.take(delivery).then((task) => { if (task !== undefined) this.#hand(delivery, task); });
-      return true;
+      return isWelcome;
     }
     const envelope = this.#opened(delivery, this.#options.refreshKeys);
     return envelope !== undefined && this.#hand(delivery, envelope);
