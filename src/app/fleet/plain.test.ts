@@ -35,14 +35,18 @@ interface How {
   readonly queue?: (queue: MessageQueue) => MessageQueue;
   /** Instead of asking both stores. */
   readonly look?: Look;
+  /** What is offered is known only then. */
+  readonly known?: Promise<void>;
+  /** Longer where a busy machine must not lose what it has in hand. */
+  readonly leaseMs?: number;
   /** By a coordinator. */
   readonly paused?: boolean;
 }
 
-async function ground(t: TestContext, { more = '', prefix = '', sourceFaults = [], queue: around = (queue) => queue, look, paused = false }: How = {}) {
+async function ground(t: TestContext, { more = '', prefix = '', sourceFaults = [], queue: around = (queue) => queue, look, known, paused = false, leaseMs = 300_000 }: How = {}) {
   const clock = hurried(200);
   const random = seededRandom(7);
-  const broker = new MemoryBroker({ clock, random, leaseMs: 30_000 });
+  const broker = new MemoryBroker({ clock, random, leaseMs });
   const codec = messageCodec<FleetBodies>({ current: new Secret('k'.repeat(32)) }, FLEET_CHECKS);
   const journal = openJournal({ store: createMemoryStore({}), clock, random });
   if (paused) await (await journal.claim({ holder: 'one', over: undefined })).control({ run: 1, pause: true, rates: {}, workers: 1 });
@@ -62,7 +66,7 @@ ${more}`), '/media.yml', {});
   const stop = new AbortController();
   const queue = openMemoryQueue(broker);
   const start = (worker: string): Promise<void> => runFleetWorker({
-    queue: around(openMemoryQueue(broker)), codec, journals: async () => journal, offers: offersAt({ offers: async () => shelf }, { codec, clock, events: around2 }),
+    queue: around(openMemoryQueue(broker)), codec, journals: async () => journal, offers: offersAt({ offers: async () => known === undefined ? shelf : known.then(() => shelf) }, { codec, clock, events: around2 }),
     open: async () => ({
       ...copying({ migration }, { source: from, destination: to, setShare: () => undefined, setRates: () => undefined, close: async () => undefined }, { events: around2, clock, random }),
       looking: () => look ?? lookInto(from, to, planOptions(migration, clock.now(), 0)),
@@ -76,7 +80,10 @@ ${more}`), '/media.yml', {});
   });
   let sent = 0;
   return {
-    clock, broker, journal, shelf, source, destination, codec, spec, migration, queue, from, to,
+    clock, broker, journal, shelf, stop: async () => {
+      stop.abort();
+      await Promise.all(workers);
+    }, source, destination, codec, spec, migration, queue, from, to,
     notes: () => events.flatMap((event) => (event.type === 'note' ? event.text : [])),
     work: (worker = 'w1') => { workers.push(start(worker)); },
     offer: () => offer(shelf, codec, spec, migration),
@@ -220,7 +227,7 @@ test('plain messages beside the tasks of a coordinator: both ask for the same ob
 });
 
 test('plain messages of large objects are not hoarded by the first worker that looks at them', async (t) => {
-  const here = await ground(t, { paused: true, look: async (key) => ({ item: { key, kind: 'object', size: 100 * 1024 * 1024, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 } }) });
+  const here = await ground(t, { paused: true, leaseMs: 3_600_000, look: async (key) => ({ item: { key, kind: 'object', size: 100 * 1024 * 1024, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 } }) });
   await here.offer();
   for (let i = 0; i < 150; i++) await here.send([`k${i}`]);
   here.work();
@@ -232,7 +239,7 @@ test('plain messages of large objects are not hoarded by the first worker that l
 test('S1.31: plain messages that there is no room for are not taken and given back without end', async (t) => {
   let receives = 0;
   const here = await ground(t, {
-    paused: true, queue: (queue) => ({ ...queue, limits: queue.limits, receive: (...given) => {
+    paused: true, leaseMs: 3_600_000, queue: (queue) => ({ ...queue, limits: queue.limits, receive: (...given) => {
       receives++;
       return queue.receive(...given);
     } }),
@@ -246,4 +253,21 @@ test('S1.31: plain messages that there is no room for are not taken and given ba
   const before = receives;
   await here.clock.sleep(120_000);
   assert.ok(receives - before < 30, `asked ${receives - before} times in two minutes`);
+});
+
+test('until it is known what is offered few plain messages are taken, and none is begun by a worker that has left', async (t) => {
+  const { promise: known, resolve } = Promise.withResolvers<void>();
+  const here = await ground(t, { known, leaseMs: 3_600_000 });
+  here.source.put('a', 'x');
+  await here.offer();
+  for (let i = 0; i < 1500; i++) await here.send(['a']);
+  here.work();
+  await until(() => here.broker.counts().inFlight > 0);
+  await here.clock.sleep(10_000);
+  assert.ok(here.broker.counts().inFlight < 300, `${here.broker.counts().inFlight} taken`);
+  await here.stop();
+  resolve();
+  await until(() => here.broker.counts().inFlight === 0);
+  await here.clock.sleep(5_000);
+  assert.equal(here.to.requests.write ?? 0, 0);
 });

@@ -97,6 +97,8 @@ class FleetWorker {
   readonly #told = new Set<string>();
   readonly #breakers: Breakers;
   readonly #plain: PlainIntake | undefined;
+  /** Plain messages of which it is not known yet whose they are. */
+  #intakes = 0;
   #changed: () => void = () => undefined;
   #everReceived = false;
   /** Before it asks again for what it was out for and did not get. */
@@ -178,15 +180,24 @@ class FleetWorker {
 
   #take(delivery: MessageDelivery): boolean {
     // Ours never says what these say.
-    if (this.#plain !== undefined && looksPlain(delivery.body)) {
-      // Whose it is takes a while to know; if nobody has room for one it goes back, and those behind it are not all to come here and go back, too.
-      const all = [...this.#migrations.values()];
-      const isWelcome = all.length === 0 || all.some((migration) => migration.room('plain') > 0);
-      void this.#plain.take(delivery).then((task) => { if (task !== undefined) this.#hand(delivery, task); });
-      return isWelcome;
-    }
+    if (this.#plain !== undefined && looksPlain(delivery.body)) return this.#takePlain(delivery, this.#plain);
     const envelope = this.#opened(delivery, this.#options.refreshKeys);
     return envelope !== undefined && this.#hand(delivery, envelope);
+  }
+
+  /** Whose it is takes a while to know. If nobody has room for one it goes back, and those behind it are not all to come here and go back, too. */
+  #takePlain(delivery: MessageDelivery, plain: PlainIntake): boolean {
+    const all = [...this.#migrations.values()];
+    const isWelcome = this.#intakes < WAITING && (all.length === 0 || all.some((migration) => migration.room('plain') > 0));
+    this.#intakes++;
+    void plain.take(delivery).then((task) => {
+      this.#intakes--;
+      if (task === undefined) return;
+      // Nobody would end what begins now.
+      if (this.#signal.aborted) void delivery.release(0).catch(() => undefined);
+      else this.#hand(delivery, task);
+    });
+    return isWelcome;
   }
 
   #hand(delivery: MessageDelivery, envelope: AnyEnvelope<WorkBodies> | PlainTask): boolean {
