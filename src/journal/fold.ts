@@ -5,7 +5,7 @@
  */
 import { itemCount } from '../core/columns.ts';
 import { BrigadeError } from '../core/errors.ts';
-import type { Damage, FoldTarget, Journal, PlanRecord, ReadReport, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
+import type { Damage, FoldTarget, Journal, PlanRecord, ReadPlan, ReadReport, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
 import { comparePlaces, reportKey } from './names.ts';
 import { damage } from './frame.ts';
 import { unbelievable } from './shelf.ts';
@@ -67,16 +67,26 @@ class Folder {
   }
 
   async plans(): Promise<void> {
-    const { signal } = this.#options;
     const from = this.#ledger.foldedTo();
     if (from !== undefined) await this.#refuseBeyond(from);
-    for await (const { epoch, seq, records, damage: wrong } of this.#journal.plans(from, signal)) {
+    for await (const { epoch, seq, records, damage: wrong } of from === undefined ? this.#journal.plans(undefined, this.#options.signal) : this.#plansBehind(from)) {
       if (wrong !== undefined || records === undefined) throw unbelievable(wrong as Damage);
       for (const record of records) if (record.type === 'amend' || record.type === 'upload over') await this.#reportsBefore(record.task, record.after ?? 0);
       this.#counts.plans++;
       await this.#wait(this.#ledger.foldPlan({ epoch, seq }, records), weightOf(records));
     }
     await this.settle();
+  }
+
+  /** The one that was folded last must stand in this journal: another one has the same numbers, and knows nothing of the run. */
+  async *#plansBehind(from: SegmentPlace): AsyncGenerator<ReadPlan> {
+    let isKnown = false;
+    for await (const read of this.#journal.plans({ epoch: from.epoch, seq: from.seq - 1 }, this.#options.signal)) {
+      if (isKnown) yield read;
+      else if (comparePlaces(read, from) !== 0 || read.damage?.kind === 'gone') break;
+      isKnown = true;
+    }
+    if (!isKnown) throw this.#beyond(from);
   }
 
   async reports(): Promise<void> {
@@ -151,9 +161,13 @@ class Folder {
     const last = (await this.#journal.fences(this.#options.signal)).get(from.epoch) ?? Infinity;
     const current = await this.#journal.current(this.#options.signal);
     if (comparePlaces(from, { epoch: from.epoch, seq: last }) <= 0 && from.epoch <= (current?.epoch ?? 0)) return;
-    throw new BrigadeError({
+    throw this.#beyond(from);
+  }
+
+  #beyond({ epoch, seq }: SegmentPlace): BrigadeError {
+    return new BrigadeError({
       code: 'E_LEDGER_BEYOND', kind: 'usage', op: 'fold', location: this.#ledger.path,
-      message: `the ledger has folded segment ${from.seq} of epoch ${from.epoch}, which does not count in this journal`, hint: 'make it again from the journal',
+      message: `the ledger has folded segment ${seq} of epoch ${epoch}, which does not count in this journal`, hint: 'look whether --journal names the place that the run has, or make the ledger again from it: brigade ledger rebuild',
     });
   }
 }
