@@ -21,7 +21,8 @@ export interface Segment {
 }
 
 const MAGIC = Buffer.from('BBJ');
-const VERSION = 1;
+/** 2: the items of each planned task stand by themselves. */
+const VERSION = 2;
 const SUMMED = 9;
 const SUM = 16;
 const HEADER = SUMMED + SUM;
@@ -48,7 +49,7 @@ export function decodeSegment(key: Key, bytes: Buffer): Segment | Damage {
   const length = bytes.readUInt32LE(5);
   if (packed.length < length) return damage(key, 'torn', `it has ${packed.length} bytes of ${length}`);
   if (!sumOf(key, bytes, packed).equals(bytes.subarray(SUMMED, HEADER))) return damage(key, 'changed', 'its checksum does not match its name and bytes');
-  if (bytes[3] !== VERSION) return damage(key, 'newer', `it has version ${bytes[3]}, this build knows ${VERSION}`, 'use the newer brigade');
+  if (bytes[3] !== VERSION) return damage(key, 'newer', `it has version ${bytes[3]}, this build knows ${VERSION}`, 'read it with the brigade that wrote it');
   const kind = String.fromCharCode(bytes[4] as number);
   if (!KINDS.includes(kind)) return damage(key, 'newer', `it is of kind ${JSON.stringify(kind)}, which this build does not know`, 'use the newer brigade');
   return { kind: kind as SegmentKind, content: zstdDecompressSync(packed, { maxOutputLength: MAX_CONTENT }) };

@@ -1,6 +1,6 @@
 /** The coordinator of a fleet: a run of today whose executors are workers anywhere, behind a queue, and whose truth is a journal. */
 import { hostname } from 'node:os';
-import { type BrigadeError, isKind, usageError } from '../../core/errors.ts';
+import { asBrigadeError, type BrigadeError, errorLine, isKind, usageError } from '../../core/errors.ts';
 import { patienceMs } from '../../engine/coordinator.ts';
 import { Board } from '../../fleet/coordinator/board.ts';
 import { FleetCrew } from '../../fleet/coordinator/crew.ts';
@@ -49,7 +49,11 @@ export function fleetHands(tools: FleetTools): GatherHands {
     try {
       await keepPaused(tools.journal, options);
       const spec: SpecReference = { id: migration.name, sha256: await tools.journal.keep(specDocument(migration, stores.probed), around.signal) };
-      await tools.offer?.(spec, migration);
+      // Plain messages are beside the run, which does not fail for them.
+      await tools.offer?.(spec, migration).catch((thrown: unknown) => {
+        if (around.signal.aborted) throw thrown;
+        around.events.emit({ type: 'note', level: 'warn', text: `${migration.name} is not offered to plain messages: ${errorLine(asBrigadeError(thrown, 'offer'))}` });
+      });
       return new FleetHands({ ...tools, ...options, ...lead, spec });
     } catch (thrown) {
       await lead.pulse.end();

@@ -61,7 +61,7 @@ export class Held {
   async release(delayMs: number): Promise<void> {
     this.#end('given back');
     const { receives } = this.delivery;
-    await this.delivery.release(delayMs > 0 && receives > MANY_HANDS ? Math.max(delayMs, elsewhereMs(receives)) : delayMs).catch(() => undefined);
+    await this.delivery.release(delayMs > 0 && receives > MANY_HANDS ? Math.max(delayMs, ELSEWHERE.leastMs) : delayMs).catch(() => undefined);
   }
 
   /** Should this fail, it comes again and is parked then. */

@@ -74,6 +74,8 @@ const OTHERS: Appetite = { ask: 1, least: 1000, most: 15_000 };
 /** Of what lies behind the messages of a migration that is in trouble here. */
 const PAST_TROUBLE: Appetite = { ask: 10, least: 250, most: 1000 };
 const LONGEST_OUTAGE_MS = 60_000;
+/** Different things that are told once each. */
+const MOST_TOLD = 1000;
 /** A newer worker may take it. */
 const NEWER_MS = 60_000;
 
@@ -331,7 +333,8 @@ class FleetWorker {
   }
 
   #once(what: string, text: string): void {
-    if (this.#told.has(what)) return;
+    // Producers of plain messages choose what there is to tell of.
+    if (this.#told.has(what) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(what);
     this.#options.events.emit({ type: 'note', level: 'warn', text });
   }
