@@ -8,7 +8,7 @@ import { quoted, unquoted, xmlReply } from './context.ts';
 import type { Context, Reply } from './context.ts';
 import { S3Error, invalidRequest, s3Error } from './errors.ts';
 import { opaqueETag, writtenHeaders } from './headers.ts';
-import type { ObjectVersion, StoredPart, Upload, UploadPart } from './layout.ts';
+import type { Body, ObjectVersion, StoredPart, Upload, UploadPart } from './layout.ts';
 import { findUpload } from './multipart.ts';
 import { store } from './objects.ts';
 import { readSmall } from './payload.ts';
@@ -95,8 +95,18 @@ async function assemble(context: Context, upload: Upload, parts: readonly Upload
     system, meta, tags, storageClass, echoed, key: upload.key, versionId: newVersionId(context.bucket), deleteMarker: false, modified: context.clock.now(),
     etag: joinETag(upload, parts), checksum, restore: undefined,
     parts: parts.map(({ number, size, etag, modified, checksum: own }) => ({ number, size, etag, modified, checksum: own })),
-    body: await context.layout.concat(parts.map((part) => part.body)),
+    body: await joined(context, parts),
   };
+}
+
+async function joined(context: Context, parts: readonly UploadPart[]): Promise<Body> {
+  try {
+    return await context.layout.concat(parts.map((part) => part.body));
+  } catch (error) {
+    // Another request may have ended the upload meanwhile, and its parts with it: then that is the answer.
+    await findUpload(context);
+    throw error;
+  }
 }
 
 const resultXml = (context: Context, version: ObjectVersion): string => {

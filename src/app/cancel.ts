@@ -7,6 +7,7 @@ import { asBrigadeError, errorLine, isKind } from '../core/errors.ts';
 import type { Problem } from '../core/item.ts';
 import { sweepLeftovers, sweepUploads } from '../engine/sweeper.ts';
 import type { SqliteLedger } from '../ledger/sqlite/index.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger, Run } from '../ports/ledger.ts';
 import { writeSaid } from './limits.ts';
@@ -28,14 +29,15 @@ export interface EndOptions {
   /** When one of those that came later died. */
   readonly diedMs?: number | undefined;
   readonly events: Events;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
 /** Nobody works on it any more. First the ledger says that it is over: what this does not remove, the next run does. */
-export async function endForGood({ ledger, settle, run, stores, atWorkSinceMs, diedMs, events, signal }: EndOptions): Promise<void> {
+export async function endForGood({ ledger, settle, run, stores, atWorkSinceMs, diedMs, events, clock, signal }: EndOptions): Promise<void> {
   await closeRun(ledger, run, settle);
   stores.setRates({});
-  const context = { ledger, run: run.number, destination: stores.destination, events };
+  const context = { ledger, run: run.number, destination: stores.destination, events, clock };
   try {
     await sweepUploads(context, signal);
     await sweepLeftovers(context, { atWorkSinceMs, diedMs }, signal);
@@ -110,7 +112,7 @@ async function endThere({ ledger, settle }: Closing, run: Run, options: CancelOp
     return leftToTheNext(events, thrown);
   }
   try {
-    await endForGood({ ledger, settle, run, stores, atWorkSinceMs: clock.now(), diedMs: clock.now(), events, signal });
+    await endForGood({ ledger, settle, run, stores, atWorkSinceMs: clock.now(), diedMs: clock.now(), events, clock, signal });
   } finally {
     await stores.close();
   }

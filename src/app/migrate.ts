@@ -269,7 +269,7 @@ async function work(migration: Migration, flags: Flags, around: Surroundings, st
     }, AbortSignal.any([around.signal, lost, cancel.signal])).catch(async (error: unknown) => {
       if (lost.aborted || around.signal.aborted || !cancel.signal.aborted || !isKind(error, 'cancelled', 'premise', 'throttled', 'transient')) throw error;
       await crew.giveUp();
-      await endForGood({ ledger, settle: () => hands.settle(), run, stores, atWorkSinceMs, diedMs: crew.diedMs?.(), events: around.events, signal: AbortSignal.any([around.signal, lost]) });
+      await endForGood({ ledger, settle: () => hands.settle(), run, stores, atWorkSinceMs, diedMs: crew.diedMs?.(), events: around.events, clock: around.clock, signal: AbortSignal.any([around.signal, lost]) });
       return 'cancelled' as const;
     });
   } catch (error) {

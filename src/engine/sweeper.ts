@@ -3,8 +3,10 @@
  * uploads in our ledger; uploads begun during this run, or one before it that was given up, for a key that this run has settled (their answer was lost before the ledger knew the
  * id); files of killed writers that nobody has changed since.
  */
+import { isCanary } from '../core/canary.ts';
 import { isKind } from '../core/errors.ts';
 import type { ItemState } from '../core/item.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger, Run } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
@@ -14,6 +16,7 @@ export interface SweepContext {
   readonly run: number;
   readonly destination: Store;
   readonly events: Events;
+  readonly clock: Clock;
 }
 
 /** Uploads of this run whose object is still pending stay: another process goes on with their parts, unless the run was given up. */
@@ -64,27 +67,34 @@ export function writtenSinceMs(ledger: Pick<Ledger, 'run'>, run: Pick<Run, 'numb
 
 /** Clocks of stores may be this far from ours without anybody having been warned (doctor warns from there on). */
 const SKEW_MS = 60_000;
+/** A look at a store is over within seconds: what is older was begun by a process that was killed at it. */
+const LOOK_MS = 60_000;
 
 /**
  * After the last write of a run: uploads that nobody recorded. One request where there is nothing to find; on a file system, where there is
  * one only if a process `died` between beginning an upload and telling of it, a walk.
  */
 async function sweepStrays(context: SweepContext, sinceMs: number, died: boolean, signal: AbortSignal): Promise<void> {
-  const { ledger, run, destination, events } = context;
+  const { ledger, run, destination, events, clock } = context;
   const isFollowing = sinceMs < (ledger.run(run)?.startedMs ?? 0);
   const { multipart } = destination;
-  if (multipart === undefined || (destination.facts.names === 'posix' && !died)) return;
+  if (multipart === undefined || isWalk(destination, died)) return;
   const isOver = isGivenUp(context);
   const recorded = new Set(ledger.openUploads().map(({ upload }) => upload.id));
   try {
     for await (const { key, id, initiatedMs } of multipart.listUploads(signal)) {
-      const isYoung = initiatedMs !== undefined && initiatedMs >= sinceMs - SKEW_MS;
-      if (!recorded.has(id) && isYoung && isSettled(ledger.item(run, key)?.state, isFollowing, isOver)) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
+      if (initiatedMs === undefined || recorded.has(id)) continue;
+      const isStray = initiatedMs >= sinceMs - SKEW_MS && isSettled(ledger.item(run, key)?.state, isFollowing, isOver);
+      if (isCanary(key) ? initiatedMs < clock.now() - LOOK_MS - SKEW_MS : isStray) await multipart.abort({ key, id, size: 0, partSize: 0 }, signal);
     }
   } catch (error) {
     if (isKind(error, 'cancelled')) throw error;
     events.emit({ type: 'note', level: 'warn', text: `could not look for unfinished uploads: ${error instanceof Error ? error.message : String(error)}` });
   }
+}
+
+function isWalk({ facts }: Store, died: boolean): boolean {
+  return facts.names === 'posix' && !died;
 }
 
 /** `isFollowing`: what is unchanged now may have been written by the run before, which was given up. `isOver`: so was this one, and nobody goes on with what is pending. */

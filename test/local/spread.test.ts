@@ -147,7 +147,7 @@ async function scene(seed: number, fate?: Kill | Stop, onPut?: (puts: number, ch
     const { copied, failed } = ledger.tally(run);
     assert.equal(copied.objects + failed.objects, 1);
     // As the coordinator does before it closes a run.
-    const sweep = { ledger, run, destination, events: { emit: () => undefined } };
+    const sweep = { ledger, run, destination, events: { emit: () => undefined }, clock };
     await sweepUploads(sweep, new AbortController().signal);
     return { ...counts, steps, by, bytes: destination.bytes('big'), source: source.bytes('big'), openUploads: ledger.openUploads().length, bytesSent: ledger.totals(run).bytesSent, failed: failed.objects };
   } finally {

@@ -147,7 +147,7 @@ async function drive(world: World, { process, cancel }: RunningCoordinator, ledg
   } catch (thrown) {
     if (signal.aborted || !cancel.signal.aborted || !isKind(thrown, 'cancelled')) throw thrown;
     await crew.giveUp();
-    await endForGood({ ledger, settle: () => ledger.flush(), run, stores: { destination, setRates: () => undefined }, atWorkSinceMs: clock.now(), events, signal });
+    await endForGood({ ledger, settle: () => ledger.flush(), run, stores: { destination, setRates: () => undefined }, atWorkSinceMs: clock.now(), events, clock, signal });
     return { state: 'cancelled' };
   } finally {
     await crew.close();

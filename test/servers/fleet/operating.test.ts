@@ -118,9 +118,12 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
       const now = await metricsAt(coordinator.said);
       return now.get('brigade_trouble{migration="pair",code="E_NO_WORKERS"}') === 1 ? now : undefined;
     });
-    assert.deepEqual(['brigade_backlog_tasks', 'brigade_outstanding_tasks', 'brigade_workers_alive', 'brigade_backlog_per_worker'].map((name) => alone.get(of(name))), [60, 60, 0, 60]);
+    const [backlog = 0, ...others] = ['brigade_backlog_tasks', 'brigade_outstanding_tasks', 'brigade_backlog_per_worker', 'brigade_workers_alive'].map((name) => alone.get(of(name)));
+    // Sixty of five, and some more where a listing is so slow that what there is goes out early.
+    assert.ok(backlog >= 60 && backlog < 70, String(backlog));
+    assert.deepEqual(others, [backlog, backlog, 0]);
     assert.equal(alone.get('brigade_objects{migration="pair",state="pending"}'), 300);
-    assert.match((await site.brigade('status', 'pair')).out, /^fleet: 0 workers, 60 tasks to do.*\ntrouble: no worker is at work on this run/m);
+    assert.match((await site.brigade('status', 'pair')).out, /^fleet: 0 workers, 6\d tasks to do.*\ntrouble: no worker is at work on this run/m);
     await found(() => (/no worker is at work on this run.*\[E_NO_WORKERS\]/.test(coordinator.said()) ? true : undefined));
 
     const worker = site.startHeard({}, 'worker', ...site.fleet, '--processes', '2', '--metrics', '127.0.0.1:0');
@@ -132,7 +135,7 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
     assert.equal(working.get(of('brigade_drain_target_seconds')), 5);
     assert.equal(working.has('brigade_trouble{migration="pair",code="E_NO_WORKERS"}'), false);
     const status = JSON.parse((await site.brigade('status', 'pair', '-o', 'json')).out) as { fleet: { drainMs: number; backlog: number; workers: number } };
-    assert.ok(status.fleet.drainMs > 0 && status.fleet.backlog <= 60 && status.fleet.workers === 2, JSON.stringify(status.fleet));
+    assert.ok(status.fleet.drainMs > 0 && status.fleet.backlog <= backlog && status.fleet.workers === 2, JSON.stringify(status.fleet));
 
     const counted = await found(async () => {
       const now = await metricsAt(worker.said);

@@ -162,7 +162,8 @@ test('a run whose coordinator was killed is cancelled through the journal: its w
   const file = fleet.write('limits: { bandwidth: 4 MiB/s }\n');
   fleet.start('worker', ...fleet.fleet, '--processes', '1');
   const coordinator = fleet.start('coordinator', file, ...fleet.fleet, '--progress', 'none');
-  await until('an upload is open', async () => await fleet.uploads() > 0);
+  // The look before the run begins an upload, too.
+  await until('an upload of the run is open', async () => (await fleet.brigade('status', 'pair')).exit === 0 && await fleet.uploads() > 0);
   coordinator.child.kill('SIGKILL');
   await coordinator.ended;
   const refused = await fleet.brigade('cancel', 'pair', '--yes');
