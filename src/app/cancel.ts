@@ -15,6 +15,7 @@ import type { Surroundings } from './migrate.ts';
 import { openForChange, refuseFleet, runOf, storedBinding } from './open-run.ts';
 import { ledgerPath } from './state.ts';
 import { openStores, type OpenStores } from './stores.ts';
+import { isUnfinished } from './unfinished.ts';
 
 export const CANCELLED: Problem = { code: 'E_RUN_CANCELLED', message: 'somebody cancelled this run: brigade cancel', hint: 'the next run lists again and copies what is missing' };
 
@@ -80,12 +81,12 @@ export async function cancelAlone(name: string, options: CancelOptions): Promise
   const index = await openForChange(await storedBinding(ledgerPath(options.stateDir, name)), options);
   try {
     const run = runOf(index);
-    if (isOver(run)) return run;
+    if (!isUnfinished(run)) return run;
     const closing = await (options.open ?? localClosing)(index, options);
     try {
       // What became of it on other machines is known only now.
       const now = index.run(run.number) ?? run;
-      if (isOver(now)) return now;
+      if (!isUnfinished(now)) return now;
       await closing.giveUp(now);
       await endThere(closing, now, options);
       return index.run(run.number) ?? run;
@@ -95,10 +96,6 @@ export async function cancelAlone(name: string, options: CancelOptions): Promise
   } finally {
     await index.close();
   }
-}
-
-function isOver({ state }: Run): boolean {
-  return state !== 'active' && state !== 'paused';
 }
 
 async function endThere({ ledger, settle }: Closing, run: Run, options: CancelOptions): Promise<void> {

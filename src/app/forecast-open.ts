@@ -15,6 +15,7 @@ import type { ForecastAround } from './forecast-types.ts';
 import { listingLanes } from './options.ts';
 import { ledgerPath } from './state.ts';
 import { openStores, type OpenStores } from './stores.ts';
+import { isUnfinished } from './unfinished.ts';
 
 /** As openStores(), with what is known of the destination by its profile or an earlier doctor. A destination that is not there yet is empty. */
 export async function openForLook(migration: Migration, around: ForecastAround, unordered: boolean): Promise<OpenStores & { readonly destinationMissing: boolean }> {
@@ -89,7 +90,7 @@ export async function openRecord(migration: Migration, around: ForecastAround, s
 
 function warningsOf(ledger: LedgerView, changed: boolean): string[] {
   const run = ledger.run();
-  const unfinished = run !== undefined && (run.state === 'active' || run.state === 'paused');
+  const unfinished = run !== undefined && isUnfinished(run);
   return [
     ...(changed ? ['the options differ from those of the ledger: the run asks for --new or --adopt'] : []),
     ...(unfinished ? [`run ${run.number} is not finished: brigade run goes on with it, this plan is of a new one`] : []),

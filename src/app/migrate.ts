@@ -32,6 +32,7 @@ import { ledgerPath } from './state.ts';
 import { narrowToObject } from './single.ts';
 import { isBetweenFolders, openStores, type OpenStores, type StoreDeps } from './stores.ts';
 import { threadsFor } from './threads.ts';
+import { isUnfinished } from './unfinished.ts';
 
 export interface RunFlags {
   readonly stateDir: string;
@@ -163,7 +164,7 @@ function pausedOrThrow(migration: Migration, flags: RunFlags, thrown: unknown): 
   const view = inspectLedger(path);
   try {
     const run = view.run();
-    if (run === undefined || (run.state !== 'active' && run.state !== 'paused')) throw thrown;
+    if (run === undefined || !isUnfinished(run)) throw thrown;
     return { exit: EXIT.paused, run, tally: view.tally(run.number), ledger: path, pause: problemOf(thrown) };
   } finally {
     void view.close();
@@ -238,7 +239,7 @@ async function openBound(migration: Migration, flags: RunFlags, stores: OpenStor
 /** An unfinished run is resumed, after a finished one a delta begins; `fresh` closes the unfinished one (design §5, Runs). */
 function startRun({ ledger, resume }: Hands, flags: RunFlags): Run {
   const last = ledger.run();
-  const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused') ? last : undefined;
+  const unfinished = last !== undefined && isUnfinished(last) ? last : undefined;
   if (unfinished !== undefined && !flags.fresh) {
     resume(unfinished.number);
     ledger.updateRun(unfinished.number, { state: 'active', pause: null, resumed: true });

@@ -1,5 +1,6 @@
 /** The account of a run for people: what a run ends with, what `status` and `report` show. */
 import type { Account, CodeGroup } from '../app/account.ts';
+import { isUnfinished } from '../app/unfinished.ts';
 import { oneLine } from '../core/errors.ts';
 import { EVIDENCE, type Tally } from '../core/item.ts';
 import { showKey } from '../core/key.ts';
@@ -113,7 +114,7 @@ function nextText(account: Account, options: SummaryOptions): string {
   const { command, resume } = options;
   const { migration: name, run, tally, verify } = account;
   const next: string[] = [];
-  if (run.state === 'active' || run.state === 'paused') next.push(`${command(resume ?? `retry ${name}`)}   (goes on where it was)`);
+  if (isUnfinished(run)) next.push(`${command(resume ?? `retry ${name}`)}   (goes on where it was)`);
   if (run.state === 'finished' && tally.failed.objects > 0) next.push(...mendLines(account, options));
   if (run.state === 'finished' && verify === undefined && tally.copied.objects + tally.unchanged.objects > 0) next.push(command(`verify ${name}@${run.number}`));
   if (verify !== undefined && verify.findings > 0) next.push(`${command(`report ${name}@${run.number} -o json`)}   (all differences)`);

@@ -17,7 +17,7 @@ type PackedTask = Task & Required<Pick<Task, 'columns'>>;
 
 /** The same task with its items packed, and no longer held as objects. */
 export function packTask(task: Task): PackedTask {
-  return task.columns === undefined ? columnTask(columnsOf(task), task.problems) : columnTask(task.columns, task.problems);
+  return columnTask(columnsOf(task), task.problems);
 }
 
 /** A task out of columns, which nobody may write to afterwards. */
@@ -32,4 +32,8 @@ export function columnsOf(task: Task): Buffer {
 
 export function itemCount(task: Task): number {
   return task.columns === undefined ? task.items.length : lineCount(task.columns);
+}
+
+export function itemsOfAll(tasks: readonly Task[]): number {
+  return tasks.reduce((sum, task) => sum + itemCount(task), 0);
 }

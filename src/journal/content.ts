@@ -55,17 +55,16 @@ export function packPlan(nonce: string, records: readonly PlanRecord[]): Buffer 
   const lines: Line[] = [];
   const planned: Buffer[] = [];
   const problems = new Problems();
-  const told = (items: readonly Item[], problemOf: (item: Item, at: number) => Problem | undefined): Told =>
-    items.map((item, at) => [at, problems.number(problemOf(item, at))] as const).filter(([, number]) => number > 0);
+  const told = (said: readonly (Problem | undefined)[]): Told => said.map((problem, at) => [at, problems.number(problem)] as const).filter(([, number]) => number > 0);
   const packed = records.map((record): PackedRecord => {
     if (record.type === 'plan') {
       planned.push(...record.page.tasks.map(columnsOf));
-      const tasks = record.page.tasks.map((task) => ({ problems: task.problems.size === 0 ? [] : told(task.items, ({ key }) => task.problems.get(key)) }));
+      const tasks = record.page.tasks.map((task) => ({ problems: task.problems.size === 0 ? [] : told(task.items.map(({ key }) => task.problems.get(key))) }));
       return { ...record, page: { ...record.page, tasks } };
     }
     if (record.type !== 'amend') return record;
     lines.push(...record.changes.map(({ item }) => ({ item })));
-    return { ...record, changes: { items: record.changes.length, problems: told(record.changes.map(({ item }) => item), (_, at) => record.changes[at]?.problem) } };
+    return { ...record, changes: { items: record.changes.length, problems: told(record.changes.map(({ problem }) => problem)) } };
   });
   const head: PlanHead = { nonce, problems: problems.list, records: packed };
   return joinContent(head, packLines(lines), ...planned);

@@ -3,7 +3,7 @@
  * those of the same work are folded in the order of their numbers; so the ledger becomes the same in whatever order, and however often, they
  * are seen. What was folded is marked in the transaction that folded it: after a crash the next fold goes on from there.
  */
-import { itemCount } from '../core/columns.ts';
+import { itemsOfAll } from '../core/columns.ts';
 import { BrigadeError } from '../core/errors.ts';
 import type { Damage, FoldTarget, Journal, PlanRecord, ReadPlan, ReadReport, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
 import { comparePlaces, reportKey } from './names.ts';
@@ -177,5 +177,5 @@ function nameOf({ epoch, seq, task, firstPart = 0 }: WorkName & TaskName): strin
 }
 
 function weightOf(records: readonly PlanRecord[]): number {
-  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + itemCount(task), 0) : 1), 1);
+  return records.reduce((sum, record) => sum + (record.type === 'plan' ? itemsOfAll(record.page.tasks) : 1), 1);
 }

@@ -1,12 +1,11 @@
 /** The journal of a run that nobody coordinates, for the command that cancels it. */
+import { isCoordinators } from '../../fleet/coordinator/epoch.ts';
 import { JournalledLedger } from '../../fleet/coordinator/journalled-ledger.ts';
-import { Workers } from '../../fleet/coordinator/workers.ts';
+import { OVER_MS, Workers } from '../../fleet/coordinator/workers.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { CancelOptions } from '../cancel.ts';
 import { catchUp, takeLead } from './coordinator.ts';
 
-/** Who has not laid down by then what is over does so once he hears of it. */
-const OVER_MS = 15_000;
 const LOOK_MS = 500;
 
 /** @throws BrigadeError as `fleetHands`: E_LOCKED_RUN where a coordinator is at work on another machine */
@@ -23,7 +22,7 @@ export function journalClosing(journal: Journal, version: string): NonNullable<C
         await pen.control({ run: number + 1, pause: false, rates: {}, workers: 1 }, signal);
         const workers = new Workers(clock);
         for (const toldMs = clock.monotonic(); clock.monotonic() - toldMs < OVER_MS; await clock.sleep(LOOK_MS, signal)) {
-          workers.look((await journal.beats(signal)).filter(({ role }) => role !== 'coordinator'));
+          workers.look((await journal.beats(signal)).filter((beat) => !isCoordinators(beat)));
           if (workers.areThrough(number + 1, toldMs)) break;
         }
         await catchUp(journal, { index, around });

@@ -1,6 +1,7 @@
 import { cancelAlone } from '../../app/cancel.ts';
 import { readSaid, writeSaid } from '../../app/limits.ts';
 import { lastSaved } from '../../app/saved-migration.ts';
+import { isUnfinished } from '../../app/unfinished.ts';
 import { BrigadeError, oneLine, usageError } from '../../core/errors.ts';
 import type { Tally } from '../../core/item.ts';
 import { isCoordinated, type LedgerView } from '../../ledger/sqlite/index.ts';
@@ -41,10 +42,6 @@ async function end(invocation: Invocation, view: LedgerView, run: Run, signal: A
     while (isUnfinished(now()) && isCoordinated(view.path)) await io.clock.sleep(LOOK_MS, signal);
   }
   return now();
-}
-
-function isUnfinished({ state }: Run): boolean {
-  return state === 'active' || state === 'paused';
 }
 
 /** Somebody took it up here in that moment: it is theirs to end. Who coordinates it on another machine is only to be told there. */

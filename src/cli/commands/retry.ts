@@ -1,4 +1,5 @@
 import { reopenFailed, type Reopened } from '../../app/retry.ts';
+import { isUnfinished } from '../../app/unfinished.ts';
 import { oneLine } from '../../core/errors.ts';
 import { showCount } from '../../core/units.ts';
 import type { Migration } from '../../config/index.ts';
@@ -13,7 +14,7 @@ export async function execute(invocation: Invocation): Promise<number> {
   if (options.has('queue') || options.has('journal')) return overFleet(invocation, migration, number);
   const reopened = await reopenFailed(migration, number, filterOf(options), { stateDir: stateDir(invocation), clock: io.clock, signal: new AbortController().signal });
   const { run, objects } = reopened;
-  const unfinished = run.state === 'active' || run.state === 'paused';
+  const unfinished = isUnfinished(run);
   tellOfThePlan(invocation, migration, reopened);
   if (objects > 0 || unfinished) {
     io.err.line(`${oneLine(migration.name)}@${run.number}: ${showCount(objects)} failed ${objects === 1 ? 'object is' : 'objects are'} tried again`);

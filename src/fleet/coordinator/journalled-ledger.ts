@@ -5,7 +5,7 @@
  *
  * Reports of workers are folded between segments, never beside one: an amendment says how many reports came before it (ports/journal.ts).
  */
-import { itemCount, packTask } from '../../core/columns.ts';
+import { itemsOfAll, packTask } from '../../core/columns.ts';
 import { asBrigadeError, BrigadeError, isKind } from '../../core/errors.ts';
 import type { Item, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
@@ -101,7 +101,7 @@ export class JournalledLedger implements Ledger {
 
   addPlan(run: number, page: PlannedPage): void {
     const tasks = page.tasks.map(packTask);
-    this.#add([{ type: 'plan', run, page: { ...page, tasks } }], tasks.reduce((sum, task) => sum + itemCount(task), 1));
+    this.#add([{ type: 'plan', run, page: { ...page, tasks } }], 1 + itemsOfAll(tasks));
   }
 
   addTotals(run: number, totals: Partial<RunTotals>): void {

@@ -18,6 +18,9 @@ const SILENT_MS = 35_000;
 /** After this nobody expects it back. */
 const GONE_MS = 60 * 60_000;
 
+/** Who has not laid down by then what is over does so once he hears of it. */
+export const OVER_MS = 15_000;
+
 export class Workers {
   readonly #clock: Clock;
   #seen = new Map<string, Seen>();

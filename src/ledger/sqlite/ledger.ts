@@ -1,5 +1,5 @@
 /** The writing half of the ledger: one coordinator, one connection. See ports/ledger.ts for what each call promises. */
-import { itemCount } from '../../core/columns.ts';
+import { itemCount, itemsOfAll } from '../../core/columns.ts';
 import { BrigadeError } from '../../core/errors.ts';
 import { keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
 import { retryFailed } from '../../core/retry.ts';
@@ -322,5 +322,5 @@ function packedTask(packed: Uint8Array, task: Omit<LeasedTask, 'items' | 'packed
 
 /** Items a segment brings: what its transaction costs. */
 function weightOf(records: readonly PlanRecord[]): number {
-  return records.reduce((sum, record) => sum + (record.type === 'plan' ? record.page.tasks.reduce((all, task) => all + itemCount(task), 0) : record.type === 'verify' ? record.findings.length : 0), 0);
+  return records.reduce((sum, record) => sum + (record.type === 'plan' ? itemsOfAll(record.page.tasks) : record.type === 'verify' ? record.findings.length : 0), 0);
 }
