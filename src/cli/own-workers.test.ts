@@ -9,11 +9,11 @@ import { type Invocation, Options } from './invocation.ts';
 import { Output } from './io.ts';
 import { withWorkers } from './own-workers.ts';
 
-/** Workers that do as this text says, each of which leaves a file named by its process id. */
+/** Workers that do as this text says, each of which leaves a file named by its process id once it listens as the text says. */
 function bench(t: TestContext, does: string) {
   const folder = tempFolder();
   t.after(() => folder[Symbol.dispose]());
-  const entry = folder.write('worker.mjs', `import { writeFileSync } from 'node:fs';\nwriteFileSync(${JSON.stringify(folder.path)} + '/made-' + process.pid, '');\n${does}\n`);
+  const entry = folder.write('worker.mjs', `import { writeFileSync } from 'node:fs';\n${does}\nwriteFileSync(${JSON.stringify(folder.path)} + '/made-' + process.pid, '');\n`);
   let said = '';
   const io = {
     out: new Output({ write: () => true }), err: new Output({ write: (text) => { said += text; return true; } }), env: { PATH: process.env['PATH'] ?? '' }, cwd: folder.path,
