@@ -29,6 +29,19 @@ test('F084: a lease ends where the last granted heartbeat put it, and then nothi
   assert.throws(() => lease.grant(30_000, 'here'), { code: 'E_LEASE_LOST', kind: 'conflict' });
 });
 
+test('F095: an answer that a later one overtook shortens nothing, and what was given back stays so', () => {
+  const clock = standingClock();
+  const lease = new Lease(clock, clock.monotonic(), 30_000);
+  const first = clock.monotonic();
+  clock.advance(10_000);
+  lease.prolong(clock.monotonic(), 30_000);
+  lease.prolong(first, 30_000);
+  assert.equal(lease.leftMs(), 30_000);
+  lease.end();
+  lease.prolong(clock.monotonic(), 30_000);
+  assert.equal(lease.leftMs(), 0);
+});
+
 test('F096: what a ceiling leaves is granted, then no more', () => {
   const clock = standingClock();
   const lease = new Lease(clock, clock.monotonic(), 30_000, 12 * HOUR);

@@ -8,12 +8,15 @@ export class Lease {
   readonly #begun: number;
   readonly #longestMs: number;
   #endsAt: number;
+  /** Of what was granted last. */
+  #asked: number;
 
   /** `since`: a moment not later than the delivery (when the request was sent), so that we never believe in a lease that the queue has ended. */
   constructor(clock: Clock, since: number, leaseMs: number, longestMs = Number.POSITIVE_INFINITY) {
     this.#clock = clock;
     this.#begun = since;
     this.#longestMs = longestMs;
+    this.#asked = since;
     this.#endsAt = since + leaseMs;
   }
 
@@ -39,12 +42,15 @@ export class Lease {
     return Math.min(wantedMs, ceiling);
   }
 
-  /** Granted by the queue, asked for at `since`. */
+  /** Granted by the queue, asked for at `since`. An answer that was overtaken by a later one says nothing any more; what was given back stays so. */
   prolong(since: number, leaseMs: number): void {
+    if (since < this.#asked) return;
+    this.#asked = since;
     this.#endsAt = since + leaseMs;
   }
 
   end(): void {
+    this.#asked = Number.POSITIVE_INFINITY;
     this.#endsAt = Number.NEGATIVE_INFINITY;
   }
 }

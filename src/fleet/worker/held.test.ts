@@ -9,7 +9,7 @@ import { Held } from './held.ts';
 
 const LEASE_MS = 30_000;
 
-async function taken(wantedMs: () => number) {
+async function taken(wantedMs: () => number, answersAfterMs = 0) {
   const clock = simulatedClock();
   const broker = new MemoryBroker({ clock, random: seededRandom(1), leaseMs: LEASE_MS });
   const queue = openMemoryQueue(broker);
@@ -17,7 +17,15 @@ async function taken(wantedMs: () => number) {
   const [delivery] = await queue.receive(1, 0, new AbortController().signal) as readonly [MessageDelivery];
   const asked: number[] = [];
   const events: RunEvent[] = [];
-  const heard = { ...delivery, extend: (ms: number) => { asked.push(ms); return delivery.extend(ms); } };
+  const heard = {
+    ...delivery,
+    extend: async (ms: number) => {
+      asked.push(ms);
+      const granted = await delivery.extend(ms);
+      await clock.sleep(answersAfterMs);
+      return granted;
+    },
+  };
   return { clock, queue, broker, asked, events, held: new Held(heard, queue.limits, wantedMs, { clock, events: { emit: (event) => { events.push(event); } } }) };
 }
 
@@ -50,6 +58,16 @@ test('F095: after two heartbeats without an answer the message is somebody elseâ
   await clock.advance(11_000);
   assert.equal(held.lost.aborted, true);
   assert.ok(events.some((event) => event.type === 'lease' && event.what === 'lost'));
+});
+
+test('F095: answers that come later than the next heartbeat is due are answers: the lease is kept, with beats in their time', async () => {
+  const { clock, broker, held, asked } = await taken(() => LEASE_MS, 14_000);
+  for (let second = 0; second < 120; second++) await clock.advance(1000);
+  assert.equal(held.lost.aborted, false);
+  assert.equal(asked.length, 12);
+  broker.setDown(true);
+  for (let second = 0; second < 30; second++) await clock.advance(1000);
+  assert.equal(held.lost.aborted, true);
 });
 
 test('a lease that is shorter than the queueâ€™s were when it was opened is prolonged in time', async () => {

@@ -20,6 +20,9 @@ export class Held {
   /** The lease to ask for now. */
   readonly #wantedMs: () => number;
   readonly #endMs: number;
+  /** When the last beat was sent, and whether any was answered since then. */
+  #beatMs = 0;
+  #answered = false;
   readonly #lost = new AbortController();
   readonly #ended = new AbortController();
 
@@ -84,31 +87,38 @@ export class Held {
     this.#lost.abort();
   }
 
+  /** The beats keep their time: a slow answer does not put off the next one. */
   async #keep(everyMs: number): Promise<void> {
-    for (let missed = 0; !this.#ended.signal.aborted; ) {
-      await this.#clock.sleep(everyMs, this.#ended.signal).catch(() => undefined);
+    for (let missed = 0, dueMs = this.#clock.monotonic() + everyMs; !this.#ended.signal.aborted; dueMs = this.#beatMs + everyMs) {
+      await this.#clock.sleep(Math.max(0, dueMs - this.#clock.monotonic()), this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted) return;
       // Who was frozen need not ask: somebody else has it.
       if (this.delivery.leaseLeftMs() <= 0) return this.#lose();
+      this.#answered = false;
       const granted = await this.#beat(everyMs);
-      missed = granted === undefined ? missed + 1 : 0;
+      missed = this.#answered ? 0 : missed + 1;
       if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lose();
-      if (typeof granted !== 'number') continue;
-      everyMs = granted / BEATS;
-      this.#events.emit({ type: 'lease', what: 'extended' });
+      if (typeof granted === 'number') everyMs = granted / BEATS;
     }
   }
 
-  /** What was granted; undefined: not now, or no answer before the next beat is due. */
+  /** What was granted; undefined: not now, or no answer before the next beat is due. One that comes later than that still counts as one. */
   async #beat(mostMs: number): Promise<number | 'over' | undefined> {
-    const answered = new AbortController();
-    const beat = this.delivery.extend(this.#wantedMs()).catch((thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
-    const late = this.#clock.sleep(mostMs, answered.signal).then(() => undefined, () => undefined);
+    this.#beatMs = this.#clock.monotonic();
+    const enough = new AbortController();
+    const beat = this.delivery.extend(this.#wantedMs()).then((granted) => this.#grant(granted), (thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
+    const late = this.#clock.sleep(mostMs, enough.signal).then(() => undefined, () => undefined);
     try {
       return await Promise.race([beat, late]);
     } finally {
-      answered.abort();
+      enough.abort();
     }
+  }
+
+  #grant(ms: number): number {
+    this.#answered = true;
+    this.#events.emit({ type: 'lease', what: 'extended' });
+    return ms;
   }
 }
 
@@ -116,8 +126,9 @@ function isOver(thrown: unknown): boolean {
   return thrown instanceof BrigadeError && (thrown.code === 'E_LEASE_LOST' || thrown.code === 'E_LEASE_CEILING');
 }
 
-/** So long somebody else may take what cannot be begun here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
+/** Deliveries. */
 const MANY_HANDS = 12;
+/** So long somebody else may take what cannot be begun here; longer the oftener it was given back, so that the queue never takes it for poisoned. */
 const ELSEWHERE = { leastMs: 30_000, mostMs: 5 * 60_000, doublesAfter: 4 };
 
 export function elsewhereMs(receives: number): number {
