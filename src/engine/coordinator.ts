@@ -36,6 +36,8 @@ export interface Crew {
   go(): void;
   /** True when no executor holds a task. */
   idle(): boolean;
+  /** The run needs them no more. What they do besides is not to wait for somebody who lets it go on. */
+  release?(): Promise<void>;
   /** When an executor last died in the middle of its work, wall clock; absent or undefined: none did. */
   diedMs?(): number | undefined;
   /** Rejects with the first premise that fails, of any executor. A new one each time the crew goes. */
@@ -160,6 +162,8 @@ class Coordinator {
     await this.#close();
     await this.#finishDirectories();
     const verified = await this.#verify();
+    // Before it is over: nobody does it afterwards.
+    await this.#options.crew.release?.();
     ledger.updateRun(this.#run, { state: 'finished', stage: 'done', pause: null });
     this.#options.events.emit({ type: 'stage', stage: 'done' });
     return { state: 'finished', tally: ledger.tally(this.#run), ...(verified === undefined ? {} : { verified }) };

@@ -205,6 +205,7 @@ function managed(crew: FleetCrew, stopPublishing: () => void): ManagedCrew {
     hold: () => crew.hold(),
     go: () => crew.go(),
     idle: () => crew.idle(),
+    release: () => crew.release(),
     diedMs: () => crew.diedMs(),
     get trouble() { return crew.trouble; },
     limit: (now) => crew.limit(now),

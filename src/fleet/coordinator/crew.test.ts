@@ -466,3 +466,16 @@ test('a run is given up although a worker does not answer: it is not waited for 
   const { run, pause, by, rates } = await ground.journal.readControl() ?? {};
   assert.deepEqual([run, pause, by, rates], [2, false, undefined, {}], 'the pause was of the run that is over, and of no other one');
 });
+
+test('a run that ends while it is paused leaves no pause behind, whatever is said to it afterwards', async (t) => {
+  const ground = await planned(t, 10, 10);
+  const crew = ground.crew();
+  crew.limit({ bandwidth: 0, paused: true });
+  const control = () => ground.journal.readControl();
+  for (let said = await control(); said?.['by'] !== 'operator'; said = await control()) await ground.clock.sleep(1000);
+  await crew.release();
+  crew.limit({ bandwidth: 0, paused: true });
+  await ground.clock.sleep(30_000);
+  const { run, pause, by, rates } = await control() ?? {};
+  assert.deepEqual([run, pause, by, rates], [1, false, undefined, {}], 'nobody would let plain messages of the migration go on');
+});

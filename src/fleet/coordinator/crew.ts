@@ -11,7 +11,6 @@
 import { asBrigadeError, type BrigadeError, isKind } from '../../core/errors.ts';
 import type { Problem } from '../../core/item.ts';
 import { type SizeClass, sizeClass } from '../../core/pack.ts';
-import type { InForce, Rates } from '../../core/timetable.ts';
 import type { Crew } from '../../engine/coordinator.ts';
 import { Rest } from '../../engine/rest.ts';
 import { Trouble } from '../../engine/trouble.ts';
@@ -28,8 +27,8 @@ import { observing } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
 import { Patience } from './patience.ts';
 import { type Signals, Weights } from './signals.ts';
-import { Telling } from './telling.ts';
-import { nobodyWorks, Workers } from './workers.ts';
+import { controlOf, type Limits, type Standing, Telling } from './telling.ts';
+import { nobodyWorks, OVER_MS, Workers } from './workers.ts';
 
 interface Unsent {
   readonly task: LeasedTask;
@@ -62,8 +61,6 @@ const LEAST_WINDOW = 256;
 const WINDOW_MS = 30 * 60_000;
 const CLAIM = 64;
 const HOLD_MS = 60_000;
-/** Who has not laid down by then what is over does so once he hears of it. */
-const OVER_MS = 15_000;
 const MANY_SENDINGS = 20;
 
 export class FleetCrew implements Crew {
@@ -82,9 +79,8 @@ export class FleetCrew implements Crew {
   readonly #patience: Patience;
   /** The run waits for a premise. */
   #held = false;
-  #limits: Rates & Pick<InForce, 'paused'> = {};
-  #isOver = false;
-  #isThrough = false;
+  #limits: Limits = {};
+  #standing: Standing = 'open';
   #nudge: () => void = () => undefined;
   readonly #dueMs: Record<Chore, number> = { weigh: 0, fold: 0, reap: 0, look: 0, calm: 0 };
   #done: { readonly atMs: number; readonly tasks: number }[] = [];
@@ -151,7 +147,7 @@ export class FleetCrew implements Crew {
   }
 
   get #standsStill(): boolean {
-    return this.#isPaused || this.#isOver;
+    return this.#isPaused || this.#standing !== 'open';
   }
 
   /** What keeps all workers from working, or that there is none. */
@@ -183,7 +179,7 @@ export class FleetCrew implements Crew {
     this.#stop.abort();
   }
 
-  limit(limits: Rates & Pick<InForce, 'paused'>): void {
+  limit(limits: Limits): void {
     this.#limits = limits;
     this.#changed();
   }
@@ -206,16 +202,24 @@ export class FleetCrew implements Crew {
     }
   }
 
+  /** Plain messages of the migration are no part of the run: where an operator had paused it, nobody would let them go on. */
+  async release(): Promise<void> {
+    const { clock, signal } = this.#options;
+    this.#standing = 'done';
+    this.#changed();
+    while (this.#telling.told['pause'] !== false && !this.#stop.signal.aborted) await clock.sleep(TURN_MS, signal);
+  }
+
   /** What was done by now is folded; what is in the queue is over for whoever gets it, and so is what he does who could not be waited for. */
   async giveUp(): Promise<void> {
     const { clock, signal, run } = this.#options;
-    this.#isOver = true;
+    this.#standing = 'given up';
     this.#held = true;
     this.#changed();
     while (this.#telling.told['run'] !== run + 1) await clock.sleep(TURN_MS, signal);
     for (const toldMs = clock.monotonic(); clock.monotonic() - toldMs < OVER_MS && !this.#workers.areThrough(run + 1, toldMs); this.#dueMs.look = 0) await clock.sleep(TURN_MS, signal);
     // Nobody lets the fleet go on later, and plain messages of the migration are no part of the run.
-    this.#isThrough = true;
+    this.#standing = 'laid down';
     // What a journal that is away now does not tell is folded by the next coordinator.
     await this.#telling.tell().then(() => this.#foldNow(true)).catch((thrown: unknown) => this.#failed(asBrigadeError(thrown, 'fold')));
   }
@@ -476,12 +480,8 @@ export class FleetCrew implements Crew {
     this.#weights.weigh(ledger.openTasks(run), ledger.tally(run), this.#resting);
   }
 
-  /** What workers are to obey. Runs before the one that it names are over. */
   #control(): Control {
-    const { paused, bandwidth, requests } = this.#isOver && this.#limits.paused === true ? {} : this.#limits;
-    const rates = { ...(bandwidth === undefined ? {} : { bandwidth }), ...(requests === undefined ? {} : { requests }) };
-    // Who takes over on another machine keeps the run paused, without the file in which that was said.
-    return { run: this.#options.run + (this.#isOver ? 1 : 0), pause: this.#isOver ? !this.#isThrough : this.#isPaused, ...(paused === true ? { by: 'operator' } : {}), rates, workers: Math.max(1, this.living) };
+    return controlOf({ run: this.#options.run, standing: this.#standing, isHeld: this.#held, limits: this.#limits, workers: this.living });
   }
 
   #once(what: string, text: string): void {
