@@ -53,6 +53,7 @@ const swapper = `
   };
   const run = () => { for (let n = 0; n < 20; n++) swap(...pairs[n % pairs.length]); setImmediate(run); };
   process.on('SIGTERM', () => { process.stdout.write(String(count)); process.exit(0); });
+  process.stdout.write('.');
   run();`;
 
 interface Answer { readonly status: number; readonly body: string }
@@ -144,6 +145,7 @@ export async function hostileRun(options: HostileOptions): Promise<HostileResult
     const swapping = spawn(process.execPath, ['-e', swapper, join(site.base, 'root'), outside.path], { stdio: ['ignore', 'pipe', 'inherit'] });
     let swaps = '';
     swapping.stdout.on('data', (piece: Buffer) => (swaps += piece.toString()));
+    while (swaps === '') await once(swapping.stdout, 'data');
     const { statuses, leaks } = await attack(agent, options, outside);
     swapping.kill('SIGTERM');
     await once(swapping, 'close');
@@ -155,7 +157,7 @@ export async function hostileRun(options: HostileOptions): Promise<HostileResult
     assert.deepEqual({ leaks, changed, escaped: traced?.escaped.slice(0, 5) ?? [] }, { leaks: [], changed: [], escaped: [] });
     const { report } = await fsck(empty, true);
     assert.equal(report.problems, 0);
-    return { requests: options.paths, statuses, swaps: Number(swaps), readsWatched, opened: traced?.opened, escapes: 0 };
+    return { requests: options.paths, statuses, swaps: Number(swaps.slice(1)), readsWatched, opened: traced?.opened, escapes: 0 };
   } finally {
     await site.remove();
   }

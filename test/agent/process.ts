@@ -15,10 +15,10 @@ const layout = site.layout === 'objects'
 const endpoint = await startEndpoint({
   storage: layout, accessKeys: [{ id: credentials.accessKeyId, secret: credentials.secretAccessKey }], limits: { minPartBytes: 64 * 1024 }, countObjects: false,
 });
-process.stdout.write(`${endpoint.url}\n`);
 process.on('SIGTERM', () => {
   // Defects, each answered as InternalError; what could be told to a client only by ending the answer is none.
   const defects = endpoint.stats.failures.filter((failure) => !(failure instanceof S3Error));
   for (const defect of defects) console.error(defect);
   void endpoint.close().then(() => layout.close()).then(() => process.exit(defects.length === 0 ? 0 : 1));
 });
+process.stdout.write(`${endpoint.url}\n`);

@@ -98,6 +98,8 @@ export const logTail = (migration: Migration, bytes = 3000): string => readFileS
 
 /** False when it is gone already. */
 export function kill(pid: number, signal: NodeJS.Signals): boolean {
+  // To the system these are whole groups of processes, this one among them.
+  if (pid <= 0) throw new RangeError(`no such process: ${pid}`);
   try {
     process.kill(pid, signal);
     return true;

@@ -124,7 +124,7 @@ describe('doctor, all well', () => {
   });
 });
 
-describe('broken set-ups: one line each', { timeout: 30_000 }, () => {
+describe('broken set-ups: one line each', { timeout: 300_000 }, () => {
   test('wrong secret', async () => {
     await serve();
     const lines = await troubles({ secret: 'WRONG', destination: join(dir, 'out') });

@@ -131,12 +131,14 @@ describe('the network', () => {
     const lab = await Lab.open();
     await lab.putMany(150);
     let copied = 0;
+    let back = (): void => undefined;
     const ended = await lab.run({}, { onPause: 'auto' }, {
       onEvent: (event) => {
+        if (event.type === 'waiting') setTimeout(back, 500);
         if (event.type !== 'ended' || ++copied !== 20 || away) return;
         away = true;
-        const back = lab.proxy.add({ name: 'away', fault: { kind: 'reset' } });
-        setTimeout(back, 2500);
+        back = lab.proxy.add({ name: 'away', fault: { kind: 'reset' } });
+        setTimeout(back, 60_000).unref();
       },
     });
     assert.deepEqual([ended.exit, ended.tally.copied.objects, ended.tally.failed.objects], [0, 150, 0]);

@@ -67,7 +67,7 @@ async function scene(t: TestContext, sizes: readonly number[], workers = 1): Pro
       wake = [];
     },
     async until(what, done) {
-      for (let turn = 0; turn < 1000 && !done(); turn++) await clock.sleep(10);
+      for (let turn = 0; turn < 6000 && !done(); turn++) await clock.sleep(10);
       assert.ok(done(), `waited for: ${what}; in flight: ${[...flying].join(' ')}`);
     },
     done: () => ledger.tally(number).copied.objects,

@@ -194,11 +194,17 @@ const ROWS: Readonly<Record<string, Row>> = {
   'rate-limit': {
     amount: 2,
     wire: async (bench) => {
-      const seen = [await fetchRaw(bench), await fetchRaw(bench), await fetchRaw(bench)];
+      const seen = [await fetchRaw(bench)];
+      while (seen.at(-1)!.status === 200 && seen.length < 20) seen.push(await fetchRaw(bench));
       const last = seen.at(-1)!;
       assert.deepEqual([seen[0]?.status, last.status, codeIn(last), last.headers['retry-after']], [200, 503, 'SlowDown', undefined]);
     },
-    driver: async (store) => { await outcome(readAll(store)); return outcome(readAll(store)); }, expected: 'throttled:E_THROTTLED',
+    driver: async (store) => {
+      let last = await outcome(readAll(store));
+      for (let more = 19; more > 0 && last === content; more--) last = await outcome(readAll(store));
+      return last;
+    },
+    expected: 'throttled:E_THROTTLED',
   },
 };
 

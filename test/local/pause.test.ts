@@ -17,7 +17,10 @@ async function until(what: string, is: () => boolean): Promise<void> {
 }
 
 /** By the run's clock that is more than a minute. */
-const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 700));
+async function aWhile(): Promise<void> {
+  // Turns, not one timer: after a stall it would be the first to be heard.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setTimeout(resolve, 14));
+}
 
 const SLOW = 'limits: { bandwidth: 100 KiB/s }\nbatch: { objects: 8 }\n';
 const IN_PARTS = 'transfer: { server_side_copy: never, multipart_threshold: 6 MiB, part_size: 5 MiB, part_concurrency: 1 }\n';

@@ -48,11 +48,11 @@ test('F107: an executor that is killed, or frozen for a while, takes nothing wit
 });
 
 /** Long enough for an executor to start on a busy machine. */
-const SILENCE_MS = 6000;
+const SILENCE_MS = 12_000;
 
 test('I13: an executor frozen beyond the limit of silence is ended; when it would wake, its work is done by others', async () => {
   // More than the other one does within that time: it may be frozen before it was given anything.
-  await using site = await openSite({ objects: 1500 });
+  await using site = await openSite({ objects: 3000 });
   const run = site.runImpatiently(SILENCE_MS);
   await site.until(30);
   const [sleeper = 0] = run.executors();
@@ -79,7 +79,7 @@ test('I13: a coordinator that was frozen beyond the limit does not take its exec
 });
 
 test('I4: eight kills at random instants, and the run ends as if there had been none', async () => {
-  await using site = await openSite();
+  await using site = await openSite({ objects: 600 });
   const kills = noKills();
   const code = await new Killer(site.migration, { seed: 20_261_121, pace: { leastMs: 50, mostMs: 400 }, kills, moved: () => site.written }).run(8);
   assert.equal(code, 0, site.log);

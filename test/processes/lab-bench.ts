@@ -64,7 +64,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-export async function until(what: string, is: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+export async function until(what: string, is: () => boolean | Promise<boolean>, withinMs = 60_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await is())) {
     assert.ok(performance.now() < end, `${what} within ${withinMs} ms`);

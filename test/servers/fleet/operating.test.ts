@@ -149,11 +149,18 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
 
     // Pause and go on, each within 10 s, over processes (brigade limits).
     assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'pause')).exit, 0);
-    await sleep(10_000);
-    const before = readdirSync(join(site.folder.path, 'to'), { recursive: true }).length;
+    const there = (): number => readdirSync(join(site.folder.path, 'to'), { recursive: true }).length;
+    let [before, still] = [there(), 0];
+    await found(async () => {
+      await sleep(100);
+      const now = there();
+      still = now === before ? still + 1 : 0;
+      before = now;
+      return still >= 50 ? true : undefined;
+    });
     assert.ok(before < 307, 'it was paused before it ended');
     await sleep(3000);
-    assert.equal(readdirSync(join(site.folder.path, 'to'), { recursive: true }).length, before, 'nothing moves in a pause');
+    assert.equal(there(), before, 'nothing moves in a pause');
     assert.equal((await metricsAt(coordinator.said)).get(of('brigade_paused')), 1);
     assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'unlimited')).exit, 0);
     await found(() => (readdirSync(join(site.folder.path, 'to'), { recursive: true }).length > before ? true : undefined));

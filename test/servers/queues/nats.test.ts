@@ -12,7 +12,7 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { type NatsServer, startNats } from '../harness/index.ts';
 import { Opened } from './opened.ts';
 
-const LEASE_MS = 1000;
+const LEASE_MS = 2000;
 let server: NatsServer;
 let made = 0;
 let crashed = false;

@@ -165,7 +165,7 @@ describe('what only SQS has', () => {
   });
 
   test('heartbeats and acks that come together share requests of ten', async () => {
-    const queue = await open(options(freshName()));
+    const queue = await open(options(freshName(), { leaseMs: 20_000 }));
     await queue.send(Array.from({ length: 10 }, (_, i) => ({ id: `b-${i}`, body: `b-${i}` })));
     const held = [];
     while (held.length < 10) held.push(...await queue.receive(10, 5000, new AbortController().signal));
