@@ -115,7 +115,7 @@ function begin(endpoint: Endpoint, length: number, some: string): Socket {
 }
 
 /** Waits until the server holds no connection but idle ones that it may keep. */
-async function until(what: () => Promise<boolean> | boolean, ms = 5000): Promise<boolean> {
+async function until(what: () => Promise<boolean> | boolean, ms = 60_000): Promise<boolean> {
   const end = Date.now() + ms;
   while (!(await what())) {
     if (Date.now() > end) return false;
@@ -134,12 +134,12 @@ test('uploads that are cut off in the middle leave no file, no descriptor and no
 });
 
 test('a body that trickles is answered with RequestTimeout and loses its connection; one that is slow but moves is not', async () => {
-  await using here = await site({ limits: { bodyIdleMs: 300, minBytesPerSecond: 1000 } });
+  await using here = await site({ limits: { bodyIdleMs: 2000, minBytesPerSecond: 50 } });
   const stalled = begin(here.endpoint, 10_000, 'x');
   let text = '';
   stalled.on('data', (piece: Buffer) => { text += piece.toString(); });
   const drip = setInterval(() => stalled.write('x'), 50);
-  await Promise.race([once(stalled, 'close'), sleep(5000)]);
+  await Promise.race([once(stalled, 'close'), sleep(60_000, undefined, { ref: false })]);
   clearInterval(drip);
   assert.match(text, /^HTTP\/1\.1 400 .*<Code>RequestTimeout<\/Code>/s);
   assert.deepEqual(await here.stored(), []);
@@ -148,14 +148,14 @@ test('a body that trickles is answered with RequestTimeout and loses its connect
   slow.on('data', (piece: Buffer) => { answer += piece.toString(); });
   for (let i = 0; i < 20; i++) {
     slow.write('y'.repeat(500));
-    await sleep(50);
+    await sleep(150);
   }
   assert.ok(await until(() => answer.startsWith('HTTP/1.1 200')), answer);
   slow.destroy();
 });
 
 test('a client that never reads its answer, or never asks, loses its connection', async () => {
-  await using here = await site({ limits: { idleMs: 300 } });
+  await using here = await site({ limits: { idleMs: 2000 } });
   const content = Buffer.alloc(32 << 20);
   assert.equal((await sendSigned(here.endpoint.url, { method: 'PUT', path: object, body: content })).status, 200);
   const { headers } = sign(here.endpoint.url, { method: 'GET', path: object });
@@ -166,8 +166,9 @@ test('a client that never reads its answer, or never asks, loses its connection'
   const silent = connect(here.endpoint.port, '127.0.0.1');
   silent.on('error', () => undefined);
   silent.resume();
+  const left = once(silent, 'close');
   assert.ok(await until(async () => (await here.openFiles()).length > 0), 'the answer began');
-  await Promise.race([once(silent, 'close'), sleep(5000).then(() => assert.fail('the silent one is still there'))]);
+  await Promise.race([left, sleep(60_000, undefined, { ref: false }).then(() => assert.fail('the silent one is still there'))]);
   assert.ok(await until(async () => (await here.openFiles()).length === 0), 'the file behind the answer is closed');
   deaf.destroy();
 });

@@ -79,12 +79,13 @@ test('the agent serves, says where in one line, keeps its keys apart, drains on 
   assert.equal(await nameOf(reader.send(new CreateBucketCommand({ Bucket: 'three' }))), 'AccessDenied');
   // A request that is under way when SIGTERM comes is answered; a new one is not.
   const { port } = new URL(agent.url);
-  const slow = httpRequest({ port, host: '127.0.0.1', method: 'PUT', path: '/one/slow', headers: sign(agent.url, { method: 'PUT', path: '/one/slow', headers: { 'content-length': '10' } }).headers });
+  const slow = httpRequest({ port, host: '127.0.0.1', method: 'PUT', path: '/one/slow', headers: { ...sign(agent.url, { method: 'PUT', path: '/one/slow', headers: { 'content-length': '10' } }).headers, expect: '100-continue' } });
   const answered = once(slow, 'response');
+  slow.flushHeaders();
+  await once(slow, 'continue');
   slow.write('12345');
-  await new Promise((resolve) => setTimeout(resolve, 200));
   agent.child.kill('SIGTERM');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  while (await nameOf(client(agent.url).send(new ListBucketsCommand({}))) === 'ok') await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(await nameOf(client(agent.url).send(new ListBucketsCommand({}))), 'Error', 'nobody listens any more');
   slow.end('67890');
   const [response] = await answered as [{ statusCode: number; headers: Record<string, string>; resume(): void }];

@@ -235,7 +235,7 @@ test('init writes an example that loads, and never replaces a file', async () =>
   assert.equal(readFileSync(join(folder.path, 'migration.yml'), 'utf8'), EXAMPLE);
 });
 
-test('the first Ctrl-C drains and ends resumable with 5; run goes on', { timeout: 60_000 }, async () => {
+test('the first Ctrl-C drains and ends resumable with 5; run goes on', { timeout: 300_000 }, async () => {
   using folder = site(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, 'x'.repeat(50_000)])), 'limits: { bandwidth: 200 KiB/s }\n');
   const { child, ended } = start(folder.path, ['run', 'pair.yml', '--progress', 'json', '--drain', '500ms']);
   await new Promise<void>((resolve) => { child.stderr?.on('data', (data: Buffer) => { if (data.toString().includes('"transferring"')) resolve(); }); });
@@ -250,7 +250,7 @@ test('the first Ctrl-C drains and ends resumable with 5; run goes on', { timeout
   assert.match(resumed.out, /pair@1 [^\n]*resumed 1 time\n/);
 });
 
-test('the second signal stops at once', { timeout: 60_000 }, async () => {
+test('the second signal stops at once', { timeout: 300_000 }, async () => {
   using folder = site(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, 'x'.repeat(50_000)])), 'limits: { bandwidth: 100 KiB/s }\n');
   const { child, ended } = start(folder.path, ['run', 'pair.yml', '--progress', 'json']);
   let first = true;
@@ -267,7 +267,7 @@ test('the second signal stops at once', { timeout: 60_000 }, async () => {
   assert.equal((await ended).exit, 130);
 });
 
-test('a reader that leaves is no error', { timeout: 60_000 }, async () => {
+test('a reader that leaves is no error', { timeout: 300_000 }, async () => {
   using folder = site(Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`a-name-of-some-length-${i}`, ''])));
   assert.equal((await brigade(folder.path, ['run', 'pair.yml', ...QUIET])).exit, 0);
   const { child, ended } = start(folder.path, ['objects', 'pair', '-o', 'ndjson']);

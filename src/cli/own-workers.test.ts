@@ -3,6 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { hurried, until } from '../fleet/coordinator/ground.test-kit.ts';
+import { systemClock } from '../telemetry/clock.ts';
 import { seededRandom } from '../telemetry/random.ts';
 import { tempFolder } from './fixture.test.ts';
 import { type Invocation, Options } from './invocation.ts';
@@ -17,7 +18,7 @@ function bench(t: TestContext, does: string) {
   let said = '';
   const io = {
     out: new Output({ write: () => true }), err: new Output({ write: (text) => { said += text; return true; } }), env: { PATH: process.env['PATH'] ?? '' }, cwd: folder.path,
-    clock: hurried(10), random: seededRandom(1), onSignal: () => () => undefined, onHangup: () => () => undefined, die: () => undefined,
+    clock: { ...systemClock(), sleep: hurried(10).sleep }, random: seededRandom(1), onSignal: () => () => undefined, onHangup: () => () => undefined, die: () => undefined,
   };
   const invocation: Invocation = { io, args: [], options: new Options(new Map([['workers', '2']])) };
   const made = (): number[] => readdirSync(folder.path).filter((name) => name.startsWith('made-')).map((name) => Number(name.slice(5)));

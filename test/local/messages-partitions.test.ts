@@ -14,7 +14,7 @@ import { createMemoryStore } from '../../src/stores/memory/index.ts';
 import { systemClock } from '../../src/telemetry/clock.ts';
 import { seededRandom } from '../../src/telemetry/random.ts';
 
-const LEASE_MS = 1000;
+const LEASE_MS = 2000;
 const clock = systemClock();
 
 /** The network between a process and the shelf. */

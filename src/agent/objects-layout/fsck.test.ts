@@ -60,7 +60,7 @@ test('replaced and removed bodies leave the disk, but not while somebody reads t
     if (pieces.length === 2) await new Promise((resolve) => setTimeout(resolve, 80));
   }
   assert.ok(Buffer.concat(pieces).equals(Buffer.concat([first, first])), 'the second file was still there when its turn came');
-  for (let tries = 0; bodies(root).length > 1 && tries < 100; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let tries = 0; bodies(root).length > 1 && tries < 3000; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(bodies(root).length, 1);
   assert.equal((await readAll(layout.entry('bucket', 'k')!.versions[0]!.body)).toString(), 'new');
   await layout.close();

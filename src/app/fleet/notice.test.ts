@@ -10,7 +10,7 @@ const LIFECYCLE = 'autoscaling/target-lifecycle-state';
 function watched(t: TestContext, played: Pick<PlayedMetadata, 'endpoint'> | undefined, { mode = 'auto' as NoticeMode, env = {}, isEc2 = false } = {}) {
   const said: string[] = [];
   const endpoint = played === undefined ? {} : { AWS_EC2_METADATA_SERVICE_ENDPOINT: played.endpoint };
-  const notice = watchForNotice({ mode, env: { ...endpoint, ...env }, clock: hurried(100), say: (text) => { said.push(text); }, isEc2: () => isEc2 });
+  const notice = watchForNotice({ mode, env: { ...endpoint, ...env }, clock: hurried(100), say: (text) => { said.push(text); }, isEc2: () => isEc2, patienceMs: 60_000 });
   t.after(() => notice.end());
   return { notice, said };
 }

@@ -20,6 +20,8 @@ export interface NoticeOptions {
   readonly say: (text: string) => void;
   /** For tests. */
   readonly isEc2?: () => boolean;
+  /** Of one question; for tests. */
+  readonly patienceMs?: number;
 }
 
 export interface Notice {
@@ -44,7 +46,7 @@ const LEAVING = /(?:^|:)(?:Terminated|Stopped|Hibernated)$/;
 
 /** Asks beside everything else: it delays nothing. @throws usage E_USAGE for an endpoint that is no address */
 export function watchForNotice(options: NoticeOptions): Notice {
-  const { env, mode, isEc2 = looksLikeEc2 } = options;
+  const { env, mode, isEc2 = looksLikeEc2, patienceMs = PATIENCE_MS } = options;
   const stop = new AbortController();
   const given = new AbortController();
   const wanted = mode !== 'off' && (env['AWS_EC2_METADATA_DISABLED'] ?? '').toLowerCase() !== 'true' && (mode === 'on' || endpointOf(env) !== undefined || isEc2());
@@ -54,7 +56,7 @@ export function watchForNotice(options: NoticeOptions): Notice {
     options.say(`${text}: ${drainMs === undefined ? 'what is in flight may finish' : `what is in flight may finish within ${showDuration(drainMs)}`}, the rest goes to others`);
     given.abort();
   };
-  const watching = wanted ? watch(options, new Metadata(endpointOf(env) ?? standardEndpoint(env)), hear, stop.signal) : Promise.resolve();
+  const watching = wanted ? watch(options, new Metadata(endpointOf(env) ?? standardEndpoint(env), patienceMs), hear, stop.signal) : Promise.resolve();
   return {
     signal: given.signal,
     get drainMs() { return drainMs; },
@@ -121,11 +123,13 @@ class Silent extends Error {}
 
 class Metadata {
   readonly #endpoint: string;
+  readonly #patienceMs: number;
   #token: string | undefined;
   everAnswered = false;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, patienceMs: number) {
     this.#endpoint = endpoint;
+    this.#patienceMs = patienceMs;
   }
 
   /** Undefined: there is no such thing (404). @throws Silent */
@@ -153,7 +157,7 @@ class Metadata {
 
   async #ask(path: string, method: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<{ readonly ok: boolean; readonly status: number; readonly text: string; readonly headers: Headers }> {
     try {
-      const response = await fetch(`${this.#endpoint}/${path}`, { method, headers, redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]) });
+      const response = await fetch(`${this.#endpoint}/${path}`, { method, headers, redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(this.#patienceMs)]) });
       return { ok: response.ok, status: response.status, headers: response.headers, text: await response.text() };
     } catch (cause) {
       throw new Silent(`${this.#endpoint} does not answer`, { cause });

@@ -24,8 +24,10 @@ process.on('message', (message) => {
 });`);
   const events: RunEvent[] = [];
   const stop = new AbortController();
+  // Eleven starts must fit into its minute, on any machine.
+  const clock = { ...systemClock(), monotonic: () => performance.now() / 10 };
   const started = (): string[] => readdirSync(dir).filter((name) => name.startsWith('made-')).map((name) => name.slice(5));
-  const run = (processes: number, ready?: () => void, drainMs?: () => number): Promise<void> => workInProcesses({ places: PLACES, processes, module, clock: systemClock(), events: { emit: (event) => { events.push(event); } }, ...(ready === undefined ? {} : { ready }), ...(drainMs === undefined ? {} : { drainMs }) }, stop.signal);
+  const run = (processes: number, ready?: () => void, drainMs?: () => number): Promise<void> => workInProcesses({ places: PLACES, processes, module, clock, events: { emit: (event) => { events.push(event); } }, ...(ready === undefined ? {} : { ready }), ...(drainMs === undefined ? {} : { drainMs }) }, stop.signal);
   return { run, events, stop, started };
 }
 

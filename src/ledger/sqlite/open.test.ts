@@ -25,12 +25,14 @@ async function filled(t: TestContext): Promise<string> {
   return path;
 }
 
-/** A ledger whose coordinator was killed: its WAL holds commits that the main file lacks. */
+/** A ledger whose coordinator was killed: its WAL holds commits that the main file lacks, and no older ones behind them, as after a checkpoint. */
 async function killed(t: TestContext): Promise<string> {
   const path = join(folder(t), 'ledger.db');
-  const child = fork(new URL('./worker.test.ts', import.meta.url), ['churn', path], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(new URL('./worker.test.ts', import.meta.url), ['churn', path, '500'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   t.after(() => child.kill('SIGKILL'));
-  for (let i = 0; i < 40; i++) await once(child, 'message');
+  let heard = 0;
+  child.on('message', () => { heard++; });
+  while (heard < 40) await once(child, 'message');
   child.kill('SIGKILL');
   await once(child, 'exit');
   return path;

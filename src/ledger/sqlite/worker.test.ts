@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { clock, copied, keyNumber, listing, open, plannedTasks } from './fixture.test.ts';
 import { lockExecutor } from './lock.ts';
 
-const [, , role, path] = process.argv;
+const [, , role, path, most = 'Infinity'] = process.argv;
 
 /** What nobody refers to any more is collected: a lock must not be among it. */
 async function collectGarbage(): Promise<void> {
@@ -19,11 +19,11 @@ async function collectGarbage(): Promise<void> {
 // None of them outlives the test that started it.
 process.once('disconnect', () => process.exit());
 
-/** Plans, claims and records for ever; tells its parent of every key whose outcome is safe. */
+/** Plans, claims and records, for ever or `most` objects; tells its parent of every key whose outcome is safe. */
 async function churn(ledgerPath: string): Promise<void> {
   const ledger = await open(ledgerPath);
   ledger.beginRun('initial');
-  for (let planned = 0; ; planned += 50) {
+  for (let planned = 0; planned < Number(most); planned += 50) {
     ledger.addPlan(1, { tasks: plannedTasks(planned, 50, 10), shards: [], listing: listing(planned + 50, false) });
     for (const task of ledger.claim(1, 4, 'me')) {
       for (const { key } of task.items) void ledger.record(task.id, [copied(key)], key === keyNumber(planned)).then(() => process.send?.(key));
@@ -32,7 +32,10 @@ async function churn(ledgerPath: string): Promise<void> {
   }
 }
 
-if (role === 'churn' && path !== undefined) await churn(path);
+if (role === 'churn' && path !== undefined) {
+  await churn(path);
+  await clock.sleep(60_000);
+}
 if (role === 'coordinator' && path !== undefined) {
   await open(path);
   await collectGarbage();

@@ -89,6 +89,7 @@ test('F112: while a directory and a link out of the root change places as fast a
       Atomics.add(flag, 1, 1);
     }`, { eval: true, workerData: { root, outside, flag } });
   const ended = new Promise((resolve) => swapper.once('exit', resolve));
+  while (Atomics.load(flag, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   let [written, refused] = [0, 0];
   const lane = async (number: number): Promise<void> => {
     // Longer where no write met a link yet: whether one does is chance.

@@ -97,7 +97,7 @@ test('F004: no descriptor is left open by reads, discards, breaks, listings, wri
     await assert.rejects(put(store, 'other', 'y', undefined, { kind: 'absent' }));
     await assert.rejects(put(store, 'file/below', 'y'));
   }
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let turn = 0; turn < 400 && count() !== before; turn++) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(count(), before);
   assert.equal((await stat(path)).size, SIZE);
 });

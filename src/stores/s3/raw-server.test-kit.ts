@@ -61,3 +61,8 @@ export const code = (expected: string, kind = 'transient') => (error: unknown) =
 };
 export const ok = (socket: Socket, body = ''): unknown => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
 
+/** The server sees the end a moment later. */
+export async function emptied(sockets: ReadonlySet<Socket>): Promise<void> {
+  for (let i = 0; i < 200 && sockets.size > 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(sockets.size, 0);
+}
