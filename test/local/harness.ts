@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isUnfinished } from '../../src/app/unfinished.ts';
 import { isKind } from '../../src/core/errors.ts';
 import type { Tally } from '../../src/core/item.ts';
 import { MiB } from '../../src/core/units.ts';
@@ -62,7 +63,7 @@ export class Bench {
   async run(options: Options = {}): Promise<RunEnd & { readonly tally: Tally }> {
     const ledger = this.ledger ?? (await this.open());
     const last = ledger.run();
-    const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused');
+    const unfinished = last !== undefined && isUnfinished(last);
     if (unfinished) ledger.updateRun(last.number, { state: 'active', pause: null, resumed: true });
     const run = unfinished ? ledger.run(last.number) ?? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');
     ledger.releaseTasks(run.number);

@@ -8,6 +8,7 @@ import { planOptions } from '../../src/app/options.ts';
 import { probeStores } from '../../src/app/copying.ts';
 import { specDocument } from '../../src/app/fleet/spec.ts';
 import { endForGood } from '../../src/app/cancel.ts';
+import { isUnfinished } from '../../src/app/unfinished.ts';
 import { isKind } from '../../src/core/errors.ts';
 import { coordinate, type RunEnd } from '../../src/engine/coordinator.ts';
 import { FleetCrew } from '../../src/fleet/coordinator/crew.ts';
@@ -124,7 +125,7 @@ async function lead(world: World, coordinator: RunningCoordinator, index: Sqlite
 /** An unfinished run is resumed, or given up where another one is wanted (`--new`); behind a finished one another is begun, where one is wanted. */
 async function beginRun(ledger: JournalledLedger, index: SqliteLedger, wanted: number): Promise<Run> {
   const last = ledger.run();
-  const unfinished = last !== undefined && (last.state === 'active' || last.state === 'paused');
+  const unfinished = last !== undefined && isUnfinished(last);
   const isWanted = last !== undefined && last.number >= wanted;
   if (unfinished) ledger.updateRun(last.number, isWanted ? { state: 'active', pause: null, resumed: true } : { state: 'abandoned' });
   const run = isWanted ? last : ledger.beginRun(last === undefined ? 'initial' : 'delta');

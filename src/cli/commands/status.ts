@@ -4,6 +4,7 @@ import { lastSaved } from '../../app/saved-migration.ts';
 import { type Holder, holderOf, isCoordinated } from '../../ledger/sqlite/index.ts';
 import { accountJson } from '../account-json.ts';
 import { readPublished } from '../../app/fleet/published.ts';
+import { isUnfinished } from '../../app/unfinished.ts';
 import { fleetStatus } from '../fleet-status.ts';
 import { format, type Invocation, stateDir } from '../invocation.ts';
 import { summaryOptions } from '../moving.ts';
@@ -34,7 +35,7 @@ async function statusOf(invocation: Invocation, name: string): Promise<{ json: o
     const saved = lastSaved(stateDir(invocation), account.migration);
     const options = summaryOptions(invocation, saved);
     const fleet = fleetStatus(holder === undefined ? undefined : readPublished(view.path, run.number));
-    const unfinished = latest && (run.state === 'active' || run.state === 'paused');
+    const unfinished = latest && isUnfinished(run);
     const limits = unfinished && saved !== undefined ? limitsNow(saved.limits, view.path, run.number, invocation.io.clock.now()) : undefined;
     return {
       json: { ...accountJson(account, options.ends), ...(holder === undefined ? {} : { coordinator: holder }), ...(limits === undefined ? {} : { limits: limits.now }), ...fleet.json },

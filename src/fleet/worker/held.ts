@@ -20,8 +20,7 @@ export class Held {
   /** The lease to ask for now. */
   readonly #wantedMs: () => number;
   readonly #endMs: number;
-  /** When the last beat was sent, and whether any was answered since then. */
-  #beatMs = 0;
+  /** A beat was answered, be it an earlier one, since the last was sent. */
   #answered = false;
   readonly #lost = new AbortController();
   readonly #ended = new AbortController();
@@ -89,12 +88,13 @@ export class Held {
 
   /** The beats keep their time: a slow answer does not put off the next one. */
   async #keep(everyMs: number): Promise<void> {
-    for (let missed = 0, dueMs = this.#clock.monotonic() + everyMs; !this.#ended.signal.aborted; dueMs = this.#beatMs + everyMs) {
-      await this.#clock.sleep(Math.max(0, dueMs - this.#clock.monotonic()), this.#ended.signal).catch(() => undefined);
+    for (let missed = 0, lastMs = this.#clock.monotonic(); !this.#ended.signal.aborted;) {
+      await this.#clock.sleep(Math.max(0, lastMs + everyMs - this.#clock.monotonic()), this.#ended.signal).catch(() => undefined);
       if (this.#ended.signal.aborted) return;
       // Who was frozen need not ask: somebody else has it.
       if (this.delivery.leaseLeftMs() <= 0) return this.#lose();
       this.#answered = false;
+      lastMs = this.#clock.monotonic();
       const granted = await this.#beat(everyMs);
       missed = this.#answered ? 0 : missed + 1;
       if (missed >= MOST_MISSED || this.delivery.leaseLeftMs() <= 0 || granted === 'over' || this.#clock.monotonic() >= this.#endMs) return this.#lose();
@@ -104,7 +104,6 @@ export class Held {
 
   /** What was granted; undefined: not now, or no answer before the next beat is due. One that comes later than that still counts as one. */
   async #beat(mostMs: number): Promise<number | 'over' | undefined> {
-    this.#beatMs = this.#clock.monotonic();
     const enough = new AbortController();
     const beat = this.delivery.extend(this.#wantedMs()).then((granted) => this.#grant(granted), (thrown: unknown) => (isOver(thrown) ? 'over' as const : undefined));
     const late = this.#clock.sleep(mostMs, enough.signal).then(() => undefined, () => undefined);

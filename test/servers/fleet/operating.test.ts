@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { playMetadata } from '../../../src/app/fleet/metadata.test-kit.ts';
 import { tempFolder } from '../../../src/cli/fixture.test.ts';
 import { startNats } from '../harness/index.ts';
+import { lastChange } from './site.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/cli/main.ts');
 const ENV = { BRIGADE_MESSAGE_KEY: 'k'.repeat(32), PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
@@ -150,14 +151,9 @@ describe('a fleet in the hands of an operator', { concurrency: 2 }, () => {
     // Pause and go on, each within 10 s, over processes (brigade limits).
     assert.equal((await site.brigade('limits', 'pair', '--bandwidth', 'pause')).exit, 0);
     const there = (): number => readdirSync(join(site.folder.path, 'to'), { recursive: true }).length;
-    let [before, still] = [there(), 0];
-    await found(async () => {
-      await sleep(100);
-      const now = there();
-      still = now === before ? still + 1 : 0;
-      before = now;
-      return still >= 50 ? true : undefined;
-    });
+    const pausedMs = await lastChange(there, performance.now(), 5000);
+    assert.ok(pausedMs <= 10_000, `${pausedMs} ms`);
+    const before = there();
     assert.ok(before < 307, 'it was paused before it ended');
     await sleep(3000);
     assert.equal(there(), before, 'nothing moves in a pause');

@@ -43,6 +43,18 @@ export async function until(what: string, is: () => boolean | Promise<boolean>, 
   }
 }
 
+/** When what is looked at changed last, in ms since `sinceMs`: known once it has not for `stillMs`. */
+export async function lastChange(look: () => number, sinceMs: number, stillMs: number): Promise<number> {
+  let [seen, lastMs] = [look(), sinceMs];
+  await until('nothing moves', () => {
+    const now = look();
+    if (now !== seen) lastMs = performance.now();
+    seen = now;
+    return performance.now() - lastMs > stillMs;
+  });
+  return lastMs - sinceMs;
+}
+
 export function scratch(): string {
   return mkdtempSync(join(tmpdir(), 'brigade-fleet-'));
 }

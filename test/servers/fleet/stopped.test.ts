@@ -11,7 +11,7 @@ import { connect } from '@nats-io/transport-node';
 import { tempFolder } from '../../../src/cli/fixture.test.ts';
 import { type CountingRelay, startCountingRelay } from '../../local/counting-relay.ts';
 import { startNats, startVersitygw } from '../harness/index.ts';
-import { until } from './site.ts';
+import { lastChange, until } from './site.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/cli/main.ts');
 const SMALL = 40;
@@ -26,16 +26,7 @@ const contentOf = (i: number): Buffer => Buffer.alloc(i < SMALL ? 100_000 : 40 *
 const keyOf = (i: number): string => `k/${String(i).padStart(3, '0')}`;
 
 /** When the last byte went by, in ms since `sinceMs`: known once none has for eight seconds. */
-async function lastByte(wire: CountingRelay, sinceMs: number): Promise<number> {
-  let [seen, lastMs] = [wire.sent + wire.received, sinceMs];
-  await until('nothing moves', () => {
-    const now = wire.sent + wire.received;
-    if (now !== seen) lastMs = performance.now();
-    seen = now;
-    return performance.now() - lastMs > 8000;
-  });
-  return lastMs - sinceMs;
-}
+const lastByte = (wire: CountingRelay, sinceMs: number): Promise<number> => lastChange(() => wire.sent + wire.received, sinceMs, 8000);
 
 async function site() {
   const [nats, gateway] = await Promise.all([startNats(), startVersitygw()]);
