@@ -45,7 +45,7 @@ export class Tuned implements Events {
 
   emit(event: RunEvent): void {
     if (event.type === 'ended') this.#countEnd(event.outcome);
-    else if (event.type === 'landed') for (const [algorithm, objects] of Object.entries(event.checksums)) this.#count(algorithm as ChecksumAlgorithm, objects);
+    else if (event.type === 'landed' || event.type === 'reported') for (const [algorithm, objects] of Object.entries(event.checksums)) this.#count(algorithm as ChecksumAlgorithm, objects);
     else if (event.type === 'tuned') this.#processes.set(event.process, event.tuning);
     else if (event.type === 'sharded') this.#sharded = event;
   }

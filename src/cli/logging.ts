@@ -28,8 +28,8 @@ function open(path: string): LogSink {
   }
 }
 
-type Frequent = 'listed' | 'bytes' | 'landed' | 'verified' | 'requests' | 'task' | 'lease';
-const FREQUENT: ReadonlySet<string> = new Set<Frequent>(['listed', 'bytes', 'landed', 'verified', 'requests', 'task', 'lease']);
+type Frequent = 'listed' | 'bytes' | 'landed' | 'reported' | 'verified' | 'requests' | 'task' | 'lease';
+const FREQUENT: ReadonlySet<string> = new Set<Frequent>(['listed', 'bytes', 'landed', 'reported', 'verified', 'requests', 'task', 'lease']);
 
 /** What would fill a log and tell nothing that its other lines do not. */
 function isFrequent(event: RunEvent): event is Extract<RunEvent, { type: Frequent }> {

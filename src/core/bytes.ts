@@ -99,6 +99,24 @@ export class ByteReader {
     return this.#buffer.toString('hex', from, from + length);
   }
 
+  /** Where the next read begins. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** All of it, from its beginning, whatever was read. */
+  view(): Buffer {
+    return this.#buffer;
+  }
+
+  skip(length: number): void {
+    this.#move(length);
+  }
+
+  skipText(): void {
+    this.#move(Math.floor(this.varint() / 2));
+  }
+
   text(): string {
     const head = this.varint();
     const length = Math.floor(head / 2);

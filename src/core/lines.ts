@@ -7,8 +7,9 @@
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { KeyBytes } from './key-bytes.ts';
 import type { Evidence, Item, ItemState } from './item.ts';
+import { ALGORITHMS, COLUMNS, type Columns, DESTINATION, EVIDENCES, evidenceOf, FORM, MORE, openLines, joinLines, SHAPE, stateOf, STATES } from './line-columns.ts';
 import type { Mutable } from './mutable.ts';
-import type { Checksum, ChecksumAlgorithm, Pin, Token } from './object.ts';
+import type { Checksum, Pin, Token } from './object.ts';
 
 /** One item with what is kept beside it: the attributes that could not be carried (I12). */
 export interface Line {
@@ -16,15 +17,6 @@ export interface Line {
   readonly lost?: readonly string[];
 }
 
-// The order of these lists is part of the format: append only.
-export const STATES: readonly ItemState[] = ['pending', 'copied', 'unchanged', 'skipped', 'failed', 'extra'];
-export const EVIDENCES: readonly Evidence[] = ['none', 'in flight', 'store checksum', 'both ends re-read', 'destination re-read'];
-const ALGORITHMS: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256', 'md5'];
-const COLUMNS = ['shared', 'length', 'suffix', 'shape', 'size', 'token', 'version', 'checksum', 'word', 'attempts'] as const;
-type Columns<T> = Record<(typeof COLUMNS)[number], T>;
-
-const DESTINATION = { absent: 0, sameAsSource: 1, own: 2 } as const;
-const FORM = { text: 0, digest: 1, digestOfParts: 2, quoted: 4 } as const;
 const ETAG = /^("?)([0-9a-f]{32})(?:-([1-9][0-9]{0,8}))?\1$/;
 const QUOTED_DIGEST = /^"[0-9a-f]{32}"$/;
 const PACKABLE = /^(?:[0-9a-f]{2})*$/;
@@ -40,7 +32,8 @@ export function packLines(lines: readonly Line[]): Buffer {
     writeLine(columns, words, line);
     [key, previous] = [previous, key];
   }
-  return join(lines.length, words, columns);
+  const views = Object.fromEntries(COLUMNS.map((name) => [name, columns[name].view()])) as Columns<Buffer>;
+  return joinLines(lines.length, words.keys(), views);
 }
 
 /** @throws RangeError when the bytes are not those of packLines(); who reads them from a disk or a store holds them against a checksum first. */
@@ -50,19 +43,12 @@ export function unpackLines(plain: Buffer): Line[] {
 
 /** One line at a time: nobody holds the others meanwhile. @throws RangeError as unpackLines */
 export function* eachLine(plain: Buffer): Generator<Line, void, undefined> {
-  const reader = new ByteReader(plain);
-  const count = reader.varint();
-  const words = Array.from({ length: reader.varint() }, () => reader.text());
-  const columns = readColumns(reader);
+  const { count, words, columns } = openLines(plain);
   const key = new KeyBytes();
   for (let i = 0; i < count; i++) {
     key.follow(columns.shared.varint(), columns.suffix, columns.length.varint());
     yield readLine(columns, words, key.text());
   }
-}
-
-function readColumns(reader: ByteReader): Columns<ByteReader> {
-  return Object.fromEntries(COLUMNS.map((name) => [name, new ByteReader(reader.bytes(reader.varint()))])) as Columns<ByteReader>;
 }
 
 export const lineCount = (plain: Buffer): number => new ByteReader(plain).varint();
@@ -77,14 +63,11 @@ export interface Survey {
 
 /** Tells `each` of the lines what kind of thing it says. There must be one line at least. @throws RangeError as unpackLines */
 export function surveyLines(plain: Buffer, each: (state: ItemState, evidence: Evidence, size: number) => void): Survey {
-  const reader = new ByteReader(plain);
-  const count = reader.varint();
-  for (let words = reader.varint(); words > 0; words--) reader.text();
-  const columns = readColumns(reader);
+  const { count, columns } = openLines(plain);
   for (let i = 0; i < count; i++) {
     const shape = columns.shape.byte();
     columns.shape.byte();
-    each(STATES[shape & 7] as ItemState, EVIDENCES[(shape >> 4) & 7] as Evidence, columns.size.varint());
+    each(stateOf(shape), evidenceOf(shape), columns.size.varint());
   }
   return surveyKeys(columns, count);
 }
@@ -100,19 +83,6 @@ function surveyKeys({ shared, length, suffix }: Columns<ByteReader>, count: numb
   return { firstKey, lastKey: Buffer.from(key.view()), ascending };
 }
 
-function join(count: number, words: ReadonlyMap<string, number>, columns: Columns<ByteWriter>): Buffer {
-  const plain = new ByteWriter();
-  plain.varint(count);
-  plain.varint(words.size);
-  for (const word of words.keys()) plain.text(word);
-  for (const name of COLUMNS) {
-    const column = columns[name].view();
-    plain.varint(column.length);
-    plain.bytes(column);
-  }
-  return plain.view();
-}
-
 function writeKey(columns: Columns<ByteWriter>, previous: KeyBytes, key: KeyBytes): void {
   const shared = key.shared(previous);
   columns.shared.varint(shared);
@@ -123,8 +93,8 @@ function writeKey(columns: Columns<ByteWriter>, previous: KeyBytes, key: KeyByte
 function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { item, lost }: Line): void {
   const { source, destination } = item;
   const mode = destination === undefined ? DESTINATION.absent : destination === source.token ? DESTINATION.sameAsSource : DESTINATION.own;
-  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? 8 : 0) | (EVIDENCES.indexOf(item.evidence) << 4) | (item.undone === undefined ? 0 : 128));
-  columns.shape.byte(mode | (source.versionId === undefined ? 0 : 4));
+  columns.shape.byte(STATES.indexOf(item.state) | (item.kind === 'directory' ? SHAPE.directory : 0) | (EVIDENCES.indexOf(item.evidence) << 4) | (item.undone === undefined ? 0 : SHAPE.undone));
+  columns.shape.byte(mode | (source.versionId === undefined ? 0 : MORE.version));
   columns.size.varint(item.size);
   writeToken(columns.token, source.token);
   if (source.versionId !== undefined) columns.version.text(source.versionId);
@@ -142,14 +112,14 @@ function readLine(columns: Columns<ByteReader>, words: readonly string[], key: s
   const more = columns.shape.byte();
   const size = columns.size.varint();
   const token = readToken(columns.token);
-  const source: Pin = (more & 4) === 0 ? { token } : { token, versionId: columns.version.text() };
+  const source: Pin = (more & MORE.version) === 0 ? { token } : { token, versionId: columns.version.text() };
   const item: Mutable<Item> = {
-    key, size, source, kind: (shape & 8) === 0 ? 'object' : 'directory',
-    state: STATES[shape & 7] as ItemState, evidence: EVIDENCES[(shape >> 4) & 7] as Item['evidence'], attempts: columns.attempts.varint(),
+    key, size, source, kind: (shape & SHAPE.directory) === 0 ? 'object' : 'directory',
+    state: stateOf(shape), evidence: evidenceOf(shape), attempts: columns.attempts.varint(),
   };
-  if ((shape & 128) !== 0) item.undone = columns.attempts.varint();
-  if ((more & 3) === DESTINATION.sameAsSource) item.destination = token;
-  if ((more & 3) === DESTINATION.own) item.destination = readToken(columns.token);
+  if ((shape & SHAPE.undone) !== 0) item.undone = columns.attempts.varint();
+  if ((more & MORE.destination) === DESTINATION.sameAsSource) item.destination = token;
+  if ((more & MORE.destination) === DESTINATION.own) item.destination = readToken(columns.token);
   const checksum = readChecksum(columns.checksum);
   if (checksum !== undefined) item.checksum = checksum;
   const code = words[columns.word.varint() - 1];

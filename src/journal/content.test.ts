@@ -50,7 +50,11 @@ const takenApart = (one: PlanRecord): PlanRecord =>
   (one.type === 'plan' ? { ...one, page: { ...one.page, tasks: one.page.tasks.map(({ items, problems }) => ({ items, problems })) } } : one);
 
 test('what is packed into a segment comes out of it, whatever keys and texts are', () => {
-  fc.assert(fc.property(report, (said) => assert.deepEqual(unpackReport(packReport(said)), plain(said))), { numRuns: 300 });
+  fc.assert(fc.property(report, (said) => {
+    const { columns, ...read } = unpackReport(packReport(said));
+    assert.ok(columns !== undefined);
+    assert.deepEqual(read, plain(said));
+  }), { numRuns: 300 });
   fc.assert(fc.property(fc.array(record, { maxLength: 4 }), (records) => assert.deepEqual(unpackPlan(packPlan('n', records)).map(takenApart), plain(records))), { numRuns: 200 });
 });
 

@@ -1,10 +1,9 @@
 /** What stands in segments: a head of JSON for what occurs once, and columns (core/lines.ts) for what occurs for each object. */
-import { BrigadeError } from '../core/errors.ts';
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { columnsOf, columnTask } from '../core/columns.ts';
-import { packLines, unpackLines, type Line } from '../core/lines.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
-import type { Mutable } from '../core/mutable.ts';
+import { packLines, unpackLines, type Line } from '../core/lines.ts';
+import { type OutcomeColumns, packOutcomes, unpackOutcomes } from '../core/outcome-columns.ts';
 import type { ItemChange, PlanRecord, Report } from '../ports/journal.ts';
 import type { PlannedTask } from '../ports/ledger.ts';
 
@@ -97,58 +96,21 @@ export function unpackPlan(content: Buffer): PlanRecord[] {
   });
 }
 
-/** What an outcome has beside the columns of an item. */
-const HAS = { size: 1, source: 2, problem: 4, unguarded: 8, guarded: 16, noLost: 32 } as const;
+interface ReportHead extends Omit<Report, 'outcomes' | 'columns'> { readonly problems: readonly Problem[] }
 
-interface ReportHead extends Omit<Report, 'outcomes'> { readonly problems: readonly Problem[] }
-
-export function packReport({ outcomes, ...rest }: Report): Buffer {
+export function packReport({ outcomes, columns: _, ...rest }: Report): Buffer {
   const problems = new Problems();
-  const flags = new ByteWriter();
-  const numbers = new ByteWriter();
-  const lines = outcomes.map((outcome) => {
-    const number = problems.number(outcome.problem);
-    flags.byte(flagsOf(outcome));
-    numbers.varint(outcome.bytesSent);
-    // Whole microseconds: more than any clock of a worker tells.
-    numbers.varint(Math.round(outcome.ms * 1000));
-    if (number > 0) numbers.varint(number);
-    return lineOf(outcome);
-  });
+  const { lines, flags, numbers } = packOutcomes(outcomes, (problem) => problems.number(problem));
   const head: ReportHead = { ...rest, problems: problems.list };
-  return joinContent(head, packLines(lines), flags.view(), numbers.view());
+  return joinContent(head, lines, flags, numbers);
 }
 
+/** Its outcomes are taken apart only for who asks for them. */
 export function unpackReport(content: Buffer): Report {
   const reader = new ByteReader(content);
   const { problems, ...rest } = JSON.parse(reader.text()) as ReportHead;
-  const lines = unpackLines(reader.bytes(reader.varint()));
-  const [flags, numbers] = [new ByteReader(reader.bytes(reader.varint())), new ByteReader(reader.bytes(reader.varint()))];
-  return { ...rest, outcomes: lines.map((line) => outcomeOf(line, flags.byte(), numbers, problems)) };
-}
-
-function flagsOf({ size, source, problem, unguarded, lost }: Outcome): number {
-  return (size === undefined ? 0 : HAS.size) | (source === undefined ? 0 : HAS.source) | (problem === undefined ? 0 : HAS.problem)
-    | (unguarded === true ? HAS.unguarded : 0) | (unguarded === false ? HAS.guarded : 0) | (lost?.length === 0 ? HAS.noLost : 0);
-}
-
-function lineOf({ key, state, source, size, destination, checksum, evidence, attempts, lost }: Outcome): Line {
-  const item: Mutable<Item> = { key, kind: 'object', size: size ?? 0, state, source: source ?? { token: '' }, evidence, attempts };
-  if (destination !== undefined) item.destination = destination;
-  if (checksum !== undefined) item.checksum = checksum;
-  return lost === undefined || lost.length === 0 ? { item } : { item, lost };
-}
-
-function outcomeOf({ item, lost }: Line, flags: number, numbers: ByteReader, problems: readonly Problem[]): Outcome {
-  if (item.state === 'extra') throw new BrigadeError({ code: 'E_INTERNAL', kind: 'internal', message: 'no outcome is `extra`', op: 'report' });
-  const outcome: Mutable<Outcome> = { key: item.key, state: item.state, evidence: item.evidence, attempts: item.attempts, bytesSent: numbers.varint(), ms: numbers.varint() / 1000 };
-  if ((flags & HAS.size) !== 0) outcome.size = item.size;
-  if ((flags & HAS.source) !== 0) outcome.source = item.source;
-  if (item.destination !== undefined) outcome.destination = item.destination;
-  if (item.checksum !== undefined) outcome.checksum = item.checksum;
-  if ((flags & HAS.problem) !== 0) outcome.problem = problems[numbers.varint() - 1] as Problem;
-  if (lost !== undefined) outcome.lost = lost;
-  else if ((flags & HAS.noLost) !== 0) outcome.lost = [];
-  if ((flags & (HAS.unguarded | HAS.guarded)) !== 0) outcome.unguarded = (flags & HAS.unguarded) !== 0;
-  return outcome;
+  const [lines, flags, numbers] = [reader.bytes(reader.varint()), reader.bytes(reader.varint()), reader.bytes(reader.varint())];
+  const columns: OutcomeColumns = { lines, flags, numbers };
+  let outcomes: readonly Outcome[] | undefined;
+  return { ...rest, columns, get outcomes() { return outcomes ??= unpackOutcomes(columns, problems); } };
 }

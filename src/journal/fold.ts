@@ -5,6 +5,7 @@
  */
 import { itemsOfAll } from '../core/columns.ts';
 import { BrigadeError } from '../core/errors.ts';
+import { outcomeCount } from '../core/outcome-columns.ts';
 import type { Damage, FoldTarget, Journal, PlanRecord, ReadPlan, ReadReport, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
 import { comparePlaces, reportKey } from './names.ts';
 import { damage } from './frame.ts';
@@ -138,7 +139,7 @@ class Folder {
     if (wrong !== undefined) this.#damages.push(wrong);
     this.#counts.reports++;
     this.#next.set(nameOf(work), nth + 1);
-    await this.#wait(this.#ledger.foldReport({ work, nth }, report), 1 + (report?.outcomes.length ?? 0));
+    await this.#wait(this.#ledger.foldReport({ work, nth }, report), 1 + (report === undefined ? 0 : outcomeCount(report)));
   }
 
   #isFolded({ work, nth }: ReportPlace): boolean {

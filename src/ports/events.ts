@@ -14,6 +14,11 @@ export type RunEvent =
   | { readonly type: 'ended'; readonly outcome: Outcome; readonly size: number }
   /** Many objects, from another process, that began and ended as they should since it last spoke; bytes that went to the destination, and how many were copied with which checksum. */
   | { readonly type: 'landed'; readonly objects: number; readonly bytes: number; readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>> }
+  /**
+   * What a worker of a fleet reported: objects that ended as planned, by state, and how many were copied with which checksum; those that have a word of their own
+   * are told as `ended`. `bytes`: what it sent for all of them, and told as sent where it is.
+   */
+  | { readonly type: 'reported'; readonly objects: Readonly<Record<'copied' | 'unchanged', number>>; readonly bytes: number; readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>> }
   /** How far a verification has come: objects checked of those it will check, bytes it read. */
   | { readonly type: 'verified'; readonly objects: number; readonly of: number; readonly bytes: number }
   | { readonly type: 'request'; readonly side: 'source' | 'destination'; readonly op: string; readonly ms: number; readonly error?: string }

@@ -68,9 +68,14 @@ export class Meter {
     if (event.type === 'retry') this.add('brigade_retries_total', { ...labels, endpoint: endpoint ?? event.side, op: event.op, code: event.problem.code });
     else if (event.type === 'throttled') this.add('brigade_throttles_total', { ...labels, endpoint: endpoint ?? event.side });
     else if (event.type === 'stalled') this.add('brigade_stalls_total', labels);
-    else if (event.type === 'ended') this.add('brigade_objects_ended_total', { ...labels, state: event.outcome.state });
+    else if (event.type === 'ended') this.#ended(event.outcome.state, 1, labels);
+    else if (event.type === 'reported') for (const [state, objects] of Object.entries(event.objects)) this.#ended(state, objects, labels);
     else if (event.type === 'lease') this.add(event.what === 'extended' ? 'brigade_lease_extensions_total' : 'brigade_leases_lost_total', labels);
     else if (event.type === 'task') this.#task(event, labels);
+  }
+
+  #ended(state: string, objects: number, labels: Labels): void {
+    if (objects > 0) this.add('brigade_objects_ended_total', { ...labels, state }, objects);
   }
 
   #task({ what, ms }: Extract<RunEvent, { type: 'task' }>, labels: Labels): void {

@@ -30,6 +30,7 @@ test('events are counted by migration, endpoint and operation; what the journal 
   events.emit({ type: 'retry', side: 'destination', op: 'write', problem: { code: 'E_THROTTLED', message: 'slower' }, waitMs: 5 });
   events.emit({ type: 'bytes', key: 'k', bytes: 5 });
   events.emit({ type: 'landed', objects: 2, bytes: 6, checksums: {} });
+  events.emit({ type: 'reported', objects: { copied: 3, unchanged: 0 }, bytes: 7, checksums: {} });
   events.emit({ type: 'lease', what: 'extended' });
   events.emit({ type: 'task', what: 'taken', ms: 0 });
   events.emit({ type: 'task', what: 'done', ms: 1500 });
@@ -41,6 +42,7 @@ test('events are counted by migration, endpoint and operation; what the journal 
   assert.equal(value('brigade_throttles_total', { endpoint: 'destination' }), 1);
   assert.equal(value('brigade_retries_total', { endpoint: 'destination', op: 'write', code: 'E_THROTTLED' }), 1);
   assert.equal(value('brigade_bytes_sent_total', {}), 11);
+  assert.deepEqual([value('brigade_objects_ended_total', { state: 'copied' }), value('brigade_objects_ended_total', { state: 'unchanged' })], [3, undefined]);
   assert.equal(value('brigade_lease_extensions_total', {}), 1);
   assert.equal(value('brigade_tasks_total', { what: 'done' }), 1);
   assert.equal(value('brigade_task_seconds_total', {}), 1.5);

@@ -86,6 +86,17 @@ test('what is on its way counts by the bytes sent, and never beyond its size', a
   assert.ok(last.etaMs !== undefined && last.etaMs > 9_000);
 });
 
+test('of a fleet it shows what its workers report', async () => {
+  const clock = simulatedClock();
+  const state = new ProgressState('m', clock);
+  state.emit({ type: 'stage', stage: 'transferring' });
+  state.snapshot(() => ({ tally: tallyOf(0, 0), sealed: true }));
+  state.emit({ type: 'reported', objects: { copied: 6, unchanged: 2 }, bytes: 500, checksums: {} });
+  await clock.advance(1000);
+  const { bytesPerSecond, objectsPerSecond } = state.snapshot(() => ({ tally: tallyOf(2, 8), sealed: true }));
+  assert.deepEqual([bytesPerSecond, objectsPerSecond], [500, 8]);
+});
+
 test('while a run is verified its own progress is shown, not that of the copy before it', async () => {
   const clock = simulatedClock();
   const state = new ProgressState('m', clock);

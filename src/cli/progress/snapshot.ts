@@ -106,6 +106,7 @@ export class ProgressState implements Events {
       case 'bytes': this.#flight(event.key).bytes += event.bytes; this.#moved += event.bytes; return;
       case 'ended': this.#land(event); return;
       case 'landed': this.#moved += event.bytes; this.#ended += event.objects; return;
+      case 'reported': this.#moved += event.bytes; this.#ended += event.objects.copied + event.objects.unchanged; return;
       case 'retry': this.#retries++; return;
       case 'throttled': this.#throttled++; return;
       case 'waiting': this.#waiting = { problem: event.problem, startedMs: this.#clock.monotonic() - event.sinceMs }; this.#flights.clear(); return;

@@ -23,7 +23,7 @@ import { messageId, sealTask, taskId } from '../task-message.ts';
 import type { FleetCrewOptions } from './crew-options.ts';
 import { formerCoordinators, isCoordinators } from './epoch.ts';
 import { Mandate } from './mandate.ts';
-import { observing } from './observing.ts';
+import { observing, tellOutcomes } from './observing.ts';
 import { Outstanding } from './outstanding.ts';
 import { Patience } from './patience.ts';
 import { type Signals, Weights } from './signals.ts';
@@ -422,7 +422,7 @@ export class FleetCrew implements Crew {
     const { ledger, events, clock } = this.#options;
     const now = clock.monotonic();
     this.#reportedMs = now;
-    for (const outcome of report?.outcomes ?? []) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
+    if (report !== undefined) tellOutcomes(events, report);
     const id = ledger.ledgerTask(work);
     if (id === undefined) return;
     if (report?.close === true && work.firstPart === undefined) this.#outstanding.done(id, now, report.sending ?? 0);

@@ -1,3 +1,5 @@
+import { landedIn } from '../../core/outcome-columns.ts';
+import type { Events } from '../../ports/events.ts';
 import type { FoldTarget, Report, ReportPlace } from '../../ports/journal.ts';
 
 /** The ledger, where somebody listens to the reports that are folded into it. */
@@ -13,4 +15,14 @@ export function observing(ledger: FoldTarget, onReport: (place: ReportPlace, rep
       };
     },
   });
+}
+
+const NONE = { objects: { copied: 0, unchanged: 0 }, checksums: {} } as const;
+
+/** What became of objects: of each, to who wants to hear of each, or where one has something to say of itself; else how many there were. */
+export function tellOutcomes(events: Events, report: Report): void {
+  const landed = events.each === true || report.columns === undefined ? undefined : landedIn(report.columns);
+  if (landed !== undefined) return events.emit({ type: 'reported', objects: landed.objects, bytes: landed.bytesSent, checksums: landed.checksums });
+  for (const outcome of report.outcomes) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
+  events.emit({ type: 'reported', bytes: report.outcomes.reduce((sum, { bytesSent }) => sum + bytesSent, 0), ...NONE });
 }

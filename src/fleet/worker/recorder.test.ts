@@ -1,6 +1,7 @@
 /* eslint-disable import-x/no-restricted-paths -- a real journal: the fleet itself knows none */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Outcome } from '../../core/item.ts';
 import { openJournal } from '../../journal/index.ts';
 import { faulty } from '../../stores/decorators/faulty.ts';
 import { createMemoryStore } from '../../stores/memory/index.ts';
@@ -40,6 +41,16 @@ test('F094: a report whose write failed takes the same place when it is tried ag
   await recorder.giveBack(1);
   assert.deepEqual((await journal.readReport({ work: NAME, nth: 0 }))?.report?.uploads, [{ upload, sourceToken: 's' }]);
   assert.equal(await journal.readReport({ work: NAME, nth: 1 }), undefined);
+});
+
+test('a report tells of objects in the order of their keys, whatever the order in which they ended; of one object in that order', async () => {
+  const { journal, recorder } = recorderOn(createMemoryStore(), 'a');
+  recorder.open(1, new Known(NAME, 0), { again: false });
+  const outcome = (key: string, attempts: number): Outcome => ({ key, state: 'copied', destination: 't', evidence: 'none', attempts, bytesSent: 1, ms: 1 });
+  await recorder.record(1, [outcome('c', 0), outcome('\u{1f600}', 0), outcome('a', 1)], false);
+  await recorder.record(1, [outcome('\ue000', 0), outcome('a', 0), outcome('b', 0)], true);
+  const { report } = await journal.readReport({ work: NAME, nth: 0 }) ?? {};
+  assert.deepEqual(report?.outcomes.map(({ key, attempts }) => [key, attempts]), [['a', 1], ['a', 0], ['b', 0], ['c', 0], ['\ue000', 0], ['\u{1f600}', 0]]);
 });
 
 test('objects of one task that ask at once for what is known of it pass over no report', async () => {

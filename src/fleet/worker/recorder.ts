@@ -5,6 +5,7 @@
  */
 import { BrigadeError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/item.ts';
+import { compareKeys } from '../../core/key.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Begun, GaveBack, Journal, Report } from '../../ports/journal.ts';
 import type { RecordedUpload, Recorder } from '../../ports/queue.ts';
@@ -170,8 +171,9 @@ function joined(a: Gathered, b: Gathered): Gathered {
   return { outcomes: [...a.outcomes, ...b.outcomes], parts: [...a.parts, ...b.parts], uploads: [...a.uploads, ...b.uploads], over: [...a.over, ...b.over] };
 }
 
+/** In the order of keys, not that in which they ended: so the coordinator lays all of a task beside what it planned, without a look at each (core/settled-lines.ts). */
 function told({ outcomes, parts, uploads, over }: Gathered): Pick<Report, 'outcomes' | 'parts' | 'uploads' | 'uploadsOver'> {
-  return { outcomes, parts, ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
+  return { outcomes: outcomes.toSorted((a, b) => compareKeys(a.key, b.key)), parts, ...(uploads.length > 0 ? { uploads } : {}), ...(over.length > 0 ? { uploadsOver: over } : {}) };
 }
 
 /** What there is to tell of one task. */

@@ -11,7 +11,7 @@ import { BrigadeError } from '../../core/errors.ts';
 import { eachLine, packLines, unpackLines } from '../../core/lines.ts';
 import type { Line } from '../../core/lines.ts';
 
-export { EVIDENCES, STATES } from '../../core/lines.ts';
+export { EVIDENCES, STATES } from '../../core/line-columns.ts';
 export type { Line } from '../../core/lines.ts';
 
 const MAGIC = 0x42;
@@ -46,7 +46,12 @@ export function unpack(packed: Uint8Array): Line[] {
 
 /** One by one. Throws as decodeBlock. */
 export function linesOf(block: Uint8Array): Generator<Line, void, undefined> {
-  return eachLine(plainOf(unseal(block)));
+  return eachLine(plainBlock(block));
+}
+
+/** As they were packed. Throws as decodeBlock. */
+export function plainBlock(block: Uint8Array): Buffer {
+  return plainOf(unseal(block));
 }
 
 function plainOf(packed: Uint8Array): Buffer {

@@ -35,6 +35,12 @@ export class Change {
     addShape(this.counts, state, evidence, size, 1);
   }
 
+  /** A pending item that has no code becomes one that has none. */
+  settlePlain(state: ItemState, evidence: Evidence, size: number): void {
+    addShape(this.counts, 'pending', 'none', size, -1);
+    addShape(this.counts, state, evidence, size, 1);
+  }
+
   replace(before: Line, after: Line): void {
     this.#count(before, -1);
     this.#count(after, 1);

@@ -96,18 +96,25 @@ export class Folding {
     else this.#take(id, report);
   }
 
-  #take(id: number, { outcomes, close, parts, uploads = [], uploadsOver = [] }: Report): void {
+  #take(id: number, report: Report): void {
+    const { parts, uploads = [], uploadsOver = [] } = report;
     for (const { upload, sourceToken } of uploads) this.#addUpload(id, upload, sourceToken);
-    if (outcomes.length > 0 || close) {
-      this.#steps.tasks.mustHold(id, outcomes.map((outcome) => outcome.key));
-      this.#steps.tasks.record(id, outcomes, close);
-    }
+    this.#record(id, report);
     for (const { uploadId, part } of parts) {
       // Of an upload that is over nothing is kept: its parts are gone or have become the object.
       if (this.#connection.sql('upload').get(id, uploadId) === undefined) continue;
       this.#connection.sql('addPart').run(id, uploadId, part.number, part.size, part.token, part.checksum?.algorithm ?? null, part.checksum?.hex ?? null);
     }
     for (const upload of uploadsOver) this.#dropUpload(id, upload);
+  }
+
+  #record(id: number, report: Report): void {
+    const { close, columns } = report;
+    if (close && columns !== undefined && this.#steps.tasks.settleAll(id, columns)) return;
+    const { outcomes } = report;
+    if (outcomes.length === 0 && !close) return;
+    this.#steps.tasks.mustHold(id, outcomes.map((outcome) => outcome.key));
+    this.#steps.tasks.record(id, outcomes, close);
   }
 
   #addUpload(id: number, upload: Upload, sourceToken: string): void {

@@ -2,6 +2,7 @@
 import { itemCount, itemsOfAll } from '../../core/columns.ts';
 import { BrigadeError } from '../../core/errors.ts';
 import { keyFromBytes, keyToBytes, showKey } from '../../core/key.ts';
+import { outcomeCount } from '../../core/outcome-columns.ts';
 import { retryFailed } from '../../core/retry.ts';
 import { unpack } from './block.ts';
 import { Folding, type FoldSteps } from './folding.ts';
@@ -158,7 +159,7 @@ export class SqliteLedger implements FoldTarget {
   }
 
   async foldReport(place: ReportPlace, report: Report | undefined): Promise<void> {
-    await this.#group.add(1 + (report?.outcomes.length ?? 0), () => this.#folding.report(place, report));
+    await this.#group.add(1 + (report === undefined ? 0 : outcomeCount(report)), () => this.#folding.report(place, report));
   }
 
   amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {

@@ -1,12 +1,14 @@
 /** Tasks and their items: loading, changing, folding. Every change keeps the sums beside it true; the caller holds the transaction. */
 import { BrigadeError } from '../../core/errors.ts';
 import { keyToBytes, showKey } from '../../core/key.ts';
-import { decodeBlock, encodeBlock, linesOf, unseal } from './block.ts';
+import { decodeBlock, encodeBlock, linesOf, plainBlock, seal, unseal } from './block.ts';
 import { Change } from './counts.ts';
 import { settle } from './outcome.ts';
 import { damaged } from './faults.ts';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { OutcomeColumns } from '../../core/outcome-columns.ts';
+import { settledLines } from '../../core/settled-lines.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
 import type { Planned } from './planned.ts';
@@ -142,6 +144,26 @@ export class Tasks {
     const wasDone = this.#connection.sql('task').get(id)?.['state'] === 'done';
     if (close || wasDone) this.#close(task, close, changed.length > 0);
     else if (changed.length > 0) this.#layer(task, changed);
+  }
+
+  /**
+   * The end of most tasks: nobody said anything of it before, and now of each of its items that it was done as planned. False, when nothing was changed,
+   * where it is not so: `record` is for that. That the keys are those of the task is seen by the outcomes.
+   */
+  settleAll(id: number, outcomes: OutcomeColumns): boolean {
+    const row = this.#connection.sql('allPending').get(id);
+    if (row === undefined || this.#connection.sql('anyObject').get(id) !== undefined) return false;
+    const change = new Change();
+    const settled = settledLines(plainBlock(row['data'] as Uint8Array), outcomes, (...now) => change.settlePlain(...now));
+    if (settled === undefined) return false;
+    change.total('bytesSent', settled.bytesSent);
+    change.total('unguarded', settled.unguarded);
+    this.#countTask(id, change);
+    this.#sumUp(Number(row['run']), change);
+    this.#connection.sql('setBlock').run(seal(settled.lines), id);
+    this.#connection.sql('settleTask').run('done', 0, id);
+    this.#drop(id);
+    return true;
   }
 
   /** Puts these items in place of the ones with their keys; see `Ledger.amend`. */
