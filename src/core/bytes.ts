@@ -113,6 +113,11 @@ export class ByteReader {
     this.#move(length);
   }
 
+  /** To where it was before (`at`). */
+  return(at: number): void {
+    this.#at = at;
+  }
+
   skipText(): void {
     this.#move(Math.floor(this.varint() / 2));
   }

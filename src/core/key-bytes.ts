@@ -57,6 +57,18 @@ export class KeyBytes {
     return more > 0 && (kept === before || (this.#buffer[kept] as number) > was);
   }
 
+  /** As compareKeys: of this key and that one. */
+  compare(key: Key): number {
+    const most = Math.min(this.#length, key.length);
+    for (let at = 0; at < most; at++) {
+      const [mine, other] = [this.#buffer[at] as number, key.charCodeAt(at)];
+      // As long as all is ASCII a byte is a character.
+      if (mine >= 0x80 || other >= 0x80) return Math.sign(Buffer.compare(this.view(), keyToBytes(key)));
+      if (mine !== other) return mine - other;
+    }
+    return this.#length - key.length;
+  }
+
   text(): Key {
     return this.#plain === this.#length ? this.#buffer.toString('latin1', 0, this.#length) : keyFromBytes(this.view());
   }

@@ -107,7 +107,8 @@ function writeLine(columns: Columns<ByteWriter>, words: Map<string, number>, { i
   columns.word.varint(lost === undefined ? 0 : wordNumber(words, JSON.stringify(lost)));
 }
 
-function readLine(columns: Columns<ByteReader>, words: readonly string[], key: string): Line {
+/** Of the line where these columns stand. */
+export function readLine(columns: Columns<ByteReader>, words: readonly string[], key: string): Line {
   const shape = columns.shape.byte();
   const more = columns.shape.byte();
   const size = columns.size.varint();
@@ -158,7 +159,7 @@ function writeToken(column: ByteWriter, token: Token): void {
   if (parts !== undefined) column.varint(Number(parts));
 }
 
-function readToken(column: ByteReader): Token {
+export function readToken(column: ByteReader): Token {
   const form = column.byte();
   if (form === FORM.text) return column.text();
   const quote = (form & FORM.quoted) === 0 ? '' : '"';

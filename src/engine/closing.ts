@@ -6,14 +6,15 @@
  * never more rounds than a few times the number of objects, whoever else writes to the destination.
  */
 import type { Item, Problem } from '../core/item.ts';
-import { compareKeys, type Key } from '../core/key.ts';
+import type { Key } from '../core/key.ts';
+import type { LineCursor } from '../core/line-cursor.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import type { KeyRange } from '../core/shard.ts';
 import type { Events } from '../ports/events.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store } from '../ports/storage.ts';
-import { itemsIn, knownRanges } from './known-ranges.ts';
+import { knownRanges, linesIn } from './known-ranges.ts';
 import { runLanes } from './lanes.ts';
 import { EntryCursor } from './lister.ts';
 
@@ -67,10 +68,10 @@ class Round {
     const onPage = (objects: number, bytes: number): void => events.emit({ type: 'listed', side: 'destination', objects, bytes, done: false });
     const entries = new EntryCursor(destination, { signal: this.#signal, sorter, onPage, prefix, bound: range, startAfter: range.after });
     try {
-      for (const item of itemsIn(ledger, run, range)) {
-        while (isBefore(entries, item.key)) await entries.more();
-        const entry = entries.peek();
-        this.#hold(item, entry?.key === item.key ? entry : undefined);
+      for (const lines of linesIn(ledger, run, range)) {
+        let found = seek(entries, lines);
+        for (; found === undefined; found = seek(entries, lines)) await entries.more();
+        this.#hold(lines, found ? entries.peek() : undefined);
         if (this.#changes.length < CHANGES_AT_ONCE) continue;
         this.save();
         await ledger.room?.();
@@ -80,8 +81,9 @@ class Round {
     }
   }
 
-  #hold(item: Item, entry: ObjectEntry | undefined): void {
-    if (stands(item, entry)) return;
+  #hold(lines: LineCursor, entry: ObjectEntry | undefined): void {
+    if (stands(lines, entry)) return;
+    const item = lines.item();
     const last = (item.undone ?? 0) >= MOST_AGAIN;
     this.closed[last ? 'failed' : 'again']++;
     this.#changes.push(last ? givenUp(item) : plannedAgain(item, entry));
@@ -93,19 +95,21 @@ class Round {
   }
 }
 
-/** Takes what comes before this key; whether the listing must go on before it can be told that the key is in it or not. */
-function isBefore(entries: EntryCursor, key: Key): boolean {
+/** Takes what comes before this key; whether the next entry is the key's. Undefined: the listing must go on before that can be told. */
+function seek(entries: EntryCursor, lines: LineCursor): boolean | undefined {
   for (let entry = entries.peek(); entry !== undefined; entry = entries.peek()) {
-    if (compareKeys(entry.key, key) >= 0) return false;
+    const order = lines.compareKey(entry.key);
+    if (order <= 0) return order === 0;
     entries.take();
   }
-  return !entries.isOver;
+  return entries.isOver ? false : undefined;
 }
 
-function stands(item: Item, entry: ObjectEntry | undefined): boolean {
-  if (item.state !== 'copied' && item.state !== 'unchanged') return true;
+function stands(lines: LineCursor, entry: ObjectEntry | undefined): boolean {
+  const { state } = lines;
+  if (state !== 'copied' && state !== 'unchanged') return true;
   if (entry === undefined) return false;
-  return item.kind === 'directory' || entry.token === item.destination;
+  return lines.isDirectory || lines.isThere(entry.token);
 }
 
 function plannedAgain(item: Item, entry: ObjectEntry | undefined): Change {

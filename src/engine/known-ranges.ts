@@ -3,7 +3,8 @@
  * They are known to be of a size that is worth a listing, so none is cut; small neighbours go together.
  */
 import type { Item } from '../core/item.ts';
-import { compareKeys } from '../core/key.ts';
+import { compareKeys, type Key } from '../core/key.ts';
+import type { LineCursor } from '../core/line-cursor.ts';
 import { type KeyRange, rangeOf, type Shard } from '../core/shard.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Store } from '../ports/storage.ts';
@@ -36,5 +37,18 @@ export function* itemsIn(ledger: Pick<Ledger, 'items'>, run: number, { after, up
   for (const item of ledger.items(run, after)) {
     if (upTo !== undefined && compareKeys(item.key, upTo) > 0) return;
     yield item;
+  }
+}
+
+/** The same, as one cursor after the other that stands on it: an object for each of millions is what such a pass would cost most. */
+export function* linesIn(ledger: Pick<Ledger, 'cursors'>, run: number, { after, upTo }: KeyRange): Generator<LineCursor, void, undefined> {
+  let isBehind = after === undefined;
+  for (const lines of ledger.cursors(run, after)) {
+    while (lines.next()) {
+      isBehind ||= lines.compareKey(after as Key) > 0;
+      if (!isBehind) continue;
+      if (upTo !== undefined && lines.compareKey(upTo) > 0) return;
+      yield lines;
+    }
   }
 }

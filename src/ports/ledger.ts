@@ -9,6 +9,7 @@
 import type { Item, ItemState, Outcome, Problem, Tally } from '../core/item.ts';
 import type { Checksum } from '../core/object.ts';
 import type { Key } from '../core/key.ts';
+import type { LineCursor } from '../core/line-cursor.ts';
 import type { Shard } from '../core/shard.ts';
 import type { SizeClass } from '../core/pack.ts';
 import type { Part, Upload } from './storage.ts';
@@ -176,6 +177,8 @@ export interface Ledger {
 
   /** All items of a run in key order, block by block; bounded memory. */
   items(run: number, after?: Key): Iterable<Item>;
+  /** The same a task at a time, each to be gone through before the next one is asked for. Those up to `after` in the first one's task are among them. */
+  cursors(run: number, after?: Key): Iterable<LineCursor>;
   item(run: number, key: Key): ObjectRow | undefined;
   objects(run: number, filter: ObjectFilter): Iterable<ObjectRow>;
 

@@ -9,6 +9,7 @@ import { itemsOfAll, packTask } from '../../core/columns.ts';
 import { asBrigadeError, BrigadeError, isKind } from '../../core/errors.ts';
 import type { Item, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { LineCursor } from '../../core/line-cursor.ts';
 import { retryFailed } from '../../core/retry.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CoordinatorJournal, FoldTarget, ItemChange, PlanRecord, TaskName } from '../../ports/journal.ts';
@@ -68,6 +69,7 @@ export class JournalledLedger implements Ledger {
   tally(run: number): ReturnType<Ledger['tally']> { return this.#ledger.tally(run); }
   totals(run: number): RunTotals { return this.#ledger.totals(run); }
   items(run: number, after?: Key): Iterable<Item> { return this.#ledger.items(run, after); }
+  cursors(run: number, after?: Key): Iterable<LineCursor> { return this.#ledger.cursors(run, after); }
   shards(run: number): ReturnType<Ledger['shards']> { return this.#ledger.shards(run); }
   leftBefore(run: number, cursors?: number): (key: Key) => Item | undefined { return this.#ledger.leftBefore(run, cursors); }
   item(run: number, key: Key): ReturnType<Ledger['item']> { return this.#ledger.item(run, key); }

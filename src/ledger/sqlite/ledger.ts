@@ -14,6 +14,7 @@ import { Tasks } from './tasks.ts';
 import { prunable, pruneRun, shrink } from './upkeep.ts';
 import type { Item, Outcome, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { LineCursor } from '../../core/line-cursor.ts';
 import type { Shard } from '../../core/shard.ts';
 import type { SizeClass } from '../../core/pack.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -68,6 +69,7 @@ export class SqliteLedger implements FoldTarget {
   tally(run: number): Tally { return this.#reader.tally(run); }
   totals(run: number): RunTotals { return this.#reader.totals(run); }
   items(run: number, after?: Key): Iterable<Item> { return this.#reader.items(run, after); }
+  cursors(run: number, after?: Key): Iterable<LineCursor> { return this.#reader.cursors(run, after); }
   shards(run: number): readonly Shard[] { return this.#reader.shards(run); }
   leftBefore(run: number, cursors?: number): (key: Key) => Item | undefined { return this.#reader.leftBefore(run, cursors); }
   item(run: number, key: Key): ObjectRow | undefined { return this.#reader.item(run, key); }

@@ -4,9 +4,10 @@ import { compareKeys, keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { countsOf, noCounts, tallyOf } from './counts.ts';
 import { damaged } from './faults.ts';
 import { findingOf, partOf, prefixEnd, problemOf, runOf, shardOf, totalsOf, uploadOf } from './rows.ts';
-import { eachLineOf, loadLines } from './tasks.ts';
+import { cursorOf, eachLineOf, loadLines } from './tasks.ts';
 import type { Item, ItemState, Problem, Tally } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
+import type { LineCursor } from '../../core/line-cursor.ts';
 import type { Shard } from '../../core/shard.ts';
 import type { Finding, Ledger, ObjectFilter, ObjectRow, RecordedUpload, Run, RunTotals, VerifySummary } from '../../ports/ledger.ts';
 import { LeftItems, type Span } from './left-items.ts';
@@ -15,7 +16,7 @@ import type { Connection } from './connection.ts';
 import type { Row } from './rows.ts';
 
 /** The part of the port that only reads. */
-export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'shards' | 'leftBefore' | 'openUploads' | 'tally' | 'totals' | 'items' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
+export type LedgerView = Pick<Ledger, 'path' | 'binding' | 'runs' | 'run' | 'shards' | 'leftBefore' | 'openUploads' | 'tally' | 'totals' | 'items' | 'cursors' | 'item' | 'objects' | 'verifySummary' | 'findings' | 'close'>;
 
 const LOUD: ReadonlySet<ItemState> = new Set(['skipped', 'failed']);
 const FIRST = Buffer.alloc(0);
@@ -62,6 +63,13 @@ export class LedgerReader {
         const { item } = step.value;
         if (after === undefined || compareKeys(item.key, after) > 0) yield item;
       }
+    }
+  }
+
+  *cursors(run: number, after?: Key): Generator<LineCursor> {
+    for (const { id } of this.#tasks(run, after)) {
+      const walk = cursorOf(this.#connection, id);
+      for (let step = this.#next(walk); step.done !== true; step = this.#next(walk)) yield step.value;
     }
   }
 
@@ -185,8 +193,8 @@ export class LedgerReader {
     }
   }
 
-  #next(lines: Iterator<Line, void>): IteratorResult<Line, void> {
-    return this.#connection.read('read a block', () => lines.next());
+  #next<T>(steps: Iterator<T, void>): IteratorResult<T, void> {
+    return this.#connection.read('read a block', () => steps.next());
   }
 
   #lines(task: number): Map<Key, Line> {

@@ -8,6 +8,8 @@ import { damaged } from './faults.ts';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { OutcomeColumns } from '../../core/outcome-columns.ts';
+import { LineCursor } from '../../core/line-cursor.ts';
+import { packLines } from '../../core/lines.ts';
 import { settledLines } from '../../core/settled-lines.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
@@ -51,6 +53,17 @@ export function* eachLineOf(connection: Connection, task: number): Generator<Lin
     last = line.item.key;
   }
   refuseUnless(isKey(last, range['last_key']), task, connection);
+}
+
+/** One cursor. Whoever goes through all of it before asking for more hears then whether it was that of the task. */
+export function* cursorOf(connection: Connection, task: number): Generator<LineCursor, void, undefined> {
+  const rows = connection.sql('layers').all(task);
+  const range = rangeOf(connection, task);
+  const cursor = new LineCursor(rows.length === 1 ? plainBlock(rows[0]?.['data'] as Uint8Array) : packLines([...loadLines(connection, task).lines.values()]));
+  yield cursor;
+  if (!cursor.isOver) return;
+  const { first, last } = cursor.range ?? {};
+  refuseUnless(first?.equals(range['first_key'] as Uint8Array) === true && last?.equals(range['last_key'] as Uint8Array) === true, task, connection);
 }
 
 /** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
