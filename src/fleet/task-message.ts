@@ -4,11 +4,12 @@
  * journal as a document, and the message names it.
  */
 import { createHash } from 'node:crypto';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdDecompressSync } from 'node:zlib';
 import { BrigadeError } from '../core/errors.ts';
 import type { Item } from '../core/item.ts';
 import { packLines, unpackLines } from '../core/lines.ts';
 import type { SizeClass } from '../core/pack.ts';
+import { compress } from '../core/zstd.ts';
 import type { Journal, TaskName } from '../ports/journal.ts';
 import type { LeasedTask } from '../ports/ledger.ts';
 import { type CallBody, wrongCall } from './call-message.ts';
@@ -56,7 +57,6 @@ export function asWork(envelope: AnyEnvelope<FleetBodies>): AnyEnvelope<WorkBodi
 }
 
 const MOST_BYTES = 64 * 1024 * 1024;
-const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 /** What `messageCodec` needs to know of the messages of a fleet. */
 export const FLEET_CHECKS = { task: wrongTask, call: wrongCall, failed: wrongFailures, offer: wrongOffer };
@@ -72,7 +72,7 @@ export const sendingId = ({ epoch, seq, task }: TaskName, sending: number): stri
 
 /** The sealed message, of items that are packed if they are not already. By reference where it would be larger than `largestBytes`. */
 export async function sealTask(codec: TaskCodec, task: Omit<FleetTask, 'items'>, work: Pick<LeasedTask, 'items' | 'packed'>, largestBytes: number, keep: Journal['keep'], signal?: AbortSignal): Promise<string> {
-  const packed = work.packed === undefined ? zstdCompressSync(packLines(work.items.map((item) => ({ item }))), LEVEL) : Buffer.from(work.packed);
+  const packed = work.packed === undefined ? compress(packLines(work.items.map((item) => ({ item })))) : Buffer.from(work.packed);
   const { spec, run, size, sending } = task;
   const after = task.after === undefined || task.after === 0 ? {} : { after: task.after };
   return keptIfLarge(packed, largestBytes, (items) => codec.seal({ kind: 'task', id: taskId(task.name), spec, body: { run, size, sending, ...after, items } }), keep, signal);

@@ -9,8 +9,8 @@
  *   bytes 25–    zstd( content )
  */
 import { createHash } from 'node:crypto';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { keyToBytes, type Key } from '../core/key.ts';
+import { compress, decompress } from '../core/zstd.ts';
 import type { Damage } from '../ports/journal.ts';
 
 export type SegmentKind = 'E' | 'P' | 'C' | 'R' | 'S' | 'B' | 'D' | 'W' | 'Q';
@@ -26,12 +26,10 @@ const VERSION = 2;
 const SUMMED = 9;
 const SUM = 16;
 const HEADER = SUMMED + SUM;
-const MAX_CONTENT = 1 << 30;
 const KINDS = 'EPCRSBDWQ';
-const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 export function encodeSegment(key: Key, { kind, content }: Segment): Buffer {
-  const packed = zstdCompressSync(content, LEVEL);
+  const packed = compress(content);
   const header = Buffer.alloc(HEADER);
   MAGIC.copy(header);
   header[3] = VERSION;
@@ -52,7 +50,7 @@ export function decodeSegment(key: Key, bytes: Buffer): Segment | Damage {
   if (bytes[3] !== VERSION) return damage(key, 'newer', `it has version ${bytes[3]}, this build knows ${VERSION}`, 'read it with the brigade that wrote it');
   const kind = String.fromCharCode(bytes[4] as number);
   if (!KINDS.includes(kind)) return damage(key, 'newer', `it is of kind ${JSON.stringify(kind)}, which this build does not know`, 'use the newer brigade');
-  return { kind: kind as SegmentKind, content: zstdDecompressSync(packed, { maxOutputLength: MAX_CONTENT }) };
+  return { kind: kind as SegmentKind, content: decompress(packed) };
 }
 
 export function isDamage(read: Segment | Damage): read is Damage {

@@ -6,10 +6,11 @@
  *   bytes 2–5   CRC-32 of what follows, little-endian: a flipped byte is found before anything is believed
  *   bytes 6–    zstd( lines )
  */
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { BrigadeError } from '../../core/errors.ts';
 import { eachLine, packLines, unpackLines } from '../../core/lines.ts';
 import type { Line } from '../../core/lines.ts';
+import { compress, decompress } from '../../core/zstd.ts';
 
 export { EVIDENCES, STATES } from '../../core/line-columns.ts';
 export type { Line } from '../../core/lines.ts';
@@ -17,8 +18,6 @@ export type { Line } from '../../core/lines.ts';
 const MAGIC = 0x42;
 const VERSION = 1;
 const HEADER = 6;
-const MAX_PLAIN = 1 << 30;
-const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 export function encodeBlock(lines: readonly Line[]): Buffer {
   return seal(packLines(lines));
@@ -26,7 +25,7 @@ export function encodeBlock(lines: readonly Line[]): Buffer {
 
 /** Of lines that are packed. */
 export function seal(plain: Buffer): Buffer {
-  const packed = zstdCompressSync(plain, LEVEL);
+  const packed = compress(plain);
   const header = Buffer.alloc(HEADER);
   header[0] = MAGIC;
   header[1] = VERSION;
@@ -55,7 +54,7 @@ export function plainBlock(block: Uint8Array): Buffer {
 }
 
 function plainOf(packed: Uint8Array): Buffer {
-  return zstdDecompressSync(packed, { maxOutputLength: MAX_PLAIN });
+  return decompress(packed);
 }
 
 /** The lines, still compressed. Throws as decodeBlock. */
