@@ -104,6 +104,11 @@ export class ByteReader {
     return this.#at;
   }
 
+  /** Bytes that are not read yet. */
+  get left(): number {
+    return this.#buffer.length - this.#at;
+  }
+
   /** All of it, from its beginning, whatever was read. */
   view(): Buffer {
     return this.#buffer;

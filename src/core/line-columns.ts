@@ -17,7 +17,7 @@ export const DESTINATION = { absent: 0, sameAsSource: 1, own: 2 } as const;
 export const FORM = { text: 0, digest: 1, digestOfParts: 2, quoted: 4 } as const;
 
 export const stateOf = (shape: number): ItemState => STATES[shape & SHAPE.state] as ItemState;
-export const evidenceOf = (shape: number): Evidence => EVIDENCES[(shape >> 4) & 7] as Evidence;
+export const evidenceOf = (shape: number): Evidence | undefined => EVIDENCES[(shape >> 4) & 7];
 
 /** Columns that were packed; nothing of them is read yet. */
 export interface OpenLines {

@@ -29,22 +29,23 @@ test('a cursor says of each line what the line says, in whatever order it is ask
       assert.deepEqual([cursor.state, cursor.isDirectory], [expected.state, expected.kind === 'directory']);
       if (isAsked()) assert.deepEqual(TOKENS.filter((one) => cursor.isThere(one)), expected.destination === undefined ? [] : [expected.destination]);
       for (const other of [...others, expected.key]) assert.equal(Math.sign(cursor.compareKey(other)), Math.sign(compareKeys(expected.key, other)));
-      const { first, last } = cursor.range ?? {};
-      assert.deepEqual([first, last], [keyToBytes(all[0]?.item.key as Key), keyToBytes(expected.key)]);
+      assert.deepEqual([cursor.firstKey(), Buffer.from(cursor.keyBytes())], [keyToBytes(all[0]?.item.key as Key), keyToBytes(expected.key)]);
+      assert.deepEqual([cursor.evidence, cursor.checksumAlgorithm], [expected.evidence, expected.checksum?.algorithm]);
+      assert.equal(cursor.isPlain, expected.kind === 'object' && expected.source.versionId === undefined && [expected.code, expected.undone, expected.storageClass, all[at]?.lost].every((one) => one === undefined));
       if (isAsked()) assert.deepEqual(cursor.item(), expected);
-      assert.equal(cursor.isOver, at === all.length - 1);
+      assert.deepEqual([cursor.isOver, cursor.isSpent], [at === all.length - 1, at === all.length - 1]);
     }
     assert.equal(at, all.length);
     assert.equal(cursor.next(), false);
   }), { numRuns: 1000 });
 });
 
-test('before its first step a cursor stands nowhere, and one without lines is over', () => {
-  assert.equal(new LineCursor(packLines([])).range, undefined);
-  assert.equal(new LineCursor(packLines([])).isOver, true);
-});
-
-test('lines that end too early are an error, not the end', () => {
+test('lines that end too early are an error, not the end, in the words of who has them', () => {
   const whole = packLines([{ item: { key: 'a', kind: 'object', size: 1, state: 'copied', source: { token: 's' }, destination: 'd', evidence: 'none', attempts: 0 } }]);
   for (let length = 0; length < whole.length; length++) assert.throws(() => new LineCursor(whole.subarray(0, length)).next(), RangeError, String(length));
+  const columns = whole.subarray(0, whole.length - 1);
+  columns[columns.length - 1] = 0; // no attempts
+  const cursor = new LineCursor(columns, (thrown) => new Error('mine', { cause: thrown }));
+  assert.throws(() => cursor.next(), (thrown: Error) => thrown.message === 'mine' && thrown.cause instanceof RangeError);
+  assert.equal(new LineCursor(packLines([])).isOver, true);
 });

@@ -1,11 +1,11 @@
 /** Goes through packed lines without an object or a string for each: for who compares millions of them with something, and finds nearly all as they should be. */
-import type { ByteReader } from './bytes.ts';
-import type { Item, ItemState } from './item.ts';
+import { ByteReader } from './bytes.ts';
+import type { Evidence, Item, ItemState } from './item.ts';
 import type { Key } from './key.ts';
 import { KeyBytes } from './key-bytes.ts';
-import { type Columns, DESTINATION, FORM, MORE, openLines, type OpenLines, SHAPE, skipChecksum, skipToken, stateOf } from './line-columns.ts';
+import { type Columns, DESTINATION, evidenceOf, FORM, MORE, openLines, type OpenLines, SHAPE, skipChecksum, skipToken, stateOf } from './line-columns.ts';
 import { readLine, readToken } from './lines.ts';
-import type { Token } from './object.ts';
+import type { ChecksumAlgorithm, Token } from './object.ts';
 
 const QUOTE = 0x22;
 const DIGITS = Buffer.from('0123456789abcdef');
@@ -15,37 +15,53 @@ export class LineCursor {
   readonly #key = new KeyBytes();
   readonly #from: Columns<number> = { shared: 0, length: 0, suffix: 0, shape: 0, size: 0, token: 0, version: 0, checksum: 0, word: 0, attempts: 0 };
   #passed = 0;
-  #first: Buffer | undefined;
   #shape = 0;
   #more = 0;
+  #words = 0;
+  #algorithm: ChecksumAlgorithm | undefined;
   /** Where the destination's token is. */
   #there = 0;
+  readonly #asError: (thrown: unknown) => unknown;
 
-  /** `plain`: as of packLines(). @throws RangeError as unpackLines, then and with each step */
-  constructor(plain: Buffer) {
+  /**
+   * `plain`: as of packLines(). `asError`: what is thrown in place of what was found wrong with them.
+   * @throws RangeError as unpackLines, then and with each step
+   */
+  constructor(plain: Buffer, asError: (thrown: unknown) => unknown = (thrown) => thrown) {
     this.#lines = openLines(plain);
+    this.#asError = asError;
   }
 
   /** Goes to the next line, at first to the first one; false: there is none. */
   next(): boolean {
     if (this.isOver) return false;
-    this.#passed++;
-    const { columns } = this.#lines;
-    this.#key.follow(columns.shared.varint(), columns.suffix, columns.length.varint());
-    this.#first ??= Buffer.from(this.#key.view());
-    this.#mark(columns);
-    this.#pass(columns);
+    try {
+      this.#step(this.#lines.columns);
+    } catch (thrown) {
+      throw this.#asError(thrown);
+    }
     return true;
   }
 
-  /** Of the lines that it passed: the first and the last key. Valid until the next step; undefined before the first. */
-  get range(): { readonly first: Buffer; readonly last: Buffer } | undefined {
-    return this.#first === undefined ? undefined : { first: this.#first, last: this.#key.view() };
+  /** The first key, also before the first step. */
+  firstKey(): Buffer {
+    const { columns: { length, suffix } } = this.#lines;
+    return Buffer.from(suffix.view().subarray(0, new ByteReader(length.view()).varint()));
   }
 
-  /** Nothing is left. */
+  /** Of the line where it stands. Valid until the next step. */
+  keyBytes(): Buffer {
+    return this.#key.view();
+  }
+
+  /** It stands on the last line, or there is none. */
   get isOver(): boolean {
     return this.#passed === this.#lines.count;
+  }
+
+  /** Behind the last line nothing stands in any column. */
+  get isSpent(): boolean {
+    return this.isOver && Object.values(this.#lines.columns).every(({ left }) => left === 0);
   }
 
   /** As compareKeys: of the key where it stands, and this one. */
@@ -57,8 +73,22 @@ export class LineCursor {
     return stateOf(this.#shape);
   }
 
+  /** Undefined for one that this build does not know. */
+  get evidence(): Evidence | undefined {
+    return evidenceOf(this.#shape);
+  }
+
   get isDirectory(): boolean {
     return (this.#shape & SHAPE.directory) !== 0;
+  }
+
+  /** It has no version, code, storage class or lost attribute, is no directory and was never undone. */
+  get isPlain(): boolean {
+    return this.#words === 0 && (this.#shape & (SHAPE.directory | SHAPE.undone)) === 0 && (this.#more & MORE.version) === 0;
+  }
+
+  get checksumAlgorithm(): ChecksumAlgorithm | undefined {
+    return this.#algorithm;
   }
 
   /** Whether the item says that this stands at the destination. */
@@ -66,7 +96,10 @@ export class LineCursor {
     if ((this.#more & MORE.destination) === DESTINATION.absent) return false;
     const column = this.#lines.columns.token;
     const form = column.view()[this.#there] as number;
-    return form === (FORM.digest | FORM.quoted) ? isQuotedDigest(column.view(), this.#there + 1, token) : this.#readFrom(column, this.#there) === token;
+    if (form === (FORM.digest | FORM.quoted)) return isQuotedDigest(column.view(), this.#there + 1, token);
+    // The last one of its line: behind it the column stands where it stood.
+    column.return(this.#there);
+    return readToken(column) === token;
   }
 
   /** The item as a whole, for the few that need it. */
@@ -76,12 +109,11 @@ export class LineCursor {
     return readLine(columns, words, this.#key.text()).item;
   }
 
-  #readFrom(column: ByteReader, at: number): Token {
-    const behind = column.at;
-    column.return(at);
-    const token = readToken(column);
-    column.return(behind);
-    return token;
+  #step(columns: Columns<ByteReader>): void {
+    this.#passed++;
+    this.#key.follow(columns.shared.varint(), columns.suffix, columns.length.varint());
+    this.#mark(columns);
+    this.#pass(columns);
   }
 
   #mark({ shape, size, token, version, checksum, word, attempts }: Columns<ByteReader>): void {
@@ -109,10 +141,8 @@ export class LineCursor {
       this.#there = token.at;
       skipToken(token);
     }
-    skipChecksum(checksum);
-    word.varint();
-    word.varint();
-    word.varint();
+    this.#algorithm = skipChecksum(checksum);
+    this.#words = word.varint() + word.varint() + word.varint();
   }
 }
 

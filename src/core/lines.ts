@@ -67,8 +67,14 @@ export function surveyLines(plain: Buffer, each: (state: ItemState, evidence: Ev
   for (let i = 0; i < count; i++) {
     const shape = columns.shape.byte();
     columns.shape.byte();
-    each(stateOf(shape), evidenceOf(shape), columns.size.varint());
+    each(stateOf(shape), evidenceOf(shape) as Evidence, columns.size.varint());
   }
+  return surveyKeys(columns, count);
+}
+
+/** The first and the last key. There must be one line at least. @throws RangeError as unpackLines */
+export function keyRange(plain: Buffer): Pick<Survey, 'firstKey' | 'lastKey'> {
+  const { count, columns } = openLines(plain);
   return surveyKeys(columns, count);
 }
 
@@ -116,7 +122,7 @@ export function readLine(columns: Columns<ByteReader>, words: readonly string[],
   const source: Pin = (more & MORE.version) === 0 ? { token } : { token, versionId: columns.version.text() };
   const item: Mutable<Item> = {
     key, size, source, kind: (shape & SHAPE.directory) === 0 ? 'object' : 'directory',
-    state: stateOf(shape), evidence: evidenceOf(shape), attempts: columns.attempts.varint(),
+    state: stateOf(shape), evidence: evidenceOf(shape) as Evidence, attempts: columns.attempts.varint(),
   };
   if ((shape & SHAPE.undone) !== 0) item.undone = columns.attempts.varint();
   if ((more & MORE.destination) === DESTINATION.sameAsSource) item.destination = token;

@@ -5,7 +5,7 @@
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { BrigadeError } from './errors.ts';
 import type { Item, Outcome, Problem } from './item.ts';
-import { openLines, skipChecksum, stateOf } from './line-columns.ts';
+import { LineCursor } from './line-cursor.ts';
 import { type Line, packLines, unpackLines } from './lines.ts';
 import type { Mutable } from './mutable.ts';
 import type { ChecksumAlgorithm } from './object.ts';
@@ -45,13 +45,9 @@ export function unpackOutcomes({ lines, flags, numbers }: OutcomeColumns, proble
   return unpackLines(lines).map((line) => outcomeOf(line, flag.byte(), number, problems));
 }
 
-/** Of outcomes that stay as they are packed. */
-export function outcomeCount(report: { readonly outcomes: readonly Outcome[]; readonly columns?: OutcomeColumns }): number {
-  return report.columns?.flags.length ?? report.outcomes.length;
-}
-
-/** What outcomes come to that need no word each. */
+/** Outcomes that ended as planned, of which none has a word of its own: what they come to, and as they are packed. */
 export interface Landed {
+  readonly columns: OutcomeColumns;
   readonly objects: { readonly copied: number; readonly unchanged: number };
   /** Those that crossed the wire to the destination. */
   readonly bytesSent: number;
@@ -60,28 +56,33 @@ export interface Landed {
   readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>>;
 }
 
-/** Undefined where one of them did not end as planned, or has something to tell. @throws RangeError as unpackLines */
-export function landedIn({ lines, flags, numbers }: OutcomeColumns): Landed | undefined {
-  const { count, words, columns } = openLines(lines);
-  // Words of outcomes say what was lost.
-  if (words.length > 0) return undefined;
-  const [flag, number] = [new ByteReader(flags), new ByteReader(numbers)];
+/**
+ * Undefined where one of them did not end as planned, or has something to tell. Each byte of the others is looked at: they are brought into a ledger as they are.
+ * @throws RangeError as unpackLines, and where something stands behind the last of them
+ */
+export function landedIn(columns: OutcomeColumns): Landed | undefined {
+  const lines = new LineCursor(columns.lines);
+  const [flag, number] = [new ByteReader(columns.flags), new ByteReader(columns.numbers)];
   const objects = { copied: 0, unchanged: 0 };
   const checksums: Partial<Record<ChecksumAlgorithm, number>> = {};
   let [bytesSent, unguarded] = [0, 0];
-  for (let i = 0; i < count; i++) {
+  while (lines.next()) {
+    const { state, checksumAlgorithm: algorithm } = lines;
     const has = flag.byte();
-    const state = stateOf(columns.shape.byte());
-    columns.shape.byte();
-    if ((has & ~AS_PLANNED) !== 0 || (state !== 'copied' && state !== 'unchanged')) return undefined;
-    const algorithm = skipChecksum(columns.checksum);
+    if ((state !== 'copied' && state !== 'unchanged') || (has & ~AS_PLANNED) !== 0 || !lines.isPlain || lines.evidence === undefined) return undefined;
     objects[state]++;
     if (state === 'copied' && algorithm !== undefined) checksums[algorithm] = (checksums[algorithm] ?? 0) + 1;
     bytesSent += number.varint();
     number.varint();
     if ((has & HAS.unguarded) !== 0) unguarded++;
   }
-  return { objects, bytesSent, unguarded, checksums };
+  if (!lines.isSpent || flag.left + number.left > 0) throw new RangeError('something stands behind the last outcome');
+  return { columns, objects, bytesSent, unguarded, checksums };
+}
+
+/** Of outcomes that stay as they are packed, too. */
+export function outcomeCount(report: { readonly outcomes: readonly Outcome[]; readonly landed?: Landed }): number {
+  return report.landed?.columns.flags.length ?? report.outcomes.length;
 }
 
 function flagsOf({ size, source, problem, unguarded, lost }: Outcome): number {

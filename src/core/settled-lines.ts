@@ -6,36 +6,30 @@ import type { ByteReader } from './bytes.ts';
 import { ByteWriter } from './bytes.ts';
 import type { Evidence, ItemState } from './item.ts';
 import { type Columns, DESTINATION, evidenceOf, joinLines, MORE, openLines, type OpenLines, SHAPE, skipToken, stateOf } from './line-columns.ts';
-import { landedIn, type OutcomeColumns } from './outcome-columns.ts';
+import type { Landed } from './outcome-columns.ts';
 
-export interface SettledLines {
-  /** As of packLines(). */
-  readonly lines: Buffer;
-  readonly bytesSent: number;
-  readonly unguarded: number;
-}
+/** Hears what an item is now. */
+type Each = (state: ItemState, evidence: Evidence, size: number) => void;
 
 /**
- * What becomes of the items of `pending` (as of packLines(), all of them pending) by these outcomes: the same as one by one. Tells `each` what the items are
- * now. Undefined, when `each` may have been told some, where outcomes are not one for each item in the same order, or anything about them is out of the ordinary.
+ * What becomes of the items of `pending` (as of packLines(), all of them pending) by these outcomes, as of packLines(): the same as one by one. Undefined, when
+ * `each` may have heard of some, where outcomes are not one for each item in the same order, or anything about the items is out of the ordinary.
  * @throws RangeError as unpackLines
  */
-export function settledLines(pending: Buffer, outcomes: OutcomeColumns, each: (state: ItemState, evidence: Evidence, size: number) => void): SettledLines | undefined {
-  const landed = landedIn(outcomes);
-  if (landed === undefined) return undefined;
+export function settledLines(pending: Buffer, { columns: outcomes }: Landed, each: Each): Buffer | undefined {
   const [before, after] = [openLines(pending), openLines(outcomes.lines)];
   if (!sameKeys(before, after) || hasCodes(before)) return undefined;
   const [shape, token] = [new ByteWriter(), new ByteWriter()];
-  for (let i = 0; i < before.count; i++) if (!settle(before.columns, after.columns, shape, token, each)) return undefined;
+  for (let i = 0; i < before.count; i++) if (!settleOne(before.columns, after.columns, shape, token, each)) return undefined;
   const [was, is] = [before.columns, after.columns];
   const columns: Columns<Buffer> = {
     shared: was.shared.view(), length: was.length.view(), suffix: was.suffix.view(), shape: shape.view(), size: was.size.view(), token: token.view(),
     version: was.version.view(), checksum: is.checksum.view(), word: was.word.view(), attempts: is.attempts.view(),
   };
-  return { lines: joinLines(before.count, before.words, columns), bytesSent: landed.bytesSent, unguarded: landed.unguarded };
+  return joinLines(before.count, before.words, columns);
 }
 
-/** Keys are coded in one way only. */
+/** Keys are coded in one way only; of one that was coded in another way here nobody would say that it is the same. */
 function sameKeys(a: OpenLines, b: OpenLines): boolean {
   const same = (name: 'shared' | 'length' | 'suffix'): boolean => a.columns[name].view().equals(b.columns[name].view());
   return a.count === b.count && same('shared') && same('length') && same('suffix');
@@ -53,7 +47,7 @@ function hasCodes({ count, words, columns: { word } }: OpenLines): boolean {
   return found;
 }
 
-function settle(was: Columns<ByteReader>, is: Columns<ByteReader>, shape: ByteWriter, token: ByteWriter, each: Parameters<typeof settledLines>[2]): boolean {
+function settleOne(was: Columns<ByteReader>, is: Columns<ByteReader>, shape: ByteWriter, token: ByteWriter, each: Each): boolean {
   const [first, second] = [was.shape.byte(), was.shape.byte()];
   const [now, more] = [is.shape.byte(), is.shape.byte()];
   if (stateOf(first) !== 'pending' || (first & SHAPE.undone) !== 0 || (second & MORE.version) !== 0 || more !== DESTINATION.own) return false;
@@ -70,7 +64,7 @@ function settle(was: Columns<ByteReader>, is: Columns<ByteReader>, shape: ByteWr
   if (!alike) token.part(is.token.view(), there, is.token.at);
   shape.byte(now | (first & SHAPE.directory));
   shape.byte(alike ? DESTINATION.sameAsSource : DESTINATION.own);
-  each(stateOf(now), evidenceOf(now), was.size.varint());
+  each(stateOf(now), evidenceOf(now) as Evidence, was.size.varint());
   return true;
 }
 

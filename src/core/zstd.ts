@@ -7,8 +7,11 @@ const BOUND = 1024;
 const MAX_PLAIN = 1 << 30;
 
 export function compress(plain: Uint8Array): Buffer {
+  const most = plain.length + (plain.length >> 8) + BOUND;
   // Told how much it is, zstd takes tables of that size, not those of a stream without end: half the time.
-  return zstdCompressSync(plain, { params: LEVEL, pledgedSrcSize: plain.length, chunkSize: plain.length + (plain.length >> 8) + BOUND });
+  const packed = zstdCompressSync(plain, { params: LEVEL, pledgedSrcSize: plain.length, chunkSize: most });
+  // A little of it would keep all of that.
+  return packed.length < most / 2 ? Buffer.from(packed) : packed;
 }
 
 /** @throws where these bytes are none of compress(), or stand for more than a GiB */

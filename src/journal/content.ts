@@ -3,7 +3,7 @@ import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { columnsOf, columnTask } from '../core/columns.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
 import { packLines, unpackLines, type Line } from '../core/lines.ts';
-import { type OutcomeColumns, packOutcomes, unpackOutcomes } from '../core/outcome-columns.ts';
+import { landedIn, type OutcomeColumns, packOutcomes, unpackOutcomes } from '../core/outcome-columns.ts';
 import type { ItemChange, PlanRecord, Report } from '../ports/journal.ts';
 import type { PlannedTask } from '../ports/ledger.ts';
 
@@ -96,21 +96,23 @@ export function unpackPlan(content: Buffer): PlanRecord[] {
   });
 }
 
-interface ReportHead extends Omit<Report, 'outcomes' | 'columns'> { readonly problems: readonly Problem[] }
+interface ReportHead extends Omit<Report, 'outcomes' | 'landed'> { readonly problems: readonly Problem[] }
 
-export function packReport({ outcomes, columns: _, ...rest }: Report): Buffer {
+export function packReport({ outcomes, landed: _, ...rest }: Report): Buffer {
   const problems = new Problems();
   const { lines, flags, numbers } = packOutcomes(outcomes, (problem) => problems.number(problem));
   const head: ReportHead = { ...rest, problems: problems.list };
   return joinContent(head, lines, flags, numbers);
 }
 
-/** Its outcomes are taken apart only for who asks for them. */
+/** Outcomes that landed are taken apart only for who asks for them. @throws RangeError, BrigadeError, SyntaxError where this is no content of a report */
 export function unpackReport(content: Buffer): Report {
   const reader = new ByteReader(content);
   const { problems, ...rest } = JSON.parse(reader.text()) as ReportHead;
   const [lines, flags, numbers] = [reader.bytes(reader.varint()), reader.bytes(reader.varint()), reader.bytes(reader.varint())];
   const columns: OutcomeColumns = { lines, flags, numbers };
+  const landed = landedIn(columns);
+  if (landed === undefined) return { ...rest, outcomes: unpackOutcomes(columns, problems) };
   let outcomes: readonly Outcome[] | undefined;
-  return { ...rest, columns, get outcomes() { return outcomes ??= unpackOutcomes(columns, problems); } };
+  return { ...rest, landed, get outcomes() { return outcomes ??= unpackOutcomes(columns, problems); } };
 }

@@ -134,6 +134,17 @@ test('a torn, changed or misplaced report is never believed: its task is in doub
   assert.equal(made.tally(1).copied.objects, 4);
 });
 
+test('a report whose writer wrote nonsense under a right checksum is told as damage, and keeps no other one out of the ledger', async (t) => {
+  const { journal } = await journalWithTasks(2);
+  await journal.report(task(0), report('a', { ...copied(0), state: 'extra' } as unknown as Outcome, copied(1)));
+  await journal.report(task(1), report('b', copied(2), copied(3)));
+  const made = await ledger(t);
+  const { damages, reports } = await rebuild(journal, made);
+  assert.deepEqual([reports, damages.map(({ kind }) => kind), made.tally(1).copied.objects], [2, ['changed'], 2]);
+  assert.match(damages[0]?.message ?? '', /^segment reports\/[^ ]+ of the journal cannot be believed: what it says cannot be read \([^\n]+\)$/);
+  assert.deepEqual(made.claim(1, 9, 'w').map(({ id, inDoubt }) => [id, inDoubt]), [[1, true]]);
+});
+
 test('a report that a listing did not show is asked for before a later one of the same task counts', async (t) => {
   const { journal } = await journalWithTasks(1);
   await journal.report(task(0), report('a', copied(0, 'old')));

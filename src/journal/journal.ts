@@ -1,6 +1,6 @@
 /** The journal in a store: see ports/journal.ts for what each call promises. */
 import { createHash } from 'node:crypto';
-import { isKind, usageError } from '../core/errors.ts';
+import { asBrigadeError, isKind, oneLine, usageError } from '../core/errors.ts';
 import type { Key } from '../core/key.ts';
 import type { Clock, Random } from '../ports/clock.ts';
 import type { Beat, Claim, Control, CoordinatorJournal, Damage, Journal, PlanRecord, ReadPlan, ReadReport, Report, ReportPlace, SegmentPlace, TaskName, WorkName } from '../ports/journal.ts';
@@ -319,7 +319,13 @@ function planOf(key: string, segment: Segment | Damage): Pick<ReadPlan, 'records
 function readReport(place: ReportPlace, segment: Segment | Damage): ReadReport {
   const fix = 'nothing: its task is in doubt and is done again';
   if (isDamage(segment)) return { ...place, damage: { ...segment, fix } };
-  return segment.kind === 'R' ? { ...place, report: unpackReport(segment.content) } : { ...place, damage: damage(reportKey(place), 'misplaced', `it is of kind ${segment.kind}`, fix) };
+  if (segment.kind !== 'R') return { ...place, damage: damage(reportKey(place), 'misplaced', `it is of kind ${segment.kind}`, fix) };
+  try {
+    return { ...place, report: unpackReport(segment.content) };
+  } catch (thrown) {
+    // As its writer wrote it: told here, one such report does not keep the others out of the ledger.
+    return { ...place, damage: damage(reportKey(place), 'changed', `what it says cannot be read (${oneLine(asBrigadeError(thrown, 'report').message)})`, fix) };
+  }
 }
 
 function missing(place: SegmentPlace): ReadPlan {

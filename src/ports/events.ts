@@ -15,8 +15,8 @@ export type RunEvent =
   /** Many objects, from another process, that began and ended as they should since it last spoke; bytes that went to the destination, and how many were copied with which checksum. */
   | { readonly type: 'landed'; readonly objects: number; readonly bytes: number; readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>> }
   /**
-   * What a worker of a fleet reported: objects that ended as planned, by state, and how many were copied with which checksum; those that have a word of their own
-   * are told as `ended`. `bytes`: what it sent for all of them, and told as sent where it is.
+   * A report of a worker of a fleet: how many objects ended, by state, and how many were copied with which checksum. No objects, where each of them was told as `ended`
+   * instead: one of them has a word of its own, or each is asked for. `bytes`: what was sent for all of them, and told as sent where the worker is.
    */
   | { readonly type: 'reported'; readonly objects: Readonly<Record<'copied' | 'unchanged', number>>; readonly bytes: number; readonly checksums: Readonly<Partial<Record<ChecksumAlgorithm, number>>> }
   /** How far a verification has come: objects checked of those it will check, bytes it read. */

@@ -15,7 +15,7 @@
 import type { ErrorFacts } from '../core/errors.ts';
 import type { Item, Outcome, Problem } from '../core/item.ts';
 import type { Key } from '../core/key.ts';
-import type { OutcomeColumns } from '../core/outcome-columns.ts';
+import type { Landed } from '../core/outcome-columns.ts';
 import type { Binding, Finding, Ledger, LeasedTask, PlannedPage, RunKind, RunTotals, VerifySummary } from './ledger.ts';
 import type { Part, Upload } from './storage.ts';
 
@@ -102,9 +102,10 @@ export interface GaveBack {
 /** What a worker has to say of its work. */
 export interface Report {
   readonly worker: string;
-  /** In a report that was read, taken apart when they are asked for: whoever can do with `columns` does not ask. */
+  /** In a report that was read, and has `landed`, taken apart when they are asked for: whoever can do with that does not ask. */
   readonly outcomes: readonly Outcome[];
-  readonly columns?: OutcomeColumns;
+  /** In a report that was read: all of them ended as planned, and none has a word of its own. */
+  readonly landed?: Landed;
   /** No item of the task will be reported again by this worker. */
   readonly close: boolean;
   /** Parts that are stored at the destination. */

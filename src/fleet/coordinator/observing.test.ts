@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Outcome } from '../../core/item.ts';
-import { packOutcomes } from '../../core/outcome-columns.ts';
+import { landedIn, packOutcomes } from '../../core/outcome-columns.ts';
 import type { RunEvent } from '../../ports/events.ts';
 import type { Report } from '../../ports/journal.ts';
 import { tellOutcomes } from './observing.ts';
@@ -11,7 +11,8 @@ const problem = { code: 'E_DENIED', message: 'no' };
 
 function told(outcomes: readonly Outcome[], each: boolean): RunEvent[] {
   const events: RunEvent[] = [];
-  const report: Report = { worker: 'w', close: true, parts: [], outcomes, columns: packOutcomes(outcomes, (one) => (one === undefined ? 0 : 1)) };
+  const landed = landedIn(packOutcomes(outcomes, (one) => (one === undefined ? 0 : 1)));
+  const report: Report = { worker: 'w', close: true, parts: [], outcomes, ...(landed === undefined ? {} : { landed }) };
   tellOutcomes({ emit: (event) => events.push(event), each }, report);
   return events;
 }
@@ -23,4 +24,5 @@ test('of objects that ended as planned a report tells how many; each by itself o
   assert.deepEqual(told(plain, true), each(plain));
   const mixed = [...plain, outcome('d', { state: 'failed', problem })];
   assert.deepEqual(told(mixed, false), each(mixed));
+  assert.deepEqual(told([], false), []);
 });

@@ -1,4 +1,4 @@
-import { landedIn } from '../../core/outcome-columns.ts';
+import { outcomeCount } from '../../core/outcome-columns.ts';
 import type { Events } from '../../ports/events.ts';
 import type { FoldTarget, Report, ReportPlace } from '../../ports/journal.ts';
 
@@ -19,10 +19,11 @@ export function observing(ledger: FoldTarget, onReport: (place: ReportPlace, rep
 
 const NONE = { objects: { copied: 0, unchanged: 0 }, checksums: {} } as const;
 
-/** What became of objects: of each, to who wants to hear of each, or where one has something to say of itself; else how many there were. */
+/** What became of objects: of each, to who wants to hear of each, or where one of them has something to say of itself; else how many there were. */
 export function tellOutcomes(events: Events, report: Report): void {
-  const landed = events.each === true || report.columns === undefined ? undefined : landedIn(report.columns);
-  if (landed !== undefined) return events.emit({ type: 'reported', objects: landed.objects, bytes: landed.bytesSent, checksums: landed.checksums });
+  const { landed } = report;
+  if (outcomeCount(report) === 0) return;
+  if (landed !== undefined && events.each !== true) return events.emit({ type: 'reported', objects: landed.objects, bytes: landed.bytesSent, checksums: landed.checksums });
   for (const outcome of report.outcomes) events.emit({ type: 'ended', outcome, size: outcome.size ?? outcome.bytesSent });
   events.emit({ type: 'reported', bytes: report.outcomes.reduce((sum, { bytesSent }) => sum + bytesSent, 0), ...NONE });
 }

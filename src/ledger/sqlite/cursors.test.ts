@@ -4,7 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { BrigadeError } from '../../core/errors.ts';
 import type { Item } from '../../core/item.ts';
-import { copied, failed, folder, keyNumber, listing, open, plannedTasks } from './fixture.test.ts';
+import { encodeBlock } from './block.ts';
+import { copied, failed, folder, keyNumber, listing, open, pendingItem, plannedTasks } from './fixture.test.ts';
 import type { SqliteLedger } from './ledger.ts';
 
 function seen(ledger: SqliteLedger, after?: string): Item[] {
@@ -30,17 +31,20 @@ test('cursors stand on what items are, with outcomes that are folded and with th
 });
 
 test('a task that holds another one’s keys is told, to who goes through its items and to who goes through its cursor', async (t) => {
-  const path = join(folder(t), 'ledger.db');
-  const ledger = await open(path);
-  ledger.beginRun('initial');
-  ledger.addPlan(1, { tasks: plannedTasks(0, 6, 3), shards: [], listing: listing(6) });
-  await ledger.close();
-  const db = new DatabaseSync(path);
-  db.exec('UPDATE blocks SET data = (SELECT data FROM blocks AS other WHERE other.task = 1) WHERE task = 2');
-  db.close();
-  const damaged = await open(path);
   const told = (thrown: unknown): boolean => thrown instanceof BrigadeError && thrown.code === 'E_LEDGER_CORRUPT' && thrown.message.includes('task 2 does not hold the keys it should');
-  assert.throws(() => [...damaged.items(1)], told);
-  assert.throws(() => seen(damaged), told);
-  await damaged.close();
+  // All others than it should; one less at its end; one less at its beginning.
+  for (const [at, instead] of [[0, 1, 2], [3, 4], [4, 5]].entries()) {
+    const path = join(folder(t), `${at}.db`);
+    const ledger = await open(path);
+    ledger.beginRun('initial');
+    ledger.addPlan(1, { tasks: plannedTasks(0, 6, 3), shards: [], listing: listing(6) });
+    await ledger.close();
+    const db = new DatabaseSync(path);
+    db.prepare('UPDATE blocks SET data = ? WHERE task = 2').run(encodeBlock(instead.map((n) => ({ item: pendingItem(keyNumber(n)) }))));
+    db.close();
+    const damaged = await open(path);
+    assert.throws(() => [...damaged.items(1)], told);
+    assert.throws(() => seen(damaged), told);
+    await damaged.close();
+  }
 });

@@ -109,8 +109,8 @@ export class Folding {
   }
 
   #record(id: number, report: Report): void {
-    const { close, columns } = report;
-    if (close && columns !== undefined && this.#steps.tasks.settleAll(id, columns)) return;
+    const { close, landed } = report;
+    if (close && landed !== undefined && this.#steps.tasks.settleAll(id, landed)) return;
     const { outcomes } = report;
     if (outcomes.length === 0 && !close) return;
     this.#steps.tasks.mustHold(id, outcomes.map((outcome) => outcome.key));

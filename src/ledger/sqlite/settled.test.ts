@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { DatabaseSync } from 'node:sqlite';
+import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
 import { compareKeys, keyFromBytes } from '../../core/key.ts';
 import { packLines } from '../../core/lines.ts';
-import { landedIn, type OutcomeColumns, packOutcomes, unpackOutcomes } from '../../core/outcome-columns.ts';
+import { type Landed, landedIn, type OutcomeColumns, packOutcomes, unpackOutcomes } from '../../core/outcome-columns.ts';
 import { settledLines } from '../../core/settled-lines.ts';
 import type { Report } from '../../ports/journal.ts';
 import { Change } from './counts.ts';
 import { copied, failed, folder, keyNumber, listing, open } from './fixture.test.ts';
+import type { SqliteLedger } from './ledger.ts';
 import { settle } from './outcome.ts';
 
 const DIGEST = '0123456789abcdef0123456789abcdef';
@@ -53,7 +55,8 @@ test('what becomes of a task laid out as columns is what becomes of its items on
   const seen = { usual: 0, other: 0 };
   fc.assert(fc.property(drawn, ({ items, outcomes, isUsual }) => {
     const [columns, change] = [new Change(), new Change()];
-    const settled = settledLines(packLines(items.map((one) => ({ item: one }))), packed(outcomes), (...now) => columns.settlePlain(...now));
+    const landed = landedIn(packed(outcomes));
+    const settled = landed === undefined ? undefined : settledLines(packLines(items.map((one) => ({ item: one }))), landed, (...now) => columns.settlePlain(...now));
     seen[isUsual ? 'usual' : 'other']++;
     if (isUsual) assert.ok(settled !== undefined);
     if (settled === undefined) return;
@@ -63,9 +66,8 @@ test('what becomes of a task laid out as columns is what becomes of its items on
       change.replace({ item: one }, line);
       return line;
     });
-    assert.deepEqual(settled.lines, packLines(after));
+    assert.deepEqual(settled, packLines(after));
     assert.deepEqual(columns.counts, change.counts);
-    assert.deepEqual([settled.bytesSent, settled.unguarded], [outcomes.reduce((sum, one) => sum + one.bytesSent, 0), outcomes.filter((one) => one.unguarded === true).length]);
   }), { numRuns: 2000 });
   assert.ok(seen.usual > 100 && seen.other > 100, JSON.stringify(seen));
 });
@@ -79,7 +81,7 @@ test('outcomes come out of their columns as they went in, and are counted withou
     for (const { state, checksum: sum } of outcomes) if (state === 'copied' && sum !== undefined) checksums[sum.algorithm] = (checksums[sum.algorithm] ?? 0) + 1;
     const count = (state: Outcome['state']): number => outcomes.filter((one) => one.state === state).length;
     const [bytesSent, unguarded] = [outcomes.reduce((sum, one) => sum + one.bytesSent, 0), outcomes.filter((one) => one.unguarded === true).length];
-    assert.deepEqual(landedIn(columns), plain ? { objects: { copied: count('copied'), unchanged: count('unchanged') }, bytesSent, unguarded, checksums } : undefined);
+    assert.deepEqual(landedIn(columns), plain ? { columns, objects: { copied: count('copied'), unchanged: count('unchanged') }, bytesSent, unguarded, checksums } : undefined);
   }), { numRuns: 500 });
 });
 
@@ -88,7 +90,7 @@ const said = (outcomes: readonly Outcome[], isPacked: boolean): Report => {
   const report = { worker: 'w', close: true, parts: [] };
   if (!isPacked) return { ...report, outcomes };
   // Whoever takes the outcomes apart where that is not needed is found out.
-  return { ...report, columns: packed(outcomes), get outcomes(): never { throw new Error('taken apart'); } };
+  return { ...report, landed: landedIn(packed(outcomes)) as Landed, get outcomes(): never { throw new Error('taken apart'); } };
 };
 
 test('a task that ended as planned is folded without taking it apart, and the ledger is the same', async (t) => {
@@ -113,17 +115,87 @@ test('a task that ended as planned is folded without taking it apart, and the le
   assert.equal((told[0]?.[0] as { copied: { objects: number } }).copied.objects, 4);
 });
 
-test('a task of which something was told before is folded object by object', async (t) => {
-  const ledger = await open(join(folder(t), 'ledger.db'));
-  const work = { epoch: 1, seq: 0, task: 0 };
-  await ledger.foldPlan({ epoch: 1, seq: 0 }, [{ type: 'run', number: 1, kind: 'initial', startedMs: 5 }, { type: 'plan', run: 1, page: { tasks: [{ items: items(0, 2), problems: new Map() }], shards: [], listing: listing(2, false) } }]);
-  const problems = () => [...ledger.objects(1, { classes: ['object'] })].map(({ key: at }) => at);
-  // Back with an error: pending still, and with a row of its own.
-  await ledger.foldReport({ work, nth: 0 }, { ...said([{ ...failed(keyNumber(0)), state: 'pending' }], false), close: false });
-  assert.deepEqual(problems(), [keyNumber(0)]);
-  const report = said(items(0, 2).map((one) => copied(one.key)), true);
-  await assert.rejects(ledger.foldReport({ work, nth: 1 }, report), /taken apart/);
-  await ledger.foldReport({ work, nth: 1 }, { ...said(items(0, 2).map((one) => copied(one.key)), false), columns: packed(items(0, 2).map((one) => copied(one.key))) });
-  assert.deepEqual([problems(), ledger.tally(1).copied.objects, ledger.openTasks(1)], [[], 2, 0]);
+const work = { epoch: 1, seq: 0, task: 0 };
+const usual = (count: number): Outcome[] => items(0, count).map((one) => copied(one.key));
+/** As read: what landed is packed. */
+const read = (outcomes: readonly Outcome[], more: Partial<Report> = {}): Report => {
+  const landed = landedIn(packed(outcomes));
+  return { ...said(outcomes, false), ...(landed === undefined ? {} : { landed }), ...more };
+};
+
+async function planned(t: TestContext, count: number, path = join(folder(t), 'ledger.db')): Promise<SqliteLedger> {
+  const ledger = await open(path);
+  const tasks = Array.from({ length: count / 2 }, (_, i) => ({ items: items(2 * i, 2), problems: new Map() }));
+  await ledger.foldPlan({ epoch: 1, seq: 0 }, [{ type: 'run', number: 1, kind: 'initial', startedMs: 5 }, { type: 'plan', run: 1, page: { tasks, shards: [], listing: listing(count, false) } }]);
+  return ledger;
+}
+
+for (const close of [false, true]) {
+  test(`a task of which something was told before, ${close ? 'and which was closed' : 'in part'}, is folded object by object`, async (t) => {
+    const ledger = await planned(t, 2);
+    const problems = () => [...ledger.objects(1, { classes: ['object'] })].map(({ key: at }) => at);
+    // Back with an error: pending still, and with a row of its own.
+    await ledger.foldReport({ work, nth: 0 }, read([{ ...failed(keyNumber(0)), state: 'pending' }], { close }));
+    assert.deepEqual(problems(), [keyNumber(0)]);
+    await assert.rejects(ledger.foldReport({ work, nth: 1 }, said(usual(2), true)), /taken apart/);
+    await ledger.foldReport({ work, nth: 1 }, read(usual(2)));
+    assert.deepEqual([problems(), ledger.tally(1).copied.objects, ledger.openTasks(1)], [[], 2, 0]);
+    await ledger.close();
+  });
+}
+
+test('a report that tells of all and does not close leaves the task with who holds it', async (t) => {
+  const ledger = await planned(t, 2);
+  ledger.claim(1, 1, 'fleet');
+  await ledger.foldReport({ work, nth: 0 }, read(usual(2), { close: false }));
+  assert.deepEqual([ledger.openTasks(1), ledger.tally(1).copied.objects], [1, 2]);
   await ledger.close();
+});
+
+test('what was remembered of a task does not outlive its end: a late report finds what stands', async (t) => {
+  const ledger = await planned(t, 2);
+  const upload = { id: 'u', key: keyNumber(0), size: 5, partSize: 5 };
+  await ledger.foldReport({ work, nth: 0 }, read([], { close: false, uploads: [{ upload, sourceToken: 's' }] }));
+  await ledger.foldReport({ work, nth: 1 }, read(usual(2), { uploadsOver: ['u'] }));
+  await ledger.foldReport({ work, nth: 2 }, read(usual(2)));
+  assert.deepEqual([ledger.tally(1).pending.objects, ledger.tally(1).copied.objects, ledger.totals(1).bytesSent], [0, 2, 20]);
+  await ledger.close();
+});
+
+test('a task that holds another one’s keys is told as damage, also where a report has the same', async (t) => {
+  const path = join(folder(t), 'ledger.db');
+  await (await planned(t, 4, path)).close();
+  const db = new DatabaseSync(path);
+  db.exec('UPDATE blocks SET data = (SELECT data FROM blocks AS other WHERE other.task = 1) WHERE task = 2');
+  db.close();
+  const ledger = await open(path);
+  await assert.rejects(ledger.foldReport({ work: { ...work, task: 1 }, nth: 0 }, said(usual(2), true)), /damaged: task 2 does not hold the keys it should/);
+  assert.equal(ledger.tally(1).copied.objects, 0);
+  await ledger.close();
+});
+
+test('outcomes whose columns do not fit together are none that landed', () => {
+  const { lines, flags, numbers } = packed(usual(3));
+  assert.ok(landedIn({ lines, flags, numbers }) !== undefined);
+  const fewer = Buffer.from(lines.subarray(0, lines.length - 2));
+  fewer[fewer.length - 2] = 1; // of three attempts one
+  const more = Buffer.concat([lines, Buffer.alloc(1)]);
+  more[lines.length - 4] = 4;
+  for (const columns of [{ lines: fewer, flags, numbers }, { lines: more, flags, numbers }, { lines, flags: Buffer.concat([flags, Buffer.alloc(1)]), numbers }, { lines, flags, numbers: Buffer.concat([numbers, Buffer.alloc(1)]) }, { lines, flags: flags.subarray(1), numbers }]) {
+    assert.throws(() => landedIn(columns), RangeError);
+  }
+  const having = (bits: number): OutcomeColumns => {
+    const odd = Buffer.from(lines);
+    const at = odd.indexOf(Buffer.from([1 | (1 << 4), 2]));
+    odd[at] = (odd[at] as number) | bits;
+    return { lines: odd, flags, numbers };
+  };
+  assert.equal(landedIn(having(8)), undefined, 'a directory');
+  assert.equal(landedIn(having(0x70)), undefined, 'evidence of another release');
+  assert.equal(landedIn(having(128)), undefined, 'undone');
+});
+
+test('items that are not pending are none to settle so', () => {
+  const landed = landedIn(packed(usual(2))) as Landed;
+  assert.equal(settledLines(packLines(items(0, 2).map((one) => ({ item: { ...one, state: 'copied' } }))), landed, () => undefined), undefined);
 });

@@ -43,7 +43,7 @@ export const SQL = {
 
   addBlock: 'INSERT INTO blocks (task, data) VALUES (?, ?)',
   setBlock: 'UPDATE blocks SET data = ? WHERE task = ?',
-  allPending: `SELECT run, data FROM tasks JOIN blocks ON blocks.task = tasks.id WHERE tasks.id = ?1 AND copied + unchanged + skipped + failed + extra = 0
+  allPending: `SELECT run, first_key, last_key, data FROM tasks JOIN blocks ON blocks.task = tasks.id WHERE tasks.id = ?1 AND copied + unchanged + skipped + failed + extra = 0
     AND NOT EXISTS (SELECT 1 FROM outcomes WHERE task = ?1)`,
   range: 'SELECT first_key, last_key FROM tasks WHERE id = ?',
   layers: 'SELECT 0 AS layer, data FROM blocks WHERE task = ?1 UNION ALL SELECT id, data FROM outcomes WHERE task = ?1 ORDER BY 1',

@@ -4,12 +4,12 @@ import { keyToBytes, showKey } from '../../core/key.ts';
 import { decodeBlock, encodeBlock, linesOf, plainBlock, seal, unseal } from './block.ts';
 import { Change } from './counts.ts';
 import { settle } from './outcome.ts';
-import { damaged } from './faults.ts';
+import { damaged, ledgerFault } from './faults.ts';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
-import type { OutcomeColumns } from '../../core/outcome-columns.ts';
+import type { Landed } from '../../core/outcome-columns.ts';
 import { LineCursor } from '../../core/line-cursor.ts';
-import { packLines } from '../../core/lines.ts';
+import { keyRange, packLines } from '../../core/lines.ts';
 import { settledLines } from '../../core/settled-lines.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
@@ -55,15 +55,19 @@ export function* eachLineOf(connection: Connection, task: number): Generator<Lin
   refuseUnless(isKey(last, range['last_key']), task, connection);
 }
 
-/** One cursor. Whoever goes through all of it before asking for more hears then whether it was that of the task. */
+/** One cursor, which begins with the task's first key. Whoever goes through all of it before asking for more hears then whether it ended with the last. */
 export function* cursorOf(connection: Connection, task: number): Generator<LineCursor, void, undefined> {
   const rows = connection.sql('layers').all(task);
   const range = rangeOf(connection, task);
-  const cursor = new LineCursor(rows.length === 1 ? plainBlock(rows[0]?.['data'] as Uint8Array) : packLines([...loadLines(connection, task).lines.values()]));
+  const plain = rows.length === 1 ? plainBlock(rows[0]?.['data'] as Uint8Array) : packLines([...loadLines(connection, task).lines.values()]);
+  const cursor = new LineCursor(plain, (thrown) => ledgerFault(thrown, 'read a block', connection.path));
+  refuseUnless(cursor.firstKey().equals(range['first_key'] as Uint8Array), task, connection);
   yield cursor;
-  if (!cursor.isOver) return;
-  const { first, last } = cursor.range ?? {};
-  refuseUnless(first?.equals(range['first_key'] as Uint8Array) === true && last?.equals(range['last_key'] as Uint8Array) === true, task, connection);
+  if (cursor.isOver) refuseUnless(cursor.keyBytes().equals(range['last_key'] as Uint8Array), task, connection);
+}
+
+function refuseOtherKeys(connection: Connection, task: number, range: Readonly<Record<string, unknown>>, { firstKey, lastKey }: ReturnType<typeof keyRange>): void {
+  refuseUnless(firstKey.equals(range['first_key'] as Uint8Array) && lastKey.equals(range['last_key'] as Uint8Array), task, connection);
 }
 
 /** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
@@ -161,19 +165,21 @@ export class Tasks {
 
   /**
    * The end of most tasks: nobody said anything of it before, and now of each of its items that it was done as planned. False, when nothing was changed,
-   * where it is not so: `record` is for that. That the keys are those of the task is seen by the outcomes.
+   * where it is not so: `record` is for that. @throws BrigadeError E_LEDGER_CORRUPT as `open`
    */
-  settleAll(id: number, outcomes: OutcomeColumns): boolean {
+  settleAll(id: number, landed: Landed): boolean {
     const row = this.#connection.sql('allPending').get(id);
     if (row === undefined || this.#connection.sql('anyObject').get(id) !== undefined) return false;
+    const plain = plainBlock(row['data'] as Uint8Array);
     const change = new Change();
-    const settled = settledLines(plainBlock(row['data'] as Uint8Array), outcomes, (...now) => change.settlePlain(...now));
+    const settled = settledLines(plain, landed, (...now) => change.settlePlain(...now));
     if (settled === undefined) return false;
-    change.total('bytesSent', settled.bytesSent);
-    change.total('unguarded', settled.unguarded);
+    refuseOtherKeys(this.#connection, id, row, keyRange(plain));
+    change.total('bytesSent', landed.bytesSent);
+    change.total('unguarded', landed.unguarded);
     this.#countTask(id, change);
     this.#sumUp(Number(row['run']), change);
-    this.#connection.sql('setBlock').run(seal(settled.lines), id);
+    this.#connection.sql('setBlock').run(seal(settled), id);
     this.#connection.sql('settleTask').run('done', 0, id);
     this.#drop(id);
     return true;
