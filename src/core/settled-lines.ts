@@ -2,8 +2,7 @@
  * Pending items and what became of them, as columns on both sides: most tasks end with each of their objects copied as planned, and nothing to tell. What
  * stands afterwards is put together from columns that are there, without an object or a string for each item.
  */
-import type { ByteReader } from './bytes.ts';
-import { ByteWriter } from './bytes.ts';
+import { type ByteReader, ByteWriter } from './bytes.ts';
 import type { Evidence, ItemState } from './item.ts';
 import { type Columns, DESTINATION, evidenceOf, joinLines, MORE, openLines, type OpenLines, SHAPE, skipToken, stateOf } from './line-columns.ts';
 import type { Landed } from './outcome-columns.ts';
@@ -29,7 +28,7 @@ export function settledLines(pending: Buffer, { columns: outcomes }: Landed, eac
   return joinLines(before.count, before.words, columns);
 }
 
-/** Keys are coded in one way only; of one that was coded in another way here nobody would say that it is the same. */
+/** Keys are coded in one way only: the same keys are the same bytes. */
 function sameKeys(a: OpenLines, b: OpenLines): boolean {
   const same = (name: 'shared' | 'length' | 'suffix'): boolean => a.columns[name].view().equals(b.columns[name].view());
   return a.count === b.count && same('shared') && same('length') && same('suffix');
