@@ -39,7 +39,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'html-listing': { rows: 'F006', order: { bucket: 'from' }, exits: [5] },
   'repeated-token': { rows: 'F008', exits: [0] },
   'lost-complete': { rows: 'F010', exits: [0] },
-  'rate-limit': { rows: 'F081', order: { amount: 100 }, exits: [0] },
+  'rate-limit': { rows: 'F081', order: { amount: 40 }, exits: [0] },
 };
 
 test('every named fault is met here', () => {
