@@ -7,13 +7,17 @@ import { type Columns, DESTINATION, evidenceOf, FORM, MORE, openLines, type Open
 import { readLine, readToken } from './lines.ts';
 import type { ChecksumAlgorithm, Token } from './object.ts';
 
+/** The columns of which readLine reads. */
+const READ = ['shape', 'size', 'token', 'version', 'checksum', 'word', 'attempts'] as const;
+type Read = (typeof READ)[number];
+
 const QUOTE = 0x22;
 const DIGITS = Buffer.from('0123456789abcdef');
 
 export class LineCursor {
   readonly #lines: OpenLines;
   readonly #key = new KeyBytes();
-  readonly #from: Columns<number> = { shared: 0, length: 0, suffix: 0, shape: 0, size: 0, token: 0, version: 0, checksum: 0, word: 0, attempts: 0 };
+  readonly #from: Record<Read, number> = { shape: 0, size: 0, token: 0, version: 0, checksum: 0, word: 0, attempts: 0 };
   #passed = 0;
   #shape = 0;
   #more = 0;
@@ -43,10 +47,10 @@ export class LineCursor {
     return true;
   }
 
-  /** The first key, also before the first step. */
+  /** Also before the first step; empty where there are no lines. */
   firstKey(): Buffer {
-    const { columns: { length, suffix } } = this.#lines;
-    return Buffer.from(suffix.view().subarray(0, new ByteReader(length.view()).varint()));
+    const { count, columns: { length, suffix } } = this.#lines;
+    return count === 0 ? Buffer.alloc(0) : Buffer.from(suffix.view().subarray(0, new ByteReader(length.view()).varint()));
   }
 
   /** Of the line where it stands. Valid until the next step. */
@@ -105,7 +109,7 @@ export class LineCursor {
   /** The item as a whole, for the few that need it. */
   item(): Item {
     const { columns, words } = this.#lines;
-    for (const name of ['shape', 'size', 'token', 'version', 'checksum', 'word', 'attempts'] as const) columns[name].return(this.#from[name]);
+    for (const name of READ) columns[name].return(this.#from[name]);
     return readLine(columns, words, this.#key.text()).item;
   }
 

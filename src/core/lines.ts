@@ -72,12 +72,6 @@ export function surveyLines(plain: Buffer, each: (state: ItemState, evidence: Ev
   return surveyKeys(columns, count);
 }
 
-/** The first and the last key. There must be one line at least. @throws RangeError as unpackLines */
-export function keyRange(plain: Buffer): Pick<Survey, 'firstKey' | 'lastKey'> {
-  const { count, columns } = openLines(plain);
-  return surveyKeys(columns, count);
-}
-
 function surveyKeys({ shared, length, suffix }: Columns<ByteReader>, count: number): Survey {
   const key = new KeyBytes();
   let [ascending, firstKey] = [true, Buffer.alloc(0)];

@@ -48,6 +48,9 @@ export function unpackOutcomes({ lines, flags, numbers }: OutcomeColumns, proble
 /** Outcomes that ended as planned, of which none has a word of its own: what they come to, and as they are packed. */
 export interface Landed {
   readonly columns: OutcomeColumns;
+  /** As bytes; empty where there are no outcomes. */
+  readonly firstKey: Buffer;
+  readonly lastKey: Buffer;
   readonly objects: { readonly copied: number; readonly unchanged: number };
   /** Those that crossed the wire to the destination. */
   readonly bytesSent: number;
@@ -77,12 +80,12 @@ export function landedIn(columns: OutcomeColumns): Landed | undefined {
     if ((has & HAS.unguarded) !== 0) unguarded++;
   }
   if (!lines.isSpent || flag.left + number.left > 0) throw new RangeError('something stands behind the last outcome');
-  return { columns, objects, bytesSent, unguarded, checksums };
+  return { columns, firstKey: lines.firstKey(), lastKey: Buffer.from(lines.keyBytes()), objects, bytesSent, unguarded, checksums };
 }
 
-/** Of outcomes that stay as they are packed, too. */
-export function outcomeCount(report: { readonly outcomes: readonly Outcome[]; readonly landed?: Landed }): number {
-  return report.landed?.columns.flags.length ?? report.outcomes.length;
+/** Of outcomes that stay as they are packed, too; none without a report. */
+export function outcomeCount(report: { readonly outcomes: readonly Outcome[]; readonly landed?: Landed } | undefined): number {
+  return report?.landed?.columns.flags.length ?? report?.outcomes.length ?? 0;
 }
 
 function flagsOf({ size, source, problem, unguarded, lost }: Outcome): number {

@@ -1,4 +1,4 @@
-/** Blocks and segments, compressed whole: some ten thousand bytes at a time. */
+/** Blocks, segments and contents of messages, compressed whole: some ten thousand bytes at a time. */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 const LEVEL = { [constants.ZSTD_c_compressionLevel]: 3 };

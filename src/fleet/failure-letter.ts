@@ -2,10 +2,11 @@
  * A letter for the operator: objects of a task that are `failed`, as its worker sends it to the dead letters, so that an alarm on those tells the truth. It
  * informs and asks for nothing: the ledger is what says which objects failed, and a retry is made from there. Sealed as all messages are, without secrets.
  */
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdDecompressSync } from 'node:zlib';
 import { BrigadeError, oneLine } from '../core/errors.ts';
 import type { Outcome, Problem } from '../core/item.ts';
 import { type Key, showKey } from '../core/key.ts';
+import { compress } from '../core/zstd.ts';
 import type { Journal, TaskName } from '../ports/journal.ts';
 import { type Content, isContent, isFields, isTaskId, keptIfLarge, taskId } from './content.ts';
 import type { Codec, Envelope, Json, SpecReference } from './messages.ts';
@@ -55,7 +56,7 @@ export function reasonOf({ failed }: Pick<FailureLetter, 'failed'>): string {
 /** By reference where it would be larger than `largestBytes`. */
 export function sealFailures(codec: Pick<Codec<{ readonly failed: FailureBody }>, 'seal'>, letter: FailureLetter, largestBytes: number, keep: Journal['keep'], signal?: AbortSignal): Promise<string> {
   const { name, spec, run, worker, atMs, failed } = letter;
-  const packed = zstdCompressSync(Buffer.from(JSON.stringify(contentOf(failed)), 'utf8'));
+  const packed = compress(Buffer.from(JSON.stringify(contentOf(failed)), 'utf8'));
   return keptIfLarge(packed, largestBytes, (content) => codec.seal({ kind: 'failed', id: taskId(name), spec, body: { run, worker, atMs, objects: failed.length, failed: content } }), keep, signal);
 }
 

@@ -139,7 +139,7 @@ class Folder {
     if (wrong !== undefined) this.#damages.push(wrong);
     this.#counts.reports++;
     this.#next.set(nameOf(work), nth + 1);
-    await this.#wait(this.#ledger.foldReport({ work, nth }, report), 1 + (report === undefined ? 0 : outcomeCount(report)));
+    await this.#wait(this.#ledger.foldReport({ work, nth }, report), 1 + outcomeCount(report));
   }
 
   #isFolded({ work, nth }: ReportPlace): boolean {

@@ -40,7 +40,7 @@ export function decodeBlock(block: Uint8Array): Line[] {
 
 /** Of what stands in a block behind its header. */
 export function unpack(packed: Uint8Array): Line[] {
-  return unpackLines(plainOf(packed));
+  return unpackLines(decompress(packed));
 }
 
 /** One by one. Throws as decodeBlock. */
@@ -50,11 +50,7 @@ export function linesOf(block: Uint8Array): Generator<Line, void, undefined> {
 
 /** As they were packed. Throws as decodeBlock. */
 export function plainBlock(block: Uint8Array): Buffer {
-  return plainOf(unseal(block));
-}
-
-function plainOf(packed: Uint8Array): Buffer {
-  return decompress(packed);
+  return decompress(unseal(block));
 }
 
 /** The lines, still compressed. Throws as decodeBlock. */

@@ -161,7 +161,7 @@ export class SqliteLedger implements FoldTarget {
   }
 
   async foldReport(place: ReportPlace, report: Report | undefined): Promise<void> {
-    await this.#group.add(1 + (report === undefined ? 0 : outcomeCount(report)), () => this.#folding.report(place, report));
+    await this.#group.add(1 + outcomeCount(report), () => this.#folding.report(place, report));
   }
 
   amend(run: number, changes: readonly { readonly item: Item; readonly problem?: Problem }[]): void {

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { Item, Outcome, Problem } from '../../core/item.ts';
-import { compareKeys, keyFromBytes } from '../../core/key.ts';
+import { compareKeys, keyFromBytes, keyToBytes } from '../../core/key.ts';
 import { packLines } from '../../core/lines.ts';
 import { type Landed, landedIn, type OutcomeColumns, packOutcomes, unpackOutcomes } from '../../core/outcome-columns.ts';
 import { settledLines } from '../../core/settled-lines.ts';
@@ -49,6 +49,7 @@ const drawn: fc.Arbitrary<Drawn> = fc.uniqueArray(fc.tuple(item, oddItem, outcom
   return structuredClone({ items, outcomes, isUsual });
 });
 
+const bytesOf = (one: Outcome | undefined): Buffer => keyToBytes(one?.key ?? '');
 const packed = (outcomes: readonly Outcome[]): OutcomeColumns => packOutcomes(outcomes, (said) => (said === undefined ? 0 : 1));
 
 test('what becomes of a task laid out as columns is what becomes of its items one by one, byte for byte; whatever is not usual is left to that', () => {
@@ -81,7 +82,7 @@ test('outcomes come out of their columns as they went in, and are counted withou
     for (const { state, checksum: sum } of outcomes) if (state === 'copied' && sum !== undefined) checksums[sum.algorithm] = (checksums[sum.algorithm] ?? 0) + 1;
     const count = (state: Outcome['state']): number => outcomes.filter((one) => one.state === state).length;
     const [bytesSent, unguarded] = [outcomes.reduce((sum, one) => sum + one.bytesSent, 0), outcomes.filter((one) => one.unguarded === true).length];
-    assert.deepEqual(landedIn(columns), plain ? { columns, objects: { copied: count('copied'), unchanged: count('unchanged') }, bytesSent, unguarded, checksums } : undefined);
+    assert.deepEqual(landedIn(columns), plain ? { columns, firstKey: bytesOf(outcomes[0]), lastKey: bytesOf(outcomes.at(-1)), objects: { copied: count('copied'), unchanged: count('unchanged') }, bytesSent, unguarded, checksums } : undefined);
   }), { numRuns: 500 });
 });
 

@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { compareKeys } from '../../core/key.ts';
+import { compress, decompress } from '../../core/zstd.ts';
 import { ledgerFault } from './faults.ts';
 import type { ObjectEntry } from '../../core/object.ts';
 import type { StatementSync } from 'node:sqlite';
@@ -102,7 +102,7 @@ class Sorter implements EntrySorter {
     try {
       for (let piece = 0; piece * PIECE < lot.length; piece++) {
         const text = JSON.stringify(lot.slice(piece * PIECE, (piece + 1) * PIECE));
-        this.#insert.run(this.#lots, piece, zstdCompressSync(text));
+        this.#insert.run(this.#lots, piece, compress(Buffer.from(text, 'utf8')));
       }
     } catch (error) {
       throw ledgerFault(error, 'sort a listing', this.#folder);
@@ -129,7 +129,7 @@ class Sorter implements EntrySorter {
 
   #piece(lot: number, piece: number): readonly ObjectEntry[] {
     const row = this.#select.get(lot, piece);
-    return row === undefined ? [] : JSON.parse(zstdDecompressSync(row['data'] as Uint8Array).toString()) as ObjectEntry[];
+    return row === undefined ? [] : JSON.parse(decompress(row['data'] as Uint8Array).toString()) as ObjectEntry[];
   }
 }
 

@@ -9,7 +9,7 @@ import type { Item, Outcome, Problem } from '../../core/item.ts';
 import type { Key } from '../../core/key.ts';
 import type { Landed } from '../../core/outcome-columns.ts';
 import { LineCursor } from '../../core/line-cursor.ts';
-import { keyRange, packLines } from '../../core/lines.ts';
+import { packLines } from '../../core/lines.ts';
 import { settledLines } from '../../core/settled-lines.ts';
 import type { Line } from './block.ts';
 import type { Connection } from './connection.ts';
@@ -64,10 +64,6 @@ export function* cursorOf(connection: Connection, task: number): Generator<LineC
   refuseUnless(cursor.firstKey().equals(range['first_key'] as Uint8Array), task, connection);
   yield cursor;
   if (cursor.isOver) refuseUnless(cursor.keyBytes().equals(range['last_key'] as Uint8Array), task, connection);
-}
-
-function refuseOtherKeys(connection: Connection, task: number, range: Readonly<Record<string, unknown>>, { firstKey, lastKey }: ReturnType<typeof keyRange>): void {
-  refuseUnless(firstKey.equals(range['first_key'] as Uint8Array) && lastKey.equals(range['last_key'] as Uint8Array), task, connection);
 }
 
 /** The range by which a task is found must be that of its items, or a key would be looked for in the wrong place. */
@@ -170,11 +166,11 @@ export class Tasks {
   settleAll(id: number, landed: Landed): boolean {
     const row = this.#connection.sql('allPending').get(id);
     if (row === undefined || this.#connection.sql('anyObject').get(id) !== undefined) return false;
-    const plain = plainBlock(row['data'] as Uint8Array);
     const change = new Change();
-    const settled = settledLines(plain, landed, (...now) => change.settlePlain(...now));
+    const settled = settledLines(plainBlock(row['data'] as Uint8Array), landed, (...now) => change.settlePlain(...now));
     if (settled === undefined) return false;
-    refuseOtherKeys(this.#connection, id, row, keyRange(plain));
+    // The keys of the report are those of the block.
+    refuseUnless(landed.firstKey.equals(row['first_key'] as Uint8Array) && landed.lastKey.equals(row['last_key'] as Uint8Array), id, this.#connection);
     change.total('bytesSent', landed.bytesSent);
     change.total('unguarded', landed.unguarded);
     this.#countTask(id, change);
