@@ -10,7 +10,11 @@ const SEMI_SPACE_MB = 4;
 /** For a process that is still to be started. */
 export const YOUNG_GENERATION_FLAG = `--max-semi-space-size=${SEMI_SPACE_MB}`;
 
-const LOOK_EVERY_MS = 5;
+/** While it may grow; for so long, then it has what it needs. */
+const [LOOK_EVERY_MS, GROWTH_MS] = [5, 500];
+/** V8 gives it back in quiet times. Left as small, what comes next is collected ten times as often, and what it is at work on copied each time. */
+const CHECK_EVERY_MS = 500;
+const BUSY = 0.5;
 
 /**
  * For this process, which was started without that limit: none can be set later, but growth can be stopped. bin/brigade.cjs stops it before
@@ -18,14 +22,30 @@ const LOOK_EVERY_MS = 5;
  */
 export function growYoungGeneration(): void {
   if (process.execArgv.includes(YOUNG_GENERATION_FLAG)) return;
+  grow();
+  let before = performance.eventLoopUtilization();
+  const check = setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    if (performance.eventLoopUtilization(now, before).utilization > BUSY && isSmall()) grow();
+    before = now;
+  }, CHECK_EVERY_MS);
+  check.unref();
+}
+
+function grow(): void {
   setFlagsFromString('--semi-space-growth-factor=2');
+  const end = performance.now() + GROWTH_MS;
   const watch = setInterval(() => {
-    const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-    if (young !== undefined && young.space_size < 2 * SEMI_SPACE_MB * 2 ** 20) return;
+    if (isSmall() && performance.now() < end) return;
     setFlagsFromString('--semi-space-growth-factor=1');
     clearInterval(watch);
   }, LOOK_EVERY_MS);
   watch.unref();
+}
+
+function isSmall(): boolean {
+  const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
+  return young !== undefined && young.space_size < 2 * SEMI_SPACE_MB * 2 ** 20;
 }
 
 /** How far the old generation may outgrow what lives in it before it is collected. */

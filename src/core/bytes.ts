@@ -2,8 +2,13 @@
 import { isUtf8Key } from './key.ts';
 
 export class ByteWriter {
-  #buffer = Buffer.allocUnsafe(256);
+  #buffer: Buffer;
   #length = 0;
+
+  /** `size`: bytes to begin with. */
+  constructor(size = 256) {
+    this.#buffer = Buffer.allocUnsafe(size);
+  }
 
   byte(value: number): void {
     this.#reserve(1);
@@ -50,6 +55,15 @@ export class ByteWriter {
   /** The bytes so far; valid until the next write. */
   view(): Buffer {
     return this.#buffer.subarray(0, this.#length);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** From the beginning again, in the same memory. */
+  clear(): void {
+    this.#length = 0;
   }
 
   #reserve(more: number): void {

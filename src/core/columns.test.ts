@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { columnTask, itemCount, packTask } from './columns.ts';
 import type { Item } from './item.ts';
 import { compareKeys, keyFromBytes, keyToBytes } from './key.ts';
-import { surveyLines } from './lines.ts';
+import { LineWriter, packLines, surveyLines } from './lines.ts';
 
 // Few different bytes and many alike: keys that share heads, are heads of each other, and are no UTF-8.
 const key = fc.array(fc.constantFrom(0, 47, 97, 98, 0xc3, 0xa9, 0xff), { minLength: 1, maxLength: 6 }).map((bytes) => keyFromBytes(Buffer.from(bytes)));
@@ -27,6 +27,20 @@ test('of packed items the same can be told as of the items: how many, from where
     assert.deepEqual(seen, items.map(({ state, evidence, size }) => [state, evidence, size]));
     assert.deepEqual(columnTask(task.columns, new Map()).items, structuredClone(items));
   }), { numRuns: 500 });
+});
+
+test('a writer keeps nothing of the lines that were taken from it', () => {
+  const batches = fc.array(fc.array(item, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 4 });
+  fc.assert(fc.property(batches, (all) => {
+    const writer = new LineWriter();
+    const taken = all.map((items) => {
+      for (const one of items) writer.add({ item: one });
+      assert.equal(writer.count, items.length);
+      return writer.take();
+    });
+    assert.equal(writer.count, 0);
+    assert.deepEqual(taken, all.map((items) => packLines(items.map((one) => ({ item: one })))));
+  }));
 });
 
 test('a key longer than any of S3 is surveyed, too', () => {

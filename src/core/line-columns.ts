@@ -35,9 +35,12 @@ export function openLines(plain: Buffer): OpenLines {
   return { count, words, columns };
 }
 
+/** Bytes for all lengths, and beside each word: enough for nearly all lines, so that they are laid down where they stay. */
+const [HEADS, WORD] = [64, 4];
+
 export function joinLines(count: number, words: Iterable<string>, columns: Columns<Buffer>): Buffer {
-  const plain = new ByteWriter();
   const texts = [...words];
+  const plain = new ByteWriter(HEADS + COLUMNS.reduce((sum, name) => sum + columns[name].length, texts.reduce((sum, { length }) => sum + WORD + length, 0)));
   plain.varint(count);
   plain.varint(texts.length);
   for (const word of texts) plain.text(word);

@@ -100,7 +100,8 @@ export class LineCursor {
     if ((this.#more & MORE.destination) === DESTINATION.absent) return false;
     const column = this.#lines.columns.token;
     const form = column.view()[this.#there] as number;
-    if (form === (FORM.digest | FORM.quoted)) return isQuotedDigest(column.view(), this.#there + 1, token);
+    if (form === FORM.digest) return token.length === 32 && isDigest(column.view(), this.#there + 1, token, 0);
+    if (form === (FORM.digest | FORM.quoted)) return isQuoted(token) && isDigest(column.view(), this.#there + 1, token, 1);
     // The last one of its line: behind it the column stands where it stood.
     column.return(this.#there);
     return readToken(column) === token;
@@ -150,12 +151,15 @@ export class LineCursor {
   }
 }
 
-/** Whether these 16 bytes are this token's digest, between quotes. */
-function isQuotedDigest(bytes: Buffer, at: number, token: Token): boolean {
-  if (token.length !== 34 || token.charCodeAt(0) !== QUOTE || token.charCodeAt(33) !== QUOTE) return false;
+function isQuoted(token: Token): boolean {
+  return token.length === 34 && token.charCodeAt(0) === QUOTE && token.charCodeAt(33) === QUOTE;
+}
+
+/** Whether these 16 bytes are the digest that stands in the token from there on. */
+function isDigest(bytes: Buffer, at: number, token: Token, from: number): boolean {
   for (let i = 0; i < 16; i++) {
     const byte = bytes[at + i] as number;
-    if (token.charCodeAt(1 + 2 * i) !== DIGITS[byte >> 4] || token.charCodeAt(2 + 2 * i) !== DIGITS[byte & 15]) return false;
+    if (token.charCodeAt(from + 2 * i) !== DIGITS[byte >> 4] || token.charCodeAt(from + 1 + 2 * i) !== DIGITS[byte & 15]) return false;
   }
   return true;
 }

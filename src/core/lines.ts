@@ -18,25 +18,52 @@ export interface Line {
 }
 
 const ETAG = /^("?)([0-9a-f]{32})(?:-([1-9][0-9]{0,8}))?\1$/;
+const BARE_DIGEST = /^[0-9a-f]{32}$/;
 const QUOTED_DIGEST = /^"[0-9a-f]{32}"$/;
 const PACKABLE = /^(?:[0-9a-f]{2})*$/;
 
-/** The bytes of these lines, not compressed yet. */
-export function packLines(lines: readonly Line[]): Buffer {
-  const columns = Object.fromEntries(COLUMNS.map((name) => [name, new ByteWriter()])) as Columns<ByteWriter>;
-  const words = new Map<string, number>();
-  let [key, previous] = [new KeyBytes(), new KeyBytes()];
-  for (const line of lines) {
-    key.set(line.item.key);
-    writeKey(columns, previous, key);
-    writeLine(columns, words, line);
-    [key, previous] = [previous, key];
+/** Takes lines one after the other and keeps nothing of them but their bytes. */
+export class LineWriter {
+  readonly #columns = Object.fromEntries(COLUMNS.map((name) => [name, new ByteWriter()])) as Columns<ByteWriter>;
+  readonly #words = new Map<string, number>();
+  #key = new KeyBytes();
+  #previous = new KeyBytes();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
   }
-  const views = Object.fromEntries(COLUMNS.map((name) => [name, columns[name].view()])) as Columns<Buffer>;
-  return joinLines(lines.length, words.keys(), views);
+
+  add(line: Line): void {
+    const [key, previous] = [this.#key, this.#previous];
+    key.set(line.item.key);
+    writeKey(this.#columns, previous, key);
+    writeLine(this.#columns, this.#words, line);
+    this.#key = previous;
+    this.#previous = key;
+    this.#count++;
+  }
+
+  /** The bytes of all of them, not compressed yet; from here on it begins anew. */
+  take(): Buffer {
+    const views = Object.fromEntries(COLUMNS.map((name) => [name, this.#columns[name].view()])) as Columns<Buffer>;
+    const bytes = joinLines(this.#count, this.#words.keys(), views);
+    for (const name of COLUMNS) this.#columns[name].clear();
+    this.#words.clear();
+    this.#previous.set('');
+    this.#count = 0;
+    return bytes;
+  }
 }
 
-/** @throws RangeError when the bytes are not those of packLines(); who reads them from a disk or a store holds them against a checksum first. */
+/** The bytes of these lines, not compressed yet. */
+export function packLines(lines: readonly Line[]): Buffer {
+  const writer = new LineWriter();
+  for (const line of lines) writer.add(line);
+  return writer.take();
+}
+
+/** @throws RangeError when the bytes are not those of a LineWriter; who reads them from a disk or a store holds them against a checksum first. */
 export function unpackLines(plain: Buffer): Line[] {
   return [...eachLine(plain)];
 }
@@ -142,6 +169,11 @@ function wordNumber(words: Map<string, number>, word: string | undefined): numbe
 
 function writeToken(column: ByteWriter, token: Token): void {
   // What most stores answer for most objects, without the pieces of a match.
+  if (token.length === 32 && BARE_DIGEST.test(token)) {
+    column.byte(FORM.digest);
+    column.hex(token);
+    return;
+  }
   if (token.length === 34 && QUOTED_DIGEST.test(token)) {
     column.byte(FORM.digest | FORM.quoted);
     column.hex(token.slice(1, 33));

@@ -30,9 +30,12 @@ export function predictedSeconds(objects: number, bytes: number, bytesPerSecond 
 /** Items that need no work still take room in a task's block. */
 const MOST_ITEMS = 4000;
 
+type Measure = Pick<Item, 'state' | 'size'>;
+
+/** Where a task ends; it holds no items itself. */
 export class Packer {
   readonly #limits: BatchLimits;
-  #items: Item[] = [];
+  #items = 0;
   #pending = 0;
   #bytes = 0;
   #class: SizeClass | undefined;
@@ -41,40 +44,39 @@ export class Packer {
     this.#limits = limits;
   }
 
-  /** Adds an item; returns the task that it completes, if any. */
-  add(item: Item): readonly Item[] | undefined {
+  /** The next item: whether the task ends before it, or with it. */
+  add(item: Measure): 'before' | 'with' | undefined {
     if (item.state === 'pending' && this.#pending > 0 && (this.#class !== sizeClass(item.size) || this.#wouldOverflow(item))) {
-      const full = this.take();
+      this.end();
       this.#push(item);
-      return full;
+      return 'before';
     }
     this.#push(item);
-    return this.#isFull() ? this.take() : undefined;
+    if (!this.#isFull()) return undefined;
+    this.end();
+    return 'with';
   }
 
-  /** What is left, possibly nothing. */
-  take(): readonly Item[] | undefined {
-    const items = this.#items;
-    this.#items = [];
-    this.#pending = this.#bytes = 0;
-    return items.length === 0 ? undefined : items;
+  /** The task ends here, whatever there is room for. */
+  end(): void {
+    this.#items = this.#pending = this.#bytes = 0;
   }
 
-  #push(item: Item): void {
-    this.#items.push(item);
+  #push(item: Measure): void {
+    this.#items++;
     if (item.state !== 'pending') return;
     this.#pending++;
     this.#class = sizeClass(item.size);
     this.#bytes += item.size;
   }
 
-  #wouldOverflow(item: Item): boolean {
+  #wouldOverflow(item: Measure): boolean {
     const objects = this.#pending + 1;
     const bytes = this.#bytes + item.size;
     return bytes > this.#limits.bytes || predictedSeconds(objects, bytes) > this.#limits.seconds;
   }
 
   #isFull(): boolean {
-    return this.#pending >= this.#limits.objects || this.#items.length >= Math.max(MOST_ITEMS, this.#limits.objects);
+    return this.#pending >= this.#limits.objects || this.#items >= Math.max(MOST_ITEMS, this.#limits.objects);
   }
 }

@@ -1,9 +1,12 @@
 /**
  * Plans one shard: lists its range on both sides, walks them in lock step with what the ledger knows, and packs what was decided into tasks.
- * Nothing is held but the packer's current task and two pages of each side.
+ * Nothing is held but two pages of each side and the bytes of the current task: as objects, the items of all shards that are at work would outlive
+ * the young generation, each with the page that its key is a piece of.
  */
+import { columnTask } from '../core/columns.ts';
 import type { Item, Problem } from '../core/item.ts';
-import { compareKeys, type Key } from '../core/key.ts';
+import { compareKeys, type Key, ownKey } from '../core/key.ts';
+import { LineWriter } from '../core/lines.ts';
 import type { ObjectEntry } from '../core/object.ts';
 import { type BatchLimits, Packer } from '../core/pack.ts';
 import { newShard, rangeOf, SetDigest, type Shard } from '../core/shard.ts';
@@ -24,7 +27,7 @@ export interface ShardContext {
   open(side: Side, range: Range, seed: Seed | undefined): EntryCursor;
   /** Takes a task that is full, and with it the shard's checkpoint. */
   finish(task: PlannedTask, shard: ShardPlanner): void;
-  /** A shard with an unfinished task is asked now and then whether it should finish it, so that a slow listing is copied and saved, too. */
+  /** Whether a shard that waits for more of a listing should finish its task first, so that a slow one is copied and saved, too. */
   isDue(): boolean;
   /** What was planned so far is not held up: more may come. */
   room(): Promise<void> | undefined;
@@ -37,8 +40,9 @@ export class ShardPlanner {
   readonly #context: ShardContext;
   readonly #left: Left;
   readonly #packer: Packer;
+  readonly #lines = new LineWriter();
   readonly #collisions: CollisionGuard<Draft> | undefined;
-  readonly #problems = new Map<Key, Problem>();
+  #problems = new Map<Key, Problem>();
   readonly #cursors: { readonly [S in Side]?: EntryCursor } = {};
   readonly #sum: Sum;
   readonly #number: number;
@@ -83,7 +87,7 @@ export class ShardPlanner {
       await Promise.all([cursors.source.close(), cursors.destination.close()]);
     }
     await this.#endCollisions();
-    this.#finish(this.#packer.take());
+    this.#finish();
     this.#sealed = true;
   }
 
@@ -96,7 +100,9 @@ export class ShardPlanner {
       const ours = source.peek();
       const theirs = destination.peek();
       if ((ours === undefined && !source.isOver) || (theirs === undefined && !destination.isOver)) {
-        await Promise.all([source.more(), destination.more(), this.#context.room()]);
+        if (this.#context.isDue()) this.#finish();
+        await this.#context.room(); // first: what is read and then waits outlives the young generation
+        await Promise.all([source.more(), destination.more()]);
         signal.throwIfAborted();
         continue;
       }
@@ -135,29 +141,22 @@ export class ShardPlanner {
   }
 
   #pack(draft: Draft): void {
-    if (draft.problem !== undefined) this.#problems.set(draft.item.key, draft.problem);
-    const full = this.#packer.add(draft.item);
-    if (full !== undefined) this.#finish(full);
-    else if (this.#context.isDue()) this.#finish(this.#packer.take());
+    const { item, problem } = draft;
+    const end = this.#packer.add(item);
+    if (end === 'before') this.#finish();
+    if (problem !== undefined) this.#problems.set(ownKey(item.key), problem);
+    this.#lines.add(draft);
+    this.#sum.add(item);
+    if (end === 'with') this.#finish();
   }
 
-  #finish(items: readonly Item[] | undefined): void {
-    if (items === undefined || items.length === 0) return;
-    this.#sum.add(items);
-    this.#context.finish({ items, problems: this.#takeProblems(items) }, this);
-  }
-
-  #takeProblems(items: readonly Item[]): ReadonlyMap<Key, Problem> {
-    const problems = new Map<Key, Problem>();
-    // Almost always there is none, and looking up a million fresh keys means hashing each.
-    if (this.#problems.size === 0) return problems;
-    for (const { key } of items) {
-      const problem = this.#problems.get(key);
-      if (problem === undefined) continue;
-      problems.set(key, problem);
-      this.#problems.delete(key);
-    }
-    return problems;
+  #finish(): void {
+    if (this.#lines.count === 0) return;
+    this.#packer.end();
+    this.#sum.commit();
+    const task = columnTask(this.#lines.take(), this.#problems);
+    this.#problems = new Map();
+    this.#context.finish(task, this);
   }
 }
 
@@ -167,6 +166,8 @@ function compareEntries(a: ObjectEntry | undefined, b: ObjectEntry | undefined):
   return b === undefined ? -1 : compareKeys(a.key, b.key);
 }
 
+type Summed = Pick<Shard, 'firstKey' | 'lastKey' | 'items' | 'source' | 'destination'>;
+
 /** The checkpoint counts what is in tasks, so that a resumed listing counts nothing twice. */
 class Sum {
   readonly #source: { objects: number; bytes: number; readonly digest: SetDigest };
@@ -174,6 +175,7 @@ class Sum {
   #firstKey: Key | undefined;
   #lastKey: Key | undefined;
   #items: number;
+  #committed: Summed;
 
   constructor({ source, destination, firstKey, lastKey, items }: Shard) {
     this.#source = { ...source, digest: new SetDigest(source.digest) };
@@ -181,25 +183,34 @@ class Sum {
     this.#firstKey = firstKey;
     this.#lastKey = lastKey;
     this.#items = items;
+    this.#committed = this.#now();
   }
 
-  add(items: readonly Item[]): void {
-    this.#firstKey ??= items[0]?.key;
-    this.#lastKey = items.at(-1)?.key ?? this.#lastKey;
-    this.#items += items.length;
-    for (const item of items) {
-      if (item.destination !== undefined) {
-        this.#destination.objects++;
-        this.#destination.digest.add(item.key, 0, item.destination);
-      }
-      if (item.state === 'extra') continue;
-      this.#source.objects++;
-      this.#source.bytes += item.size;
-      this.#source.digest.add(item.key, item.size, item.source.token);
+  add(item: Item): void {
+    this.#firstKey ??= ownKey(item.key);
+    this.#lastKey = item.key;
+    this.#items++;
+    if (item.destination !== undefined) {
+      this.#destination.objects++;
+      this.#destination.digest.add(item.key, 0, item.destination);
     }
+    if (item.state === 'extra') return;
+    this.#source.objects++;
+    this.#source.bytes += item.size;
+    this.#source.digest.add(item.key, item.size, item.source.token);
   }
 
-  get record(): Pick<Shard, 'firstKey' | 'lastKey' | 'items' | 'source' | 'destination'> {
+  /** All so far is in tasks. */
+  commit(): void {
+    if (this.#lastKey !== undefined) this.#lastKey = ownKey(this.#lastKey);
+    this.#committed = this.#now();
+  }
+
+  get record(): Summed {
+    return this.#committed;
+  }
+
+  #now(): Summed {
     const [source, destination] = [this.#source, this.#destination];
     return {
       ...(this.#firstKey === undefined ? {} : { firstKey: this.#firstKey }), ...(this.#lastKey === undefined ? {} : { lastKey: this.#lastKey }), items: this.#items,

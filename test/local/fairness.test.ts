@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Item, Outcome } from '../../src/core/item.ts';
 import { Packer } from '../../src/core/pack.ts';
+import { tasksOf } from '../../src/core/pack.test-kit.ts';
 import { GiB } from '../../src/core/units.ts';
 import { Budget } from '../../src/engine/budget.ts';
 import { runWorker } from '../../src/engine/worker.ts';
@@ -34,8 +35,7 @@ async function scene(t: TestContext, sizes: readonly number[], workers = 1): Pro
   const { number } = ledger.beginRun('initial');
   const packer = new Packer({ objects: 20, bytes: GiB, seconds: 60 });
   const items = sizes.map((size, i): Item => ({ key: `${String(i).padStart(5, '0')}-${size >= GiB ? 'giant' : 'small'}`, kind: 'object', size, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 }));
-  const packed = [...items.map((item) => packer.add(item)), packer.take()].filter((task) => task !== undefined);
-  ledger.addPlan(number, { tasks: packed.map((task) => ({ items: task, problems: new Map() })), shards: [], listing: { sealed: true, sourceObjects: items.length, sourceBytes: 0, destinationObjects: 0 } });
+  ledger.addPlan(number, { tasks: tasksOf(packer, items).map((task) => ({ items: task, problems: new Map() })), shards: [], listing: { sealed: true, sourceObjects: items.length, sourceBytes: 0, destinationObjects: 0 } });
   const queue = new LocalQueue(ledger, number);
   const end = new AbortController();
   const started: string[] = [];

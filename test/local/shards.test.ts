@@ -148,3 +148,60 @@ test('a resumed listing asks for nothing that was sealed', async () => {
   assert.ok(before > 1);
   assert.deepEqual(again.map(({ startAfter }) => startAfter), [source.at(-2), source.at(-2)]);
 });
+
+/** Pages that are read when they are looked at, as those of S3; each comes when it may. */
+function lazy(pages: readonly (readonly Key[])[], may: (page: number) => Promise<void>, read: Key[]): Store {
+  const store = filled([], 'a', {});
+  return { ...store, list: async function* () {
+    for (const [number, keys] of pages.entries()) {
+      await may(number);
+      yield {
+        reach: keys.at(-1) as Key, last: number === pages.length - 1,
+        get entries() {
+          read.push(...keys);
+          return keys.map((key) => ({ key, size: 1, token: key, kind: 'object' as const }));
+        },
+      };
+    }
+  } };
+}
+
+interface Pace { readonly may?: (page: number) => Promise<void>; readonly room?: () => Promise<void>; readonly now?: () => number }
+
+/** Plans two pages of two keys: what was read and what was saved so far, and the end. */
+function paced({ may = () => Promise.resolve(), room, now = () => 0 }: Pace): { readonly read: Key[]; readonly saved: Key[]; readonly end: Promise<unknown> } {
+  const [read, saved]: [Key[], Key[]] = [[], []];
+  const end = plan({
+    source: lazy([['a', 'b'], ['c', 'd']], may, read), destination: filled([], 'b', {}), lanes: 1, options: PLAN, events: { emit: () => undefined }, sorter: () => { throw new Error('not sorted'); },
+    clock: { ...systemClock(), monotonic: now }, left: () => () => undefined, save: ({ tasks }) => { saved.push(...tasks.flatMap(({ items }) => items.map(({ key }) => key))); }, ...(room === undefined ? {} : { room }),
+  }, [], new AbortController().signal);
+  return { read, saved, end };
+}
+
+async function turns(count = 50): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await setImmediate();
+}
+
+test('a slow listing is saved as far as it came, before it is waited for', async () => {
+  let now = 0;
+  const next = Promise.withResolvers<void>();
+  const { saved, end } = paced({ now: () => now, may: (page) => {
+    now += 600;
+    return page === 0 ? Promise.resolve() : next.promise;
+  } });
+  await turns();
+  assert.deepEqual(saved, ['a', 'b']);
+  next.resolve();
+  await end;
+  assert.deepEqual(saved, ['a', 'b', 'c', 'd']);
+});
+
+test('no page is read as long as what was planned is held up', async () => {
+  const held = Promise.withResolvers<void>();
+  const { read, end } = paced({ room: () => held.promise });
+  await turns();
+  assert.deepEqual(read, []);
+  held.resolve();
+  await end;
+  assert.deepEqual(read, ['a', 'b', 'c', 'd']);
+});

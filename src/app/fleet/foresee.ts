@@ -1,6 +1,5 @@
 /** How long tasks and the largest object will take, from what the last run listed: what a lease and an abort rule are held against (S1.11, S1.40). */
 import type { Migration } from '../../config/index.ts';
-import type { Item } from '../../core/item.ts';
 import { BYTES_PER_SECOND, Packer, predictedSeconds } from '../../core/pack.ts';
 import { inspectLedger, ledgerExists } from '../../ledger/sqlite/index.ts';
 import type { Ledger, Run } from '../../ports/ledger.ts';
@@ -43,16 +42,22 @@ function fromListing(migration: Migration, view: Pick<Ledger, 'items'>, run: Run
   const packer = new Packer(migration.batch);
   const seconds: number[] = [];
   let [objects, largest] = [0, 0];
-  const packed = (items: readonly Item[] | undefined): void => {
-    if (items !== undefined) seconds.push(predictedSeconds(items.length, items.reduce((sum, { size }) => sum + size, 0), rate));
+  let task = { objects: 0, bytes: 0 };
+  const end = (): void => {
+    if (task.objects > 0) seconds.push(predictedSeconds(task.objects, task.bytes, rate));
+    task = { objects: 0, bytes: 0 };
   };
   for (const item of view.items(run.number)) {
     if (item.kind !== 'object' || item.state === 'extra') continue;
     if (++objects > MOST_OBJECTS) break;
     largest = Math.max(largest, item.size);
-    packed(packer.add({ ...item, state: 'pending' }));
+    const ends = packer.add({ size: item.size, state: 'pending' });
+    if (ends === 'before') end();
+    task.objects++;
+    task.bytes += item.size;
+    if (ends === 'with') end();
   }
-  packed(packer.take());
+  end();
   if (objects === 0) return unknown;
   seconds.sort((a, b) => a - b);
   const p95 = seconds[Math.min(seconds.length - 1, Math.floor(seconds.length * SHARE))] ?? 0;
