@@ -10,8 +10,8 @@ const SEMI_SPACE_MB = 4;
 /** For a process that is still to be started. */
 export const YOUNG_GENERATION_FLAG = `--max-semi-space-size=${SEMI_SPACE_MB}`;
 
-/** While it may grow; for so long, then it has what it needs. */
-const [LOOK_EVERY_MS, GROWTH_MS] = [5, 500];
+/** While it may grow; for so long, which ends before it is checked again. */
+const [LOOK_EVERY_MS, GROWTH_MS] = [5, 250];
 /** V8 gives it back in quiet times. Left as small, what comes next is collected ten times as often, and what it is at work on copied each time. */
 const CHECK_EVERY_MS = 500;
 const BUSY = 0.5;
