@@ -3,6 +3,7 @@
  * and a coordinator with 25 MB of live data stands at 330 MB. With 8 MB all processes stay below 256 MB at a million objects, for
  * hardly more CPU time (bench/scale.ts).
  */
+import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 const SEMI_SPACE_MB = 4;
@@ -10,37 +11,21 @@ const SEMI_SPACE_MB = 4;
 /** For a process that is still to be started. */
 export const YOUNG_GENERATION_FLAG = `--max-semi-space-size=${SEMI_SPACE_MB}`;
 
-/** While it may grow; for so long, which ends before it is checked again. */
-const [LOOK_EVERY_MS, GROWTH_MS] = [5, 250];
-/** V8 gives it back in quiet times. Left as small, what comes next is collected ten times as often, and what it is at work on copied each time. */
-const CHECK_EVERY_MS = 500;
-const BUSY = 0.5;
-
 /**
- * For this process, which was started without that limit: none can be set later, but growth can be stopped. bin/brigade.cjs stops it before
- * the modules are loaded, since that alone would grow it to 16 MB; from here on, whatever the command, it may go on to the limit.
+ * For this process, which was started without that limit: none can be set later, but growth can be stopped, and is whenever a collection
+ * leaves it at the limit. bin/brigade.cjs stops it before the modules are loaded, since that alone would grow it to 16 MB. It may grow again
+ * once V8 took it back, as it does in quiet times: left as small, what comes next would be collected ten times as often, and copied each time.
  */
 export function growYoungGeneration(): void {
   if (process.execArgv.includes(YOUNG_GENERATION_FLAG)) return;
-  grow();
-  let before = performance.eventLoopUtilization();
-  const check = setInterval(() => {
-    const now = performance.eventLoopUtilization();
-    if (performance.eventLoopUtilization(now, before).utilization > BUSY && isSmall()) grow();
-    before = now;
-  }, CHECK_EVERY_MS);
-  check.unref();
-}
-
-function grow(): void {
-  setFlagsFromString('--semi-space-growth-factor=2');
-  const end = performance.now() + GROWTH_MS;
-  const watch = setInterval(() => {
-    if (isSmall() && performance.now() < end) return;
-    setFlagsFromString('--semi-space-growth-factor=1');
-    clearInterval(watch);
-  }, LOOK_EVERY_MS);
-  watch.unref();
+  let mayGrow: boolean | undefined;
+  const look = (): void => {
+    if (isSmall() === mayGrow) return;
+    mayGrow = isSmall();
+    setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? 2 : 1}`);
+  };
+  look();
+  new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
 }
 
 function isSmall(): boolean {

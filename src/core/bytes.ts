@@ -57,10 +57,6 @@ export class ByteWriter {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
   /** From the beginning again, in the same memory. */
   clear(): void {
     this.#length = 0;

@@ -22,7 +22,7 @@ const BARE_DIGEST = /^[0-9a-f]{32}$/;
 const QUOTED_DIGEST = /^"[0-9a-f]{32}"$/;
 const PACKABLE = /^(?:[0-9a-f]{2})*$/;
 
-/** Takes lines one after the other and keeps nothing of them but their bytes. */
+/** Takes lines one after the other and keeps nothing of them but their bytes. Of no use any more once it threw. */
 export class LineWriter {
   readonly #columns = Object.fromEntries(COLUMNS.map((name) => [name, new ByteWriter()])) as Columns<ByteWriter>;
   readonly #words = new Map<string, number>();

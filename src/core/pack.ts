@@ -44,7 +44,7 @@ export class Packer {
     this.#limits = limits;
   }
 
-  /** The next item: whether the task ends before it, or with it. */
+  /** The next item: whether the task ends before it, which is then the first of the next one, or with it. */
   add(item: Measure): 'before' | 'with' | undefined {
     if (item.state === 'pending' && this.#pending > 0 && (this.#class !== sizeClass(item.size) || this.#wouldOverflow(item))) {
       this.end();
@@ -57,7 +57,7 @@ export class Packer {
     return 'with';
   }
 
-  /** The task ends here, whatever there is room for. */
+  /** The task ends here, whatever there is room for: by the will of who fills it, not by what add() said. */
   end(): void {
     this.#items = this.#pending = this.#bytes = 0;
   }

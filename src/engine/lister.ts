@@ -108,6 +108,11 @@ export class EntryCursor {
     return this.peek() === undefined && this.#isOver();
   }
 
+  /** Settles once more() has nothing to wait for: the next page is there, unread. @throws as the listing does */
+  get arrival(): Promise<unknown> | undefined {
+    return this.peek() !== undefined || this.#isOver() ? undefined : this.#ahead;
+  }
+
   /** Waits until there is an entry to look at; false at the end. */
   async more(): Promise<boolean> {
     while (this.peek() === undefined) {

@@ -1,7 +1,7 @@
 /**
  * Plans one shard: lists its range on both sides, walks them in lock step with what the ledger knows, and packs what was decided into tasks.
- * Nothing is held but two pages of each side and the bytes of the current task: as objects, the items of all shards that are at work would outlive
- * the young generation, each with the page that its key is a piece of.
+ * Nothing is held but two pages of each side, what may still collide, and the bytes of the current task: as objects, the items of all shards that
+ * are at work would outlive the young generation, each with the page that its key is a piece of.
  */
 import { columnTask } from '../core/columns.ts';
 import type { Item, Problem } from '../core/item.ts';
@@ -100,8 +100,9 @@ export class ShardPlanner {
       const ours = source.peek();
       const theirs = destination.peek();
       if ((ours === undefined && !source.isOver) || (theirs === undefined && !destination.isOver)) {
-        if (this.#context.isDue()) this.#finish();
-        await this.#context.room(); // first: what is read and then waits outlives the young generation
+        this.#finishIfDue();
+        // Read once there is room for it: what is read and then waits outlives the young generation.
+        await Promise.all([source.arrival, destination.arrival, this.#context.room()]);
         await Promise.all([source.more(), destination.more()]);
         signal.throwIfAborted();
         continue;
@@ -127,6 +128,7 @@ export class ShardPlanner {
   async #hold(collisions: CollisionGuard<Draft>, draft: Draft, fromSource: boolean): Promise<void> {
     const waits = fromSource && draft.item.state !== 'extra' && !draft.item.key.endsWith('/');
     for (const held of await collisions.add(draft.item.key, draft, waits)) this.#pack(held.collides ? collided(held.value) : held.value);
+    this.#finishIfDue();
   }
 
   /** Keys `a/…` may lie beyond the end of this shard, where another one finds them: whether there is one is asked here (F043). */
@@ -150,12 +152,17 @@ export class ShardPlanner {
     if (end === 'with') this.#finish();
   }
 
+  #finishIfDue(): void {
+    if (!this.#context.isDue()) return;
+    this.#packer.end();
+    this.#finish();
+  }
+
   #finish(): void {
     if (this.#lines.count === 0) return;
-    this.#packer.end();
-    this.#sum.commit();
     const task = columnTask(this.#lines.take(), this.#problems);
     this.#problems = new Map();
+    this.#sum.commit();
     this.#context.finish(task, this);
   }
 }

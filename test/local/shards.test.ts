@@ -6,6 +6,8 @@ import fc from 'fast-check';
 import type { Item } from '../../src/core/item.ts';
 import { compareKeys, type Key } from '../../src/core/key.ts';
 import { inKeyOrder, inRange, type KeyRange, proveTiling, SetDigest, type Shard } from '../../src/core/shard.ts';
+import { LARGE_BYTES, Packer } from '../../src/core/pack.ts';
+import { tasksOf } from '../../src/core/pack.test-kit.ts';
 import { plan, type PlanContext } from '../../src/engine/planner.ts';
 import type { PlannedPage } from '../../src/ports/ledger.ts';
 import type { ListRequest, Store, StoreFacts } from '../../src/ports/storage.ts';
@@ -182,6 +184,21 @@ async function turns(count = 50): Promise<void> {
   for (let turn = 0; turn < count; turn++) await setImmediate();
 }
 
+test('F086: tasks end where objects of another class or beyond a limit begin', async () => {
+  const batch = { objects: 5, bytes: 4 * LARGE_BYTES, seconds: 30 };
+  await fc.assert(fc.asyncProperty(fc.array(fc.constantFrom(0, 1, LARGE_BYTES, LARGE_BYTES + 1, 3 * LARGE_BYTES, 30 * LARGE_BYTES), { minLength: 1, maxLength: 40 }), async (sizes) => {
+    const entries = sizes.map((size, i) => ({ key: String(i).padStart(4, '0'), size, token: 't', kind: 'object' as const }));
+    const source: Store = { ...filled([], 'a', {}), list: async function* () { yield { entries, last: true }; } };
+    const tasks: string[][] = [];
+    await plan({
+      source, destination: filled([], 'b', {}), lanes: 1, options: { ...PLAN, batch }, events: { emit: () => undefined }, sorter: () => { throw new Error('not sorted'); },
+      clock: { ...systemClock(), monotonic: () => 0 }, left: () => () => undefined, save: (page) => { tasks.push(...page.tasks.map(({ items }) => items.map(({ key }) => key))); },
+    }, [], new AbortController().signal);
+    const expected = tasksOf(new Packer(batch), entries.map((entry) => ({ ...entry, state: 'pending', source: { token: 't' }, evidence: 'none', attempts: 0 })));
+    assert.deepEqual(tasks, expected.map((items) => items.map(({ key }) => key)));
+  }));
+});
+
 test('a slow listing is saved as far as it came, before it is waited for', async () => {
   let now = 0;
   const next = Promise.withResolvers<void>();
@@ -194,6 +211,14 @@ test('a slow listing is saved as far as it came, before it is waited for', async
   next.resolve();
   await end;
   assert.deepEqual(saved, ['a', 'b', 'c', 'd']);
+});
+
+test('a listing that fails is told at once, also while what was planned is held up', async () => {
+  const held = Promise.withResolvers<void>();
+  const { end } = paced({ room: () => held.promise, may: () => Promise.reject(new Error('refused')) });
+  const told = end.then(() => undefined, (error: Error) => error.message);
+  assert.equal(await Promise.race([told, turns().then(() => 'nothing')]), 'refused');
+  held.resolve();
 });
 
 test('no page is read as long as what was planned is held up', async () => {
