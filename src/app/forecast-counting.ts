@@ -1,8 +1,7 @@
 /** A sink for the planner that counts instead of recording. Memory does not grow with the number of objects. */
 import type { Count, Item, Problem } from '../core/item.ts';
-import type { Key } from '../core/key.ts';
+import { type Key, ownKey } from '../core/key.ts';
 import { GiB, KiB, MiB, TiB } from '../core/units.ts';
-import type { PlannedTask } from '../ports/ledger.ts';
 import type { Estimate } from './forecast-estimate.ts';
 import { awkwardIn } from './forecast-names.ts';
 import type { CodeCount, Forecast } from './forecast-types.ts';
@@ -35,7 +34,7 @@ class Codes {
     let entry = this.#codes.get(code);
     if (entry === undefined) this.#codes.set(code, entry = { sum: new Sum(), message, keys: [] });
     entry.sum.add(size);
-    if (entry.keys.length < EXAMPLES) entry.keys.push(key);
+    if (entry.keys.length < EXAMPLES) entry.keys.push(ownKey(key));
   }
 
   list(): readonly CodeCount[] {
@@ -63,11 +62,7 @@ export class CountingSink {
     this.#estimate = estimate;
   }
 
-  take(tasks: readonly PlannedTask[]): void {
-    for (const { items, problems } of tasks) for (const item of items) this.#add(item, problems.get(item.key));
-  }
-
-  #add(item: Item, problem: Problem | undefined): void {
+  add(item: Item, problem: Problem | undefined): void {
     if (item.state === 'extra') {
       this.#extra.add(item.size);
       return;
@@ -103,7 +98,7 @@ export class CountingSink {
 
   #addLargest(key: Key, size: number): void {
     const at = this.#largest.findIndex((other) => size > other.size);
-    this.#largest.splice(at === -1 ? this.#largest.length : at, 0, { key, size });
+    this.#largest.splice(at === -1 ? this.#largest.length : at, 0, { key: ownKey(key), size });
     this.#largest = this.#largest.slice(0, LARGEST);
   }
 

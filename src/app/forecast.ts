@@ -60,7 +60,7 @@ async function countAll(migration: Migration, around: ForecastAround, stores: Op
     const sink = new CountingSink(estimate);
     await plan({
       source: source.store, destination: destination.store, options: planOptions(migration, around.clock.now(), stores.mtimeStepMs), sorter: () => createEntrySorter({ dir }),
-      events: around.events, clock: around.clock, left: record.left, lanes: listingLanes(migration), save: ({ tasks }) => sink.take(tasks),
+      events: around.events, clock: around.clock, left: record.left, lanes: listingLanes(migration), save: () => undefined, each: ({ item, problem }) => sink.add(item, problem),
     }, [], around.signal);
     const counted = sink.counted();
     const requests = estimate.requests({ sourcePages: source.seen.pages, destinationPages: destination.seen.pages, arriving: counted.copy.objects });

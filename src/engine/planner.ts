@@ -13,7 +13,7 @@ import type { Events } from '../ports/events.ts';
 import type { Listing, PlannedPage, PlannedTask } from '../ports/ledger.ts';
 import type { EntrySorter } from '../ports/sorter.ts';
 import type { Store, StoreFacts } from '../ports/storage.ts';
-import { type DraftContext, Drafts, type Left } from './drafts.ts';
+import { type Draft, type DraftContext, Drafts, type Left } from './drafts.ts';
 import { EntryCursor, listInOrder, type ListingOptions } from './lister.ts';
 import { inRanges, isDivisible, type Range, type Ranges } from './ranges.ts';
 import { type ShardContext, ShardPlanner, type Side } from './shard-planner.ts';
@@ -32,6 +32,8 @@ export interface PlanContext extends DraftContext {
   readonly left: () => Left;
   /** Makes one page durable. */
   readonly save: (page: PlannedPage) => void;
+  /** For who only wants to know: is told each item as it is decided, instead of tasks and sums. */
+  readonly each?: (draft: Draft) => void;
   /** Waits while too many pages are on their way to be durable. */
   readonly room?: () => Promise<void>;
 }
@@ -51,6 +53,7 @@ export async function plan(context: PlanContext, shards: readonly Shard[], signa
 class Planner implements ShardContext {
   readonly drafts: Drafts;
   readonly exclusive: boolean;
+  readonly each: ((draft: Draft) => void) | undefined;
   readonly #context: PlanContext;
   readonly #signal: AbortSignal;
   /** What every included key begins with: the rest of the stores need not be listed. */
@@ -71,6 +74,7 @@ class Planner implements ShardContext {
     if (shards.length === 0) for (const [number, range] of (context.ranges ?? [{}]).entries()) this.#unsaved.set(number, newShard(number, range));
     this.#shards = new Map([...this.#unsaved, ...shards.map((shard) => [shard.number, shard] as const)]);
     this.drafts = new Drafts(context);
+    this.each = context.each;
     this.#prefix = literalPrefix(context.options.selection.include);
     this.#savedAt = context.clock.monotonic();
     this.exclusive = mayCollide(context.source.facts, context.destination.facts);

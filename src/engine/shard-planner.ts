@@ -24,6 +24,8 @@ export interface ShardContext {
   readonly batch: BatchLimits;
   /** `a` and `a/b` cannot both be written. */
   readonly exclusive: boolean;
+  /** Takes each item instead of their tasks. */
+  readonly each: ((draft: Draft) => void) | undefined;
   open(side: Side, range: Range, seed: Seed | undefined): EntryCursor;
   /** Takes a task that is full, and with it the shard's checkpoint. */
   finish(task: PlannedTask, shard: ShardPlanner): void;
@@ -143,6 +145,7 @@ export class ShardPlanner {
   }
 
   #pack(draft: Draft): void {
+    if (this.#context.each !== undefined) return this.#context.each(draft);
     const { item, problem } = draft;
     const end = this.#packer.add(item);
     if (end === 'before') this.#finish();
