@@ -3,7 +3,6 @@
  * and a coordinator with 25 MB of live data stands at 330 MB. With 8 MB all processes stay below 256 MB at a million objects, for
  * hardly more CPU time (bench/scale.ts).
  */
-import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 const SEMI_SPACE_MB = 4;
@@ -11,26 +10,22 @@ const SEMI_SPACE_MB = 4;
 /** For a process that is still to be started. */
 export const YOUNG_GENERATION_FLAG = `--max-semi-space-size=${SEMI_SPACE_MB}`;
 
+const LOOK_EVERY_MS = 5;
+
 /**
- * For this process, which was started without that limit: none can be set later, but growth can be stopped, and is whenever a collection
- * leaves it at the limit. bin/brigade.cjs stops it before the modules are loaded, since that alone would grow it to 16 MB. It may grow again
- * once V8 took it back, as it does in quiet times: left as small, what comes next would be collected ten times as often, and copied each time.
+ * For this process, which was started without that limit: none can be set later, but growth can be stopped. bin/brigade.cjs stops it before
+ * the modules are loaded, since that alone would grow it to 16 MB; from here on, whatever the command, it may go on to the limit.
  */
 export function growYoungGeneration(): void {
   if (process.execArgv.includes(YOUNG_GENERATION_FLAG)) return;
-  let mayGrow: boolean | undefined;
-  const look = (): void => {
-    if (isSmall() === mayGrow) return;
-    mayGrow = isSmall();
-    setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? 2 : 1}`);
-  };
-  look();
-  new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
-}
-
-function isSmall(): boolean {
-  const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-  return young !== undefined && young.space_size < 2 * SEMI_SPACE_MB * 2 ** 20;
+  setFlagsFromString('--semi-space-growth-factor=2');
+  const watch = setInterval(() => {
+    const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
+    if (young !== undefined && young.space_size < 2 * SEMI_SPACE_MB * 2 ** 20) return;
+    setFlagsFromString('--semi-space-growth-factor=1');
+    clearInterval(watch);
+  }, LOOK_EVERY_MS);
+  watch.unref();
 }
 
 /** How far the old generation may outgrow what lives in it before it is collected. */
