@@ -92,8 +92,8 @@ test('F112: while a directory and a link out of the root change places as fast a
   while (Atomics.load(flag, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   let [written, refused] = [0, 0];
   const lane = async (number: number): Promise<void> => {
-    // Longer where no write met a link yet: whether one does is chance.
-    for (let i = 0; i < 150 || (refused === 0 && i < 2000); i++) await put(store, `d/${number}-${i}`, 'x').then(() => written++, () => refused++);
+    // Longer where no write met a link yet, or each did: which of them do is chance.
+    for (let i = 0; i < 150 || ((refused === 0 || written === 0) && i < 2000); i++) await put(store, `d/${number}-${i}`, 'x').then(() => written++, () => refused++);
   };
   await Promise.all([1, 2, 3, 4].map(lane));
   Atomics.store(flag, 0, 1);
