@@ -2,11 +2,13 @@
  * What a fleet costs beside the copying: `node bench/fleet.ts [--objects 1000000] [--workers 2] [--profile FOLDER] [--fleet-only]`. Made-up objects of 100 bytes from bucket
  * to bucket of a null server, over nats-server, with the journal at an S3 endpoint of this process: messages, bytes and requests of the journal, and the
  * whole processor time of the coordinator for each object. `--profile` keeps a profile of the coordinator (`*.cpuprofile`) and tells where its time went.
- * `brigade plan` over the same bucket says what listing and planning alone cost.
+ * `brigade plan` over the same bucket says what listing and planning alone cost, and the AWS SDK, which lists it once, how fast this machine is.
  */
+import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
 import { inScratch, nullJob, withNullServer } from './arenas.ts';
 import { type BenchWorker, type Fleet, messagesOf, withFleet } from './fleet-ground.ts';
 import { type Cost, measure } from './measure.ts';
@@ -14,8 +16,10 @@ import { buildProduct, ourRun } from './subjects.ts';
 
 const MiB = 2 ** 20;
 const SIZE = 100;
-/** Beyond listing and planning, microseconds for each object (issue 5, show 7). */
+/** Microseconds for each object where the AWS SDK lists 55,000 keys in a second of processor time; elsewhere by what it lists there, in the same run. */
 const GOAL_US = 20;
+const SDK_US = 1e6 / 55_000;
+const SDK_LISTING = fileURLToPath(new URL('./sdk-listing.ts', import.meta.url));
 
 interface Options { readonly objects: number; readonly workers: number; readonly profile?: string | undefined; readonly fleetOnly: boolean }
 
@@ -25,16 +29,25 @@ function coordinatorOf(cost: Cost): { readonly rssBytes: number; readonly cpuSec
   return found;
 }
 
-/** What listing both ends and deciding costs by itself: `brigade plan`, microseconds for each object. */
-function planning(bin: string, { objects }: Options): Promise<number> {
+/** Microseconds for each object: of what listing both ends and deciding costs by itself, and of the SDK, which lists the source. */
+interface Peers { readonly planUs: number; readonly sdkUs: number }
+
+function peers(bin: string, { objects }: Options): Promise<Peers> {
   return withNullServer(0, objects, SIZE, async (server, dir) => {
     const { argv, env = {} } = ourRun(bin, nullJob(server, dir));
     const cost = await measure({ argv: argv.flatMap((word) => (word === 'run' ? ['plan'] : word === '--progress' || word === 'none' ? [] : [word])), env });
-    return (coordinatorOf(cost).cpuSeconds / objects) * 1e6;
+    const { stdout } = await promisify(execFile)(process.execPath, [SDK_LISTING, server.endpoint, 'source']);
+    const { keys, cpuMs } = JSON.parse(stdout) as { readonly keys: number; readonly cpuMs: number };
+    if (keys !== objects) throw new Error(`the SDK listed ${keys} of ${objects} keys`);
+    return { planUs: (coordinatorOf(cost).cpuSeconds / objects) * 1e6, sdkUs: (cpuMs / keys) * 1e3 };
   });
 }
 
-async function told(fleet: Fleet, workers: readonly BenchWorker[], cost: Cost, objects: number, planUs: number): Promise<string> {
+function heldAgainst(us: number, { planUs, sdkUs }: Peers): string {
+  return `: ${(us / planUs).toFixed(1)} × the ${planUs.toFixed(1)} of a plan, ${(us / sdkUs).toFixed(2)} × the ${sdkUs.toFixed(1)} in which the AWS SDK lists one key (goal: ${GOAL_US} µs where that takes ${SDK_US.toFixed(1)}, ${(GOAL_US / SDK_US).toFixed(2)} ×)`;
+}
+
+async function told(fleet: Fleet, workers: readonly BenchWorker[], cost: Cost, objects: number, beside: Peers | undefined): Promise<string> {
   const { rssBytes, cpuSeconds } = coordinatorOf(cost);
   const each = workers.map((worker) => worker.cost());
   const { sent, delivered } = await messagesOf(fleet.nats);
@@ -46,7 +59,7 @@ async function told(fleet: Fleet, workers: readonly BenchWorker[], cost: Cost, o
     `${objects.toLocaleString('en')} × ${SIZE} B over ${workers.length} workers: ${cost.wallSeconds.toFixed(0)} s`,
     `- queue: ${sent} messages (${(objects / sent).toFixed(0)} objects each), ${delivered} deliveries`,
     `- journal: ${(fleet.journalBytes() / objects).toFixed(1)} bytes and ${(all / objects).toFixed(5)} requests for each object (${requests.map(([name, n]) => `${name} ${n}`).join(', ')})`,
-    `- coordinator: ${us.toFixed(1)} µs of processor for each object${Number.isNaN(planUs) ? '' : `, ${(us - planUs).toFixed(1)} beyond the ${planUs.toFixed(1)} of a plan (goal ${GOAL_US})`}; ${mib(rssBytes)}`,
+    `- coordinator: ${us.toFixed(1)} µs of processor for each object${beside === undefined ? '' : heldAgainst(us, beside)}; ${mib(rssBytes)}`,
     `- workers: ${each.map((one) => mib(one.rssBytes)).join(', ')}; ${(each.reduce((sum, one) => sum + one.cpuSeconds, 0) / objects * 1e6).toFixed(0)} µs for each object`,
   ].join('\n');
 }
@@ -98,11 +111,11 @@ function profiled(folder: string, objects: number): string {
 export async function fleetCost(bin: string, options: Options): Promise<string> {
   const { objects, workers, profile, fleetOnly } = options;
   if (profile !== undefined) mkdirSync(profile, { recursive: true });
-  const planUs = fleetOnly ? NaN : await planning(bin, options);
+  const beside = fleetOnly ? undefined : await peers(bin, options);
   return withFleet({ bin, objects, size: SIZE, latencyMs: 0, nodeFlags: profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile] }, async (fleet) => {
     const all = Array.from({ length: workers }, () => fleet.worker());
     const cost = await measure(fleet.coordinator);
-    const text = await told(fleet, all, cost, objects, planUs);
+    const text = await told(fleet, all, cost, objects, beside);
     await Promise.all(all.map((worker) => worker.leave()));
     return profile === undefined ? text : `${text}\n${profiled(profile, objects)}`;
   });

@@ -16,7 +16,7 @@ import { buildProduct, ourRun } from './subjects.ts';
 
 const CLIENT = fileURLToPath(new URL('./listing-client.ts', import.meta.url));
 /** As the product sets them for a coordinator (src/app/heap.ts). */
-const MEMORY_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=40'];
+const MEMORY_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=70'];
 const PAGE = 1000;
 const SERIAL_SHARE = 10;
 const MiB = 2 ** 20;
