@@ -4,22 +4,20 @@
  * whole processor time of the coordinator for each object. `--profile` keeps a profile of the coordinator (`*.cpuprofile`) and tells where its time went.
  * `brigade plan` over the same bucket says what listing and planning alone cost, and the AWS SDK, which lists it once, how fast this machine is.
  */
-import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { inScratch, nullJob, withNullServer } from './arenas.ts';
 import { type BenchWorker, type Fleet, messagesOf, withFleet } from './fleet-ground.ts';
+import { listBy } from './listing.ts';
 import { type Cost, measure } from './measure.ts';
 import { buildProduct, ourRun } from './subjects.ts';
 
 const MiB = 2 ** 20;
 const SIZE = 100;
-/** Microseconds for each object where the AWS SDK lists 55,000 keys in a second of processor time; elsewhere by what it lists there, in the same run. */
+/** Microseconds for each object on the machine it was set for, where the AWS SDK lists 55,000 keys in a second of processor time; elsewhere by what that lists there, in the same run. */
 const GOAL_US = 20;
 const SDK_US = 1e6 / 55_000;
-const SDK_LISTING = fileURLToPath(new URL('./sdk-listing.ts', import.meta.url));
 
 interface Options { readonly objects: number; readonly workers: number; readonly profile?: string | undefined; readonly fleetOnly: boolean }
 
@@ -36,8 +34,7 @@ function peers(bin: string, { objects }: Options): Promise<Peers> {
   return withNullServer(0, objects, SIZE, async (server, dir) => {
     const { argv, env = {} } = ourRun(bin, nullJob(server, dir));
     const cost = await measure({ argv: argv.flatMap((word) => (word === 'run' ? ['plan'] : word === '--progress' || word === 'none' ? [] : [word])), env });
-    const { stdout } = await promisify(execFile)(process.execPath, [SDK_LISTING, server.endpoint, 'source']);
-    const { keys, cpuMs } = JSON.parse(stdout) as { readonly keys: number; readonly cpuMs: number };
+    const { keys, cpuMs } = await listBy('sdk', server.endpoint, 'source');
     if (keys !== objects) throw new Error(`the SDK listed ${keys} of ${objects} keys`);
     return { planUs: (coordinatorOf(cost).cpuSeconds / objects) * 1e6, sdkUs: (cpuMs / keys) * 1e3 };
   });

@@ -1,4 +1,4 @@
-/** One listing, as bench/listing.ts measures it: `node bench/listing-client.ts ENDPOINT BUCKET HOW LANES`, HOW being lister or plan. Prints one line of JSON. */
+/** One listing, as bench/listing.ts measures it: `node bench/listing-client.ts ENDPOINT BUCKET HOW LANES`, HOW being lister, plan or sdk (the AWS SDK, page after page). Prints one line of JSON. */
 import { Secret } from '../src/core/secret.ts';
 import { plan } from '../src/engine/planner.ts';
 import { listAll } from '../src/engine/list-all.ts';
@@ -15,15 +15,25 @@ const open = (name: string) => createS3Store({ endpoint, region: 'us-east-1', bu
 let keys = 0;
 let firstMs: number | undefined;
 const started = performance.now();
-const cpu = process.cpuUsage();
+let cpu = process.cpuUsage();
 function saw(count: number): void {
   if (count > 0) firstMs ??= performance.now() - started;
   keys += count;
 }
 
+async function listBySdk(): Promise<void> {
+  const { S3Client, paginateListObjectsV2 } = await import('@aws-sdk/client-s3');
+  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: 'null', secretAccessKey: 'null-null-null' } });
+  cpu = process.cpuUsage(); // without loading it
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: bucket })) saw(Contents.length);
+  client.destroy();
+}
+
 const source = open(bucket);
 if (how === 'lister') {
   await listAll(source, { lanes: Number(lanes), clock }, (entries) => saw(entries.length), never);
+} else if (how === 'sdk') {
+  await listBySdk();
 } else {
   const destination = open('empty');
   await plan({

@@ -9,26 +9,36 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { OLD_GENERATION_FLAG, YOUNG_GENERATION_FLAG } from '../src/app/heap.ts';
 import { inScratch, nullJob } from './arenas.ts';
 import { type NullServer, startNullServer } from './null-server.ts';
 import type { Reached, Section } from './section.ts';
 import { buildProduct, ourRun } from './subjects.ts';
 
 const CLIENT = fileURLToPath(new URL('./listing-client.ts', import.meta.url));
-/** As the product sets them for a coordinator (src/app/heap.ts). */
-const MEMORY_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=70'];
+/** As the product sets them for a coordinator. */
+const MEMORY_FLAGS = [YOUNG_GENERATION_FLAG, OLD_GENERATION_FLAG];
 const PAGE = 1000;
 const SERIAL_SHARE = 10;
 const MiB = 2 ** 20;
 
-interface Measured { readonly keys: number; readonly wallMs: number; readonly cpuMs: number; readonly rss: number; readonly lists: number }
+/** One listing in a process of its own. */
+interface Listed { readonly keys: number; readonly wallMs: number; readonly cpuMs: number; readonly rss: number }
+
+interface Measured extends Listed { readonly lists: number }
+
+/** `sdk`: the AWS SDK, page after page, as a peer. */
+export async function listBy(how: 'lister' | 'sdk', endpoint: string, bucket: string, { lanes = 1, flags = [] }: { readonly lanes?: number; readonly flags?: readonly string[] } = {}): Promise<Listed> {
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, CLIENT, endpoint, bucket, how, String(lanes)]);
+  return JSON.parse(stdout) as Listed;
+}
 
 async function list(server: NullServer, bucket: string, lanes: number, flags: readonly string[] = MEMORY_FLAGS): Promise<Measured> {
   await server.reset();
-  const { stdout } = await promisify(execFile)(process.execPath, [...flags, CLIENT, server.endpoint, bucket, 'lister', String(lanes)]);
+  const listed = await listBy('lister', server.endpoint, bucket, { lanes, flags });
   const { requests } = await server.counts();
   const lists = Object.values(requests[bucket] ?? {}).reduce((sum, count) => sum + count, 0);
-  return { ...(JSON.parse(stdout) as Omit<Measured, 'lists'>), lists };
+  return { ...listed, lists };
 }
 
 const perSecond = ({ keys, cpuMs }: Measured): number => (keys / cpuMs) * 1000;
