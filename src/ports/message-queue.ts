@@ -114,6 +114,9 @@ export interface MessageQueue {
   bury(letter: OutgoingMessage, reason: string): Promise<void>;
   /** Looks at up to `most` dead letters, which stay where they are. SQS hides those that were looked at for 30 s, and looks at a sample. */
   deadLetters(most: number, signal?: AbortSignal): Promise<readonly DeadLetter[]>;
-  /** Leases that are still held run out by themselves: release first what should come again soon. */
+  /**
+   * Answers that were begun (ack, release, park) are waited for, for some seconds at most. Leases that are still held run out by themselves: release first what
+   * should come again soon.
+   */
   close(): Promise<void>;
 }

@@ -272,6 +272,17 @@ const DEAD: Checks<OpenedMessages> = {
     await eventually('no dead letter', async () => (await queue.counts()).dead === 0);
   },
 
+  'what is being answered while the queue is closed is answered: what was parked is a dead letter and nothing else': async ({ queue, another }) => {
+    const other = await another();
+    await sendAll(other, [message('parked'), message('done')]);
+    const [first, second] = [await receiveOne(queue), await receiveOne(queue)];
+    const answers = Promise.all([first.park('no use'), second.ack()]);
+    await queue.close();
+    assert.deepEqual(await answers, [undefined, 'acknowledged']);
+    await eventually('one dead letter and no message', async () => (await other.counts()).dead === 1 && await nothingLeft(other)());
+    assert.equal((await firstDead(other)).body, first.body);
+  },
+
   'a dead letter that is discarded is gone': async ({ queue }) => {
     await sendAll(queue, [message('a'), message('b')]);
     for (let i = 0; i < 2; i++) await (await receiveOne(queue)).park('no use');

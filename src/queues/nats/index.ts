@@ -9,6 +9,7 @@
 import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
+import { heardOut } from '../heard-out.ts';
 import { mustFit, overReceived, reasonLine, sendFit } from '../outgoing.ts';
 import { unlessAborted } from '../unless-aborted.ts';
 import { deadLetters } from './dead.ts';
@@ -54,7 +55,7 @@ export async function openNatsQueue(options: NatsOptions): Promise<MessageQueue>
       largestMessageBytes: Math.min(LARGEST, streams.largestMessageBytes) - ROOM_FOR_HEADERS, longestDelayMs: LONGEST_DELAY_MS,
       longestLeaseMs: Number.POSITIVE_INFINITY, leaseMs: streams.leaseMs, leasesVary: false, mostReceives, countsAll: true, mostPerReceive: 256,
     };
-    return natsQueue({ link, clock, queue, where, limits, streams });
+    return heardOut(natsQueue({ link, clock, queue, where, limits, streams }), clock);
   } catch (thrown) {
     await link.close();
     throw thrown;

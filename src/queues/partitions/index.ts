@@ -10,6 +10,7 @@ import { asBrigadeError, type BrigadeError, cancelled, isKind, usageError } from
 import type { Clock, Random } from '../../ports/clock.ts';
 import type { MessageCounts, MessageDelivery, MessageLimits, MessageQueue, OutgoingMessage } from '../../ports/message-queue.ts';
 import type { Shelf } from '../../ports/shelf.ts';
+import { heardOut } from '../heard-out.ts';
 import { mustFit, sendFit } from '../outgoing.ts';
 import { unlessAborted } from '../unless-aborted.ts';
 import { bury, deadLetters, type Letter } from './letters.ts';
@@ -52,7 +53,7 @@ const MOST_TRIES = 1000;
 export async function openPartitions(options: PartitionsOptions): Promise<MessageQueue> {
   const queue = new PartitionQueue(options);
   await queue.open();
-  return queue;
+  return heardOut(queue, options.clock);
 }
 
 class PartitionQueue implements MessageQueue {

@@ -9,6 +9,7 @@
 import { asBrigadeError, type BrigadeError, cancelled, isKind } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { MessageLimits, MessageQueue } from '../../ports/message-queue.ts';
+import { heardOut } from '../heard-out.ts';
 import { byteLength, mustFit, reasonLine, sendFit } from '../outgoing.ts';
 import { BATCH, groups } from './batches.ts';
 import { createSqsClient, type SqsAccess } from './client.ts';
@@ -46,7 +47,7 @@ export async function openSqsQueue(options: SqsOptions): Promise<MessageQueue> {
       largestMessageBytes: pair.largestMessageBytes - ROOM_FOR_REASON, longestDelayMs: CEILING_MS, longestLeaseMs: CEILING_MS,
       leaseMs, leasesVary: true, mostReceives: pair.mostReceives, countsAll: true, mostPerReceive: BATCH,
     };
-    return sqsQueue({ client, clock, url: pair.url, deadUrl: pair.deadUrl, where: `sqs:${pair.url}`, limits }, pair.notes);
+    return heardOut(sqsQueue({ client, clock, url: pair.url, deadUrl: pair.deadUrl, where: `sqs:${pair.url}`, limits }, pair.notes), clock);
   } catch (thrown) {
     client.close();
     throw thrown;
