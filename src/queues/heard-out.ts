@@ -32,10 +32,15 @@ export function heardOut(queue: MessageQueue, clock: Clock): MessageQueue {
     bury: (letter, reason) => queue.bury(letter, reason),
     deadLetters: (most, signal) => queue.deadLetters(most, signal),
     close: async () => {
-      await unlessLonger(Promise.allSettled(underWay), MOST_MS, clock);
+      await unlessLonger(allOf(underWay), MOST_MS, clock);
       await queue.close();
     },
   };
+}
+
+/** Also of those that are begun meanwhile. */
+async function allOf(underWay: ReadonlySet<Promise<unknown>>): Promise<void> {
+  while (underWay.size > 0) await Promise.allSettled(underWay);
 }
 
 async function unlessLonger(work: Promise<unknown>, mostMs: number, clock: Clock): Promise<void> {
